@@ -1,0 +1,31 @@
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: install test lint demo clean
+
+install: $(STAMP)
+
+# The constraints choose torch's CPU build, so they belong to every installation made here.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Threads that spin while they wait are many times slower where cores are shared.
+test: export OMP_WAIT_POLICY := PASSIVE
+test: export OMP_NUM_THREADS := 1
+test: lint
+	$(BIN)/pytest -q
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: install
+	$(BIN)/prunelab
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist

@@ -1,0 +1,1 @@
+"""How much goes, and who competes with whom."""

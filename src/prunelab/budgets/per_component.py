@@ -1,0 +1,40 @@
+"""Per-component budget: the units of each component compete with each other, at a sparsity of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from prunelab.budgets.everywhere import Everywhere
+from prunelab.budgets.ranking import check_choice, share
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Ledger
+from prunelab.core.scores import Plan, Scores
+from prunelab.core.units import Unit, by_component
+
+
+@dataclass(frozen=True)
+class PerComponent:
+    """``of``: elements, parameters or macs; ``rank``: score, or score per cost in that currency."""
+
+    of: str = "elements"
+    rank: str = "score_per_cost"
+
+    def __post_init__(self) -> None:
+        """Refuse unknown choices."""
+        check_choice(self.of, self.rank)
+
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+        """A ranking per component; ``sparsity`` is one share, or one per component (absent = keep all)."""
+        groups = by_component(units)
+        if isinstance(sparsity, Mapping):
+            unknown = [name for name in sparsity if name not in groups]
+            if unknown:
+                raise Refusal(
+                    f"sparsity names {unknown[0]!r}: components with chosen units are {', '.join(groups)}"
+                )
+        inside = Everywhere(self.of, self.rank)
+        plan: dict[str, Tensor] = {}
+        for component, members in groups.items():
+            plan.update(inside.plan(scores, members, ledger, share(sparsity, component)))
+        return plan

@@ -1,0 +1,100 @@
+"""From a resolved configuration to the objects that the stages work with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from prunelab.artifacts import Store, default_root
+from prunelab.core.protocols import Model
+from prunelab.engine import ranks
+from prunelab.engine.hardware import Hardware
+from prunelab.stages.bench import Bench, Part
+from prunelab.stages.run import Request
+from prunelab.tracking.protocol import Tracker
+
+# Keys that say how a part runs, not what comes out: they stay out of every address.
+RUNTIME_KEYS = ("checkpoint_every",)
+
+
+def choice(group: str) -> str:
+    """The name of the file chosen for a configuration group."""
+    return str(HydraConfig.get().runtime.choices[group])
+
+
+def part(group: str, node: DictConfig, leave_out: tuple[str, ...] = ()) -> Part[Any]:
+    """The object a node describes, with the settings that decide its results; ``leave_out`` names others."""
+    settings: dict[str, Any] = {key: value for key, value in plain(node).items() if key not in leave_out}
+    return Part(choice(group), instantiate(settings, _convert_="all"), _addressed(settings))
+
+
+def plain(node: Any) -> Any:
+    """A node as plain containers, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def _addressed(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        return {key: _addressed(value) for key, value in settings.items() if key not in RUNTIME_KEYS}
+    return settings
+
+
+def hardware(config: DictConfig) -> Hardware:
+    """Where the job runs; joins the other ranks if there are any."""
+    chosen: Hardware = instantiate(config.trainer, devices=config.devices, precision=config.precision)
+    ranks.start(chosen.accelerator)
+    return chosen
+
+
+def tracker(config: DictConfig) -> Tracker:
+    """Where stages are logged."""
+    chosen: Tracker = instantiate(config.logger)
+    return chosen
+
+
+def model(config: DictConfig) -> Model:
+    """The model, from its own folder or the one given by ``path``."""
+    opened: Model = instantiate(config.model.open)
+    return opened
+
+
+def bench(config: DictConfig) -> Bench:
+    """Everything the stages work with."""
+    where = hardware(config)
+    store = Store(config.store or default_root())
+    # Handed over apart: given to instantiate, a dataclass would be taken for a configuration.
+    task = instantiate(config.task, _partial_=True, _convert_="all")(data=instantiate(config.data))
+    return Bench(store, tracker(config), where, model(config), task)
+
+
+def request(config: DictConfig) -> Request:
+    """The factors of one run."""
+    recovers = config.recovery.get("method") is not None
+    granularity = plain(config.granularity)
+    return Request(
+        scorer=part("scorer", config.scorer),
+        granularity=[granularity] if isinstance(granularity, str) else granularity,
+        components=plain(config.components),
+        budget=part("budget", config.budget),
+        sparsity=plain(config.sparsity),
+        recovery=part("recovery", config.recovery) if recovers else None,
+        evaluation=part("evaluation", config.evaluation, leave_out=("timing",)),
+        timing=part("evaluation", config.evaluation.timing),
+        metrics=plain(config.task.metrics),
+        labels=labels(granularity),
+        seed=config.seed,
+    )
+
+
+def labels(granularity: str | list[str]) -> dict[str, Any]:
+    """What a row of the report calls the choices."""
+    names = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery")}
+    return {**names, "granularity": granularity if isinstance(granularity, str) else "+".join(granularity)}
+
+
+def pretraining_folder(config: DictConfig) -> Path:
+    """Where the phases of a model's pretraining lie."""
+    return Path(config.store or default_root()).expanduser() / "pretrained" / choice("model")

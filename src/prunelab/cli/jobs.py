@@ -1,0 +1,95 @@
+"""The jobs of the command line. Imported only when one starts."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import diffusers
+import transformers
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+
+from prunelab.cli import assembly
+from prunelab.core.errors import Refusal
+from prunelab.engine import ranks
+from prunelab.report import terminal_table, write_combined, write_report
+from prunelab.stages import plan as planning
+from prunelab.stages import run as running
+from prunelab.stages.pretrain import pretrain as pretraining
+from prunelab.stages.run import Outcome
+
+
+def quiet() -> None:
+    """Leave the screen to the stages: no bars and advice from the libraries that open models."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Score, prune, recover and evaluate; leaves ``report.html``, ``report.json`` and the saved models."""
+    outcome = running.run(assembly.bench(config), assembly.request(config))
+    if ranks.rank() == 0:
+        _leave(outcome, folder)
+
+
+def _leave(outcome: Outcome, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for state, saved in outcome.models.items():
+        if state != "dense":
+            shutil.copytree(saved, folder / "models" / state, dirs_exist_ok=True)
+    write_report(folder, outcome.rows, outcome.pictures, [], {"title": "prunelab", "command": _command()})
+    console = Console(stderr=True)
+    console.print(terminal_table(outcome.rows))
+    console.print(f"report: {folder / 'report.html'}")
+
+
+def _command() -> str:
+    """The command line as the user wrote it."""
+    job, *words = [word for word in sys.argv[1:] if word.startswith("job=")] + [
+        word for word in sys.argv[1:] if not word.startswith(("job=", "hydra."))
+    ]
+    return " ".join(["prunelab", job.removeprefix("job="), *words])
+
+
+def plan(config: DictConfig, folder: Path) -> None:
+    """What would go and what it would cost; leaves ``plan.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = planning.plan(assembly.bench(config), assembly.request(config), folder)
+    Console(stderr=True).print(planning.table(content))
+
+
+def pretrain(config: DictConfig, folder: Path) -> None:
+    """Train the weights of an embedded model from nothing; leaves a diffusers folder and its judge."""
+    if config.model.get("pretrain") is None:
+        raise Refusal(
+            f"model={assembly.choice('model')} has no pretraining recipe: only embedded models have one"
+        )
+    where = assembly.hardware(config)
+    recipe = instantiate(config.model.pretrain)
+    scratch = assembly.pretraining_folder(config)
+    with assembly.tracker(config).stage(
+        "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
+    ) as log:
+        made = pretraining(recipe, scratch, where, log.log)
+    if ranks.rank() == 0:
+        for name in ("pipeline", "judge"):
+            shutil.copytree(made / name, folder / name, dirs_exist_ok=True)
+
+
+def report(config: DictConfig, folder: Path) -> None:
+    """One report from all the reports below ``path``."""
+    found = sorted(Path(config.path or "").rglob("report.json")) if config.path else []
+    if not found:
+        raise Refusal(f"no report.json below path={config.path}: prunelab report path=FOLDER of earlier runs")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_combined(folder, found)
+
+
+def combine(sweep: Path, folders: Sequence[Path]) -> Path:
+    """The report of a whole sweep."""
+    reports = [folder / "report.json" for folder in folders]
+    write_combined(sweep, reports)
+    return sweep

@@ -1,0 +1,1 @@
+"""What can be pruned, arrays of a unit's shape, and the promises the other packages keep."""

@@ -1,0 +1,33 @@
+"""Randomness that belongs to the draw.
+
+Everything random about draw ``i`` (its noise, its timestep, its starting latent) depends on
+``(seed, i, purpose)`` alone and is drawn on the CPU, so neither the number of ranks nor the order of
+work nor a restart can change it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def generator(seed: int, draw: int, purpose: str) -> torch.Generator:
+    """A CPU generator for draw number ``draw``; other purposes and seeds are independent of it."""
+    digest = hashlib.sha256(f"{purpose}/{seed}/{draw}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def normal(shape: Sequence[int], seed: int, draws: Iterable[int], purpose: str) -> Tensor:
+    """Standard normal noise of shape ``(len(draws), *shape)``, float32, one generator per draw."""
+    return torch.stack([torch.randn(*shape, generator=generator(seed, i, purpose)) for i in draws])
+
+
+def integers(high: int, seed: int, draws: Iterable[int], purpose: str) -> Tensor:
+    """Uniform integers in ``[0, high)`` of shape ``(len(draws),)``, int64."""
+    return torch.cat([torch.randint(high, (1,), generator=generator(seed, i, purpose)) for i in draws])
+
+
+def order(size: int, seed: int, epoch: int, purpose: str) -> Tensor:
+    """A permutation of ``range(size)``, int64: the order in which an epoch visits a data set."""
+    return torch.randperm(size, generator=generator(seed, epoch, purpose))

@@ -1,0 +1,162 @@
+"""The promises that models, tasks, scorers, budgets and recoveries keep to each other."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.estimates import Estimate
+from prunelab.core.samples import Reference, Samples
+from prunelab.core.scores import Plan, Scores
+from prunelab.core.units import Unit
+
+
+class Model(Protocol):
+    """Pretrained components with their objective, sampler and units.
+
+    Latents have shape (batch, channels, height, width); conditions are what ``embed`` returns for a
+    list of prompts, with the batch in front, or None where the model is unconditional.
+    """
+
+    name: str
+    components: Mapping[str, nn.Module]
+    latent_shape: tuple[int, ...]
+    timesteps: int
+
+    def fingerprint(self) -> str:
+        """A hash of the weights and configuration: equal models have equal fingerprints."""
+        ...
+
+    def units(self, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
+        """The units of these granularities; refuses names that the model does not have."""
+        ...
+
+    def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
+        """Keyword arguments of one forward pass of ``component``."""
+        ...
+
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Conditions of the prompts, batch first."""
+        ...
+
+    def encode(self, media: Tensor) -> Tensor:
+        """uint8 media to float32 latents."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to float32 media in [0, 1]."""
+        ...
+
+    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """The forward process: latents at the given timesteps."""
+        ...
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor | None) -> Tensor:
+        """The denoiser's raw output."""
+        ...
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """What ``predict`` is trained towards: noise, velocity or sample."""
+        ...
+
+    def sample(self, conditions: Tensor | None, latents: Tensor, steps: int, guidance: float) -> Tensor:
+        """The sampler's latents after every step, shape (steps, batch, ...); differentiable."""
+        ...
+
+    def reopened(self, folder: Path) -> "Model":
+        """The model that ``save`` wrote into ``folder``."""
+        ...
+
+    def with_components(self, components: Mapping[str, nn.Module]) -> "Model":
+        """The same model with some components exchanged (a pruned denoiser, a copy to train)."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Move every component."""
+        ...
+
+    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write a diffusers folder; ``structures`` names what surgery changed in each component."""
+        ...
+
+
+class Observation(Protocol):
+    """Work that leaves the weights alone: ``chunks`` pieces, each a pure function of its number."""
+
+    chunks: int
+
+    def observe(self, chunk: int) -> dict[str, Tensor]:
+        """What chunk number ``chunk`` gives: additive statistics, or rows to be collected."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Move the model and whatever else is needed to the device that observes."""
+        ...
+
+
+class Calibration(Protocol):
+    """Draws a scorer may look at: prompts, latents and noise, each by its global number."""
+
+    def prompts(self, draws: range) -> list[str]:
+        """The prompts of these draws."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A mechanism that scores elements. ``granularities`` names what it can mean."""
+
+    granularities: ClassVar[tuple[str, ...]]
+
+    def score(self, model: Model, units: Sequence[Unit]) -> Scores:
+        """Scores from the weights alone."""
+        ...
+
+
+@runtime_checkable
+class ObservingScorer(Protocol):
+    """A scorer that needs forward passes; its state is additive over chunks."""
+
+    granularities: ClassVar[tuple[str, ...]]
+
+    def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
+        """The forward passes to be made."""
+        ...
+
+    def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
+        """Scores from the summed statistics."""
+        ...
+
+
+class Budget(Protocol):
+    """How much goes, and who competes with whom."""
+
+    of: str
+
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: "Ledger", sparsity: Any) -> Plan:
+        """The plan that meets ``sparsity`` (a share, or one per component); refuses what cannot be."""
+        ...
+
+
+class Ledger(Protocol):
+    """What elements and components cost in the currency of a budget."""
+
+    def cost(self, unit: Unit) -> float:
+        """The cost of one element of ``unit``."""
+        ...
+
+    def total(self, component: str) -> float:
+        """The cost of the whole component (of all chosen elements where elements are counted)."""
+        ...
+
+
+class Metric(Protocol):
+    """A number about generated samples."""
+
+    name: str
+
+    def __call__(self, generated: Samples, reference: Reference) -> Estimate:
+        """The estimate with its interval."""
+        ...

@@ -1,0 +1,37 @@
+"""What a model produced for evaluation, and what it is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Generated media of one model, ``S`` sampling seeds times ``n`` draws each.
+
+    media: uint8, shape (S, n, channels, height, width) for images.
+    features: float32, shape (S, n, d): the feature network's embedding of each sample.
+    predictions: name -> int64 of shape (S, n): what the feature network says each sample shows.
+    outputs: float32, shape (m, ...): the denoiser's output on m held-out noisy inputs, the same
+        inputs for every model.
+    """
+
+    media: Tensor
+    features: Tensor
+    predictions: Mapping[str, Tensor]
+    outputs: Tensor
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What samples are held against.
+
+    real: float32, shape (r, d): features of real held-out data.
+    labels: name -> int64 of shape (n,): what the prompt of draw i asked for; empty when unconditional.
+    dense: the dense model's samples from the same seeds.
+    """
+
+    real: Tensor
+    labels: Mapping[str, Tensor]
+    dense: Samples

@@ -1,0 +1,117 @@
+"""Units: what can be pruned, where it sits in the weights, and how its removal is simulated.
+
+A unit is a named array of elements that live or die together with the parameter slices behind each
+element. It knows nothing about scores, budgets or how many elements go.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+Otherwise = Literal["nothing", "input", "shortcut"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows of one parameter that belong to a unit's elements.
+
+    Element ``i`` owns indices ``offset + i * block`` up to ``offset + (i + 1) * block`` along ``dim``.
+    """
+
+    parameter: str
+    dim: int
+    block: int = 1
+    offset: int = 0
+
+    def view(self, tensor: Tensor, elements: int) -> Tensor:
+        """The slice of ``tensor`` (the parameter, its gradient, ...) as ``(elements, -1)``."""
+        if tensor.ndim == 0:
+            return tensor.reshape(1, 1)
+        rows = tensor.narrow(self.dim, self.offset, elements * self.block)
+        return rows.movedim(self.dim, 0).reshape(elements, -1)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where one factor per element reproduces the removal, and what flows instead.
+
+    At the ``input`` of ``module`` the factors multiply the activations along ``dim``, each covering
+    ``block`` consecutive entries. At its ``output`` one factor blends the whole output with what flows
+    ``otherwise``: nothing, the module's input, or its input through ``module.conv_shortcut``.
+    """
+
+    module: str
+    at: Literal["input", "output"]
+    otherwise: Otherwise = "nothing"
+    dim: int = -1
+    block: int = 1
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An attribute that counts elements: ``Attention.heads`` (block 1), ``Attention.inner_dim``."""
+
+    module: str
+    attribute: str
+    block: int = 1
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A named array of ``elements`` that can be removed one by one.
+
+    host: the module whose multiply-accumulates the elements share equally; ``spared`` are modules
+        inside it that survive the removal (a ResNet block's 1x1 shortcut).
+    exact: whether gating equals slimming to round-off. Through a normalisation it does not, and the
+        equality test is waived by this flag.
+    Module and parameter paths are relative to the component.
+    """
+
+    component: str
+    path: str
+    granularity: str
+    elements: int
+    slices: tuple[Slice, ...]
+    gate: Gate
+    host: str
+    spared: tuple[str, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    exact: bool = True
+
+    @property
+    def name(self) -> str:
+        """``component/module path#granularity``: unique in a model, and how ties are broken."""
+        return f"{self.component}/{self.path}#{self.granularity}"
+
+    def views(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        """Every coupled tensor as ``(elements, -1)``.
+
+        ``tensors`` maps the component's parameter names to the parameters, or to their gradients.
+        """
+        return [piece.view(tensors[piece.parameter], self.elements) for piece in self.slices]
+
+    def parameters_per_element(self, component: nn.Module) -> int:
+        """How many parameters leave with one element."""
+        views = self.views(dict(component.named_parameters()))
+        return sum(view.shape[1] for view in views)
+
+
+def overlap(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
+    """The first two units of different granularities that share a parameter, or None."""
+    owners: dict[tuple[str, str], Unit] = {}
+    for unit in units:
+        for piece in unit.slices:
+            owner = owners.setdefault((unit.component, piece.parameter), unit)
+            if owner.granularity != unit.granularity:
+                return owner, unit
+    return None
+
+
+def by_component(units: Sequence[Unit]) -> dict[str, list[Unit]]:
+    """Units grouped by the component they belong to, in their order."""
+    groups: dict[str, list[Unit]] = {}
+    for unit in units:
+        groups.setdefault(unit.component, []).append(unit)
+    return groups

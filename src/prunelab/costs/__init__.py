@@ -1,0 +1,1 @@
+"""What a model costs: parameters, non-zeros, MACs, latency, memory and bytes on disk."""

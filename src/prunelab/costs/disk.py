@@ -1,0 +1,16 @@
+"""How many bytes a saved model takes."""
+
+from pathlib import Path
+
+from prunelab.core.errors import Refusal
+
+
+def disk_bytes(folder: Path) -> int:
+    """Bytes of the safetensors files in ``folder`` and below; links count as what they lead to.
+
+    Refuses a folder that holds none, which is no saved model.
+    """
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        raise Refusal(f"no safetensors files under {folder}: name the folder of a saved diffusers model")
+    return sum(file.stat().st_size for file in files)

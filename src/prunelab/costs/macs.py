@@ -1,0 +1,123 @@
+"""Multiply-accumulates of one forward pass, counted from shapes alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
+
+from prunelab.costs.meta_copy import meta_copy
+
+FLOPS_PER_MAC = 2
+
+_aten = torch.ops.aten
+_LAYERS = {
+    _aten.linear,
+    _aten.addmm,
+    _aten.conv1d,
+    _aten.conv2d,
+    _aten.conv3d,
+    _aten.conv_transpose1d,
+    _aten.conv_transpose2d,
+    _aten.conv_transpose3d,
+    _aten.convolution,
+}
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Multiply-accumulates of one forward pass of one example batch.
+
+    total: every matrix product and convolution, attention's two products included.
+    without_attention: convolutions and linear layers only, as most published numbers count.
+    by_module: module path as in ``named_modules()`` ("" is the whole) -> the part of ``total`` spent
+        inside that module and its children, over all its calls. A weight that a parent uses without
+        calling the module it lies in counts for the parent.
+    """
+
+    total: int
+    without_attention: int
+    by_module: Mapping[str, int]
+
+
+def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
+    """Count the MACs of ``module(**example_inputs)``.
+
+    The forward runs on the meta device, on a copy of the structure: it costs neither memory nor
+    arithmetic, and ``module`` is not touched. Tensors in ``example_inputs``, nested or not, may lie on
+    any device; the count is for their batch, so pass a batch of one for MACs per sample.
+    A forward that reads values (an attention mask in transformers' text encoders is looked through for
+    zeros) fails with torch's own error: leave out what only guards against padding.
+    """
+    model = meta_copy(module)
+    inputs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(example_inputs))
+    flops = FlopCounterMode(display=False)
+    spent = _count_by_call(model, flops)
+    layers = _LayerFlops(flops)
+    # Inference mode shows `layers` whole linear layers; elsewhere torch takes them apart beforehand.
+    # The fused attention kernels have no entry in torch's table of FLOPs on every device; MATH has.
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), flops, layers:
+        model(**inputs)
+    return Macs(
+        total=flops.get_total_flops() // FLOPS_PER_MAC,
+        without_attention=layers.spent // FLOPS_PER_MAC,
+        by_module={path: _inside(child, spent) // FLOPS_PER_MAC for path, child in model.named_modules()},
+    )
+
+
+def _count_by_call(model: nn.Module, flops: FlopCounterMode) -> dict[nn.Module, int]:
+    """FLOPs spent in the calls of each module that is called, filled in while ``model`` runs.
+
+    The methods named ``forward`` are wrapped, not hooked, because a hook misses the modules whose
+    ``forward`` is called by name.
+    """
+    spent: dict[nn.Module, int] = {}
+
+    def counted(child: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(forward)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            before = flops.get_total_flops()
+            output = forward(*args, **kwargs)
+            spent[child] = spent.get(child, 0) + flops.get_total_flops() - before
+            return output
+
+        return call
+
+    for child in model.modules():
+        child.forward = counted(child, child.forward)
+    return spent
+
+
+def _inside(module: nn.Module, spent: Mapping[nn.Module, int]) -> int:
+    """FLOPs of a module's calls; of its children's where it is only a list of them."""
+    if module in spent:
+        return spent[module]
+    return sum(_inside(child, spent) for child in module.children())
+
+
+class _LayerFlops(TorchDispatchMode):
+    """FLOPs spent in convolutions and linear layers, whatever torch takes them apart into.
+
+    The parts do not tell: a linear layer on a strided input becomes the same batched product as
+    attention. ``spent`` is in FLOPs; ``flops`` must be entered before this mode.
+    """
+
+    def __init__(self, flops: FlopCounterMode) -> None:
+        super().__init__()
+        self.flops = flops
+        self.spent = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        before = self.flops.get_total_flops()
+        output = func(*args, **(kwargs or {}))
+        if func._overloadpacket in _LAYERS:
+            self.spent += self.flops.get_total_flops() - before
+        return output

@@ -1,0 +1,57 @@
+"""The one way a Lightning Trainer is made here: it runs what it is given and does nothing else."""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning.pytorch import Callback, Trainer
+
+from prunelab.engine import ranks
+from prunelab.engine.hardware import Hardware
+
+# Lightning's advice that does not apply here: loaders without workers, predictions that are kept elsewhere,
+# checkpoints between epochs, and a deprecation inside Lightning itself.
+ADVICE = (
+    ".*does not have many workers.*",
+    "predict returned None.*",
+    ".*resuming from a checkpoint that ended before the epoch.*",
+    ".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+)
+
+
+def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) -> Trainer:
+    """A Trainer without validation, logger, default folder, summary or chatter; ``settings`` are its own."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(
+        accelerator=hardware.accelerator,
+        strategy="ddp" if hardware.strategy == "auto" and ranks.world() > 1 else hardware.strategy,
+        precision=hardware.precision,  # type: ignore[arg-type]
+        devices=local,
+        num_nodes=ranks.world() // local,
+        callbacks=list(callbacks),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **quiet,
+        **_with_plugins(settings),
+    )
+
+
+def _with_plugins(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, "plugins": [_environment(), *settings.get("plugins", [])]}
+
+
+def _environment() -> ClusterEnvironment:
+    """Who started the processes; said outright, so that Lightning neither starts nor requeues any itself."""
+    return TorchElasticEnvironment() if ranks.world() > 1 else LightningEnvironment()

@@ -1,0 +1,23 @@
+"""Whether samples show what their prompts asked for."""
+
+from dataclasses import dataclass
+
+import torch
+
+from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.samples import Reference, Samples
+from prunelab.metrics.intervals import bootstrap
+
+
+@dataclass(frozen=True)
+class PromptAccuracy:
+    """The share of samples whose every predicted label equals the asked one; higher is better."""
+
+    name: str = "prompt_accuracy"
+
+    def __call__(self, generated: Samples, reference: Reference) -> Estimate:
+        """The share over all seeds and draws; undefined where nothing was asked for."""
+        if not reference.labels:
+            return UNDEFINED
+        right = [generated.predictions[name] == asked for name, asked in reference.labels.items()]
+        return bootstrap(torch.stack(right).all(dim=0))

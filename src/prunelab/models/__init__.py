@@ -1,0 +1,1 @@
+"""Model families: components, objective, sampler and units of one kind of diffusers pipeline."""

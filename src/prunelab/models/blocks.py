@@ -1,0 +1,210 @@
+"""Walkers over diffusers' building blocks.
+
+Units are found by what a module *is*, not by the model it sits in: diffusers builds every denoiser from
+the same few blocks, so a new model made of known blocks needs no new walker. Each walker is a generator
+over one component; ``WALKERS`` maps a granularity to it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+from diffusers.models.attention import BasicTransformerBlock, FeedForward
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import nn
+from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPEncoderLayer
+
+from prunelab.core.errors import Refusal
+from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
+
+Walker = Callable[[str, nn.Module], Iterator[Unit]]
+
+
+def heads(component: str, root: nn.Module) -> Iterator[Unit]:
+    """One unit per attention module; an element is a head, gated where ``to_out`` reads it."""
+    for path, module in root.named_modules():
+        if isinstance(module, Attention) and _plain(module):
+            inner = ("to_q", "to_k", "to_v")
+            yield _heads(
+                component,
+                path,
+                module,
+                module.heads,
+                inner,
+                "to_out.0",
+                ("heads",),
+                ("inner_dim", "inner_kv_dim"),
+            )
+        elif isinstance(module, CLIPAttention):
+            yield _heads(
+                component,
+                path,
+                module,
+                module.num_heads,
+                ("q_proj", "k_proj", "v_proj"),
+                "out_proj",
+                ("num_heads",),
+                (),
+            )
+
+
+def _plain(attention: Attention) -> bool:
+    """Whether queries, keys and values are separate, equally many, and of one stream."""
+    return (
+        attention.to_k is not None
+        and attention.inner_kv_dim == attention.inner_dim
+        and getattr(attention, "add_k_proj", None) is None
+    )
+
+
+def _heads(
+    component: str,
+    path: str,
+    module: nn.Module,
+    count: int,
+    inner: Sequence[str],
+    outer: str,
+    counters: Sequence[str],
+    widths: Sequence[str],
+) -> Unit:
+    block = int(cast(nn.Linear, module.get_submodule(outer)).in_features) // count
+    rows = [piece for name in inner for piece in _rows(module, path, name, block)]
+    return Unit(
+        component=component,
+        path=path,
+        granularity="head",
+        elements=int(count),
+        slices=(*rows, Slice(f"{path}.{outer}.weight", dim=1, block=block)),
+        gate=Gate(f"{path}.{outer}", "input", dim=-1, block=block),
+        host=path,
+        counters=(
+            *(Counter(path, name) for name in counters),
+            *(Counter(path, name, block) for name in widths),
+        ),
+    )
+
+
+def _rows(module: nn.Module, path: str, name: str, block: int, offset: int = 0) -> list[Slice]:
+    """The output rows of a Linear: its weight's and, where there is one, its bias's."""
+    names = [key for key, _ in module.get_submodule(name).named_parameters()]
+    return [Slice(f"{path}.{name}.{key}", dim=0, block=block, offset=offset) for key in names]
+
+
+def neurons(component: str, root: nn.Module) -> Iterator[Unit]:
+    """One unit per feed-forward; an element is a hidden neuron (both halves of a gated activation)."""
+    for path, module in root.named_modules():
+        if isinstance(module, FeedForward):
+            yield _neurons(component, path, module, "net.0.proj", "net.2")
+        elif isinstance(module, CLIPMLP):
+            yield _neurons(component, path, module, "fc1", "fc2")
+
+
+def _neurons(component: str, path: str, module: nn.Module, inner: str, outer: str) -> Unit:
+    width = cast(nn.Linear, module.get_submodule(outer)).in_features
+    halves = cast(nn.Linear, module.get_submodule(inner)).out_features // width
+    rows = [piece for half in range(halves) for piece in _rows(module, path, inner, 1, half * width)]
+    return Unit(
+        component=component,
+        path=path,
+        granularity="neuron",
+        elements=width,
+        slices=(*rows, Slice(f"{path}.{outer}.weight", dim=1)),
+        gate=Gate(f"{path}.{outer}", "input"),
+        host=path,
+    )
+
+
+def operators(component: str, root: nn.Module) -> Iterator[Unit]:
+    """One unit of one element per convolution, attention, feed-forward and norm: a disjoint set.
+
+    Only operators that keep their input's shape are listed; one that changes it needs a bypass.
+    """
+    for path, module in _outermost(root, _otherwise_of_operator):
+        yield _whole(component, path, module, "operator", _otherwise_of_operator(module) or "nothing")
+
+
+def _otherwise_of_operator(module: nn.Module) -> Otherwise | None:
+    """What flows instead of an operator; None where the module is no shape-keeping operator.
+
+    Attention and feed-forward sit inside a residual, so nothing flows; an attention that adds its own
+    residual, a convolution and a norm pass their input on.
+    """
+    match module:
+        case Attention() if module.rescale_output_factor == 1:
+            return "input" if module.residual_connection else "nothing"
+        case FeedForward() | CLIPMLP() | CLIPAttention():
+            return "nothing"
+        case nn.Conv2d() if module.in_channels == module.out_channels and set(module.stride) == {1}:
+            return "input" if _same_size(module) else None
+        case nn.GroupNorm() | nn.LayerNorm():
+            return "input"
+    return None
+
+
+def _same_size(convolution: nn.Conv2d) -> bool:
+    if isinstance(convolution.padding, str):
+        return convolution.padding == "same"
+    sides = zip(convolution.padding, convolution.dilation, convolution.kernel_size, strict=True)
+    return all(2 * padding == dilation * (kernel - 1) for padding, dilation, kernel in sides)
+
+
+def blocks(component: str, root: nn.Module) -> Iterator[Unit]:
+    """One unit of one element per ResNet block and transformer block.
+
+    A ``Transformer2DModel`` with a single transformer block goes whole, with its projections; one with
+    several loses them one by one.
+    """
+    for path, module in _outermost(root, _otherwise_of_block):
+        yield _whole(component, path, module, "block", _otherwise_of_block(module) or "nothing")
+
+
+def _otherwise_of_block(module: nn.Module) -> Otherwise | None:
+    match module:
+        case ResnetBlock2D() if not (module.up or module.down) and module.output_scale_factor == 1:
+            return "input" if module.conv_shortcut is None else "shortcut"
+        case Transformer2DModel() if len(module.transformer_blocks) == 1 and module.is_input_continuous:
+            return "input"
+        case BasicTransformerBlock() | CLIPEncoderLayer():
+            return "input"
+    return None
+
+
+def _outermost(root: nn.Module, match: Callable[[nn.Module], object]) -> Iterator[tuple[str, nn.Module]]:
+    """Matching modules that lie in no other matching module, in the order of ``named_modules``."""
+    found: list[str] = []
+    for path, module in root.named_modules():
+        if match(module) is not None and not any(path.startswith(f"{outer}.") for outer in found):
+            found.append(path)
+            yield path, module
+
+
+def _whole(component: str, path: str, module: nn.Module, granularity: str, otherwise: Otherwise) -> Unit:
+    """A unit of one element that owns the whole module, less the shortcut that flows instead."""
+    spared = (f"{path}.conv_shortcut",) if otherwise == "shortcut" else ()
+    owned = [
+        (f"{path}.{name}", parameter)
+        for name, parameter in module.named_parameters()
+        if not any(f"{path}.{name}".startswith(f"{kept}.") for kept in spared)
+    ]
+    return Unit(
+        component=component,
+        path=path,
+        granularity=granularity,
+        elements=1,
+        slices=tuple(Slice(name, dim=0, block=parameter.shape[0]) for name, parameter in owned),
+        gate=Gate(path, "output", otherwise),
+        host=path,
+        spared=spared,
+    )
+
+
+WALKERS: dict[str, Walker] = {"operator": operators, "block": blocks, "head": heads, "neuron": neurons}
+
+
+def walk(component: str, root: nn.Module, granularities: Sequence[str]) -> list[Unit]:
+    """All units of these granularities in one component; refuses a granularity nobody walks for."""
+    unknown = [name for name in granularities if name not in WALKERS]
+    if unknown:
+        raise Refusal(f"unknown granularity {unknown[0]!r}: choose from {', '.join(WALKERS)}")
+    return [unit for name in granularities for unit in WALKERS[name](component, root)]

@@ -1,0 +1,62 @@
+"""Model folders: where they lie, what their content hashes to, and their architectures without weights."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers import DiffusionPipeline
+
+import prunelab
+from prunelab.core.errors import Refusal
+
+EMBEDDED = Path(prunelab.__file__).parent / "embedded"
+
+
+def locate(path: str | None, embedded: str | None = None) -> Path:
+    """The folder ``path``, or where none is given the ``embedded`` model of the package.
+
+    Raises Refusal when there is no diffusers model there.
+    """
+    if path is None and embedded is None:
+        raise Refusal("this model has no weights of its own: give path=FOLDER of a diffusers model")
+    folder = EMBEDDED / str(embedded) if path is None else Path(path).expanduser()
+    if not (folder / "model_index.json").is_file():
+        raise Refusal(f"no diffusers model at {folder}: path=FOLDER needs a folder with a model_index.json")
+    return folder
+
+
+def content_hash(folder: Path, weights: str) -> str:
+    """sha256 over names and contents of the folder's files; of the JSON files alone for random weights."""
+    digest = hashlib.sha256(weights.encode())
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and (weights == "pretrained" or file.suffix == ".json"):
+            digest.update(file.relative_to(folder).as_posix().encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def open_random(folder: Path) -> DiffusionPipeline:
+    """The pipeline of ``folder`` with the same architectures and weights drawn from seed 0."""
+    index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = {
+            name: _fresh(folder / name, entry[1]) for name, entry in index.items() if _is_model(folder / name)
+        }
+    return DiffusionPipeline.from_pretrained(folder, local_files_only=True, **fresh)
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _fresh(folder: Path, class_name: str) -> Any:
+    if hasattr(diffusers, class_name):
+        kind = getattr(diffusers, class_name)
+        return kind.from_config(kind.load_config(folder, local_files_only=True))
+    kind = getattr(transformers, class_name)
+    return kind(kind.config_class.from_pretrained(folder, local_files_only=True))

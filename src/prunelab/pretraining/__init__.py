@@ -1,0 +1,1 @@
+"""Objectives that make the embedded models from nothing, one file per network."""

@@ -1,0 +1,87 @@
+"""Distillation from the dense teacher: outputs and features, beside the model's own objective.
+
+BK-SDM (Kim et al., ECCV 2024, arXiv 2305.15798): L = L_task + a L_output + b L_feature, where L_output is
+the mean squared difference of the denoisers' outputs and L_feature the sum over the U-Net's stages of
+the mean squared difference of their activations; a = b = 1 in the paper.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.protocols import Model
+from prunelab.recovery.draws import Batch, Draws
+from prunelab.recovery.finetune import DenoisingObjective
+
+STAGES = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Weights of the task, output and feature terms; ``drop``: share of prompts left empty."""
+
+    task: float = 1.0
+    output: float = 1.0
+    feature: float = 1.0
+    drop: float = 0.1
+
+    def objective(self, student: Model, teacher: Model, draws: Draws) -> "DistillationObjective":
+        """What is minimised."""
+        return DistillationObjective(student, teacher, draws, self)
+
+
+class DistillationObjective(DenoisingObjective):
+    """The weighted sum of task, output and feature losses; the teacher runs without gradients."""
+
+    def __init__(self, student: Model, teacher: Model, draws: Draws, weights: Distill) -> None:
+        super().__init__(student, draws)
+        self.teacher, self.weights = teacher, weights
+
+    def to(self, device: torch.device) -> None:
+        """Move student and teacher."""
+        super().to(device)
+        self.teacher.to(device)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Means over the batch: ``loss`` and its parts ``task``, ``output`` and ``feature``."""
+        noisy, timesteps, conditions, wanted = self.inputs(batch)
+        with torch.no_grad(), _features(self.teacher.components["denoiser"]) as known:
+            reference = self.teacher.predict(noisy, timesteps, conditions)
+        with _features(self.student.components["denoiser"]) as learned:
+            output = self.student.predict(noisy, timesteps, conditions)
+        pairs = zip(learned, known, strict=True)
+        parts = {
+            "task": (output - wanted).pow(2).mean(),
+            "output": (output - reference).pow(2).mean(),
+            "feature": torch.stack([(a - b).pow(2).mean() for a, b in pairs]).sum(),
+        }
+        return {"loss": sum(getattr(self.weights, name) * part for name, part in parts.items()), **parts}
+
+
+@contextmanager
+def _features(denoiser: nn.Module) -> Iterator[list[Tensor]]:
+    """Inside the context, a forward pass appends each stage's activations, in the order they ran."""
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: Any, output: Any) -> None:
+        seen.append(output[0] if isinstance(output, tuple) else output)
+
+    handles = [stage.register_forward_hook(keep) for stage in stages(denoiser)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def stages(denoiser: nn.Module) -> list[nn.Module]:
+    """The top-level stages of a denoiser, whose widths pruning leaves as they are."""
+    found: list[nn.Module] = []
+    for name in STAGES:
+        child = getattr(denoiser, name, None)
+        found += list(child) if isinstance(child, nn.ModuleList) else [child] if child is not None else []
+    return found

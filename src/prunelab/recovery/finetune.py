@@ -1,0 +1,53 @@
+"""Fine-tuning: the model's own objective on its own data (the recovery of Diff-Pruning)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prunelab.core.protocols import Model
+from prunelab.recovery.draws import Batch, Draws
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """``drop``: share of prompts left empty. The schedule is the training engine's."""
+
+    drop: float = 0.1
+
+    def objective(self, student: Model, teacher: Model, draws: Draws) -> "DenoisingObjective":
+        """What is minimised; the teacher is not used."""
+        return DenoisingObjective(student, draws)
+
+
+class DenoisingObjective:
+    """Mean squared error of the denoiser's output to the model's own target."""
+
+    def __init__(self, student: Model, draws: Draws) -> None:
+        self.student, self.draws = student, draws
+        self.trained = student.components["denoiser"].requires_grad_(True)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the frozen components; the trained one is moved by the engine."""
+        self.device = device
+        self.student.to(device)
+
+    def batch(self, draws: range) -> Batch:
+        """The batch of these draws, on the CPU."""
+        return self.draws.batch(draws)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss as a mean over the batch, under ``loss``."""
+        noisy, timesteps, conditions, wanted = self.inputs(batch)
+        output = self.student.predict(noisy, timesteps, conditions)
+        return {"loss": (output - wanted).pow(2).mean()}
+
+    @torch.no_grad()
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Noisy latents, timesteps, conditions and the target, on the device that trains."""
+        latents, noise = batch.latents.to(self.device), batch.noise.to(self.device)
+        timesteps = batch.timesteps.to(self.device)
+        conditions = None if batch.prompts is None else self.student.embed(batch.prompts)
+        noisy = self.student.noised(latents, timesteps, noise)
+        return noisy, timesteps, conditions, self.student.target(latents, timesteps, noise)

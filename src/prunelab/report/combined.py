@@ -1,0 +1,99 @@
+"""One report of many: what a sweep's jobs measured, side by side."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunelab.core.errors import Refusal
+from prunelab.report.labels import label, varying
+from prunelab.report.pictures import Picture, read_strips
+from prunelab.report.report import JSON, write_report
+from prunelab.report.schema import Row, read_report
+
+PROMPTS = 6  # of every job's pictures
+
+
+def combine(folders: Sequence[Path]) -> list[Row]:
+    """The rows of the reports in ``folders``, in order, each evaluation once.
+
+    Jobs of a sweep share the dense model's row, and those that differ in recovery only share the pruned
+    one's. A folder without a readable report is named on standard error and left out. Raises Refusal
+    for a report of an unknown schema, and when no report is left.
+    """
+    return _merged([report for _, report in _readable(folders)])
+
+
+def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
+    """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
+
+    It has every row once, the metric-against-sparsity curves, and each model's pictures of the first
+    few prompts. Raises as ``combine``.
+    """
+    found = _readable(reports)
+    rows = _merged([report for _, report in found])
+    fields = varying(rows)
+    pictures: list[Picture] = []
+    for path, report in found:
+        _add_new(pictures, [_relabelled(picture, report, fields) for picture in _pictures(path, report)])
+    context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
+    return write_report(folder, rows, sorted(pictures, key=lambda one: one.state != "dense"), [], context)
+
+
+def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """The reports that can be read, with the paths of their files."""
+    paths = [path / JSON if path.is_dir() else path for path in places]
+    read = [(path, _read(path)) for path in paths]
+    found = [(path, report) for path, report in read if report is not None]
+    if not found:
+        raise Refusal(f"nothing to combine: none of {len(paths)} jobs left a readable {JSON}")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_report(path)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = "it is missing" if isinstance(error, FileNotFoundError) else f"it is broken ({error})"
+        print(f"left out {path}: {reason}", file=sys.stderr)
+        return None
+
+
+def _merged(reports: Sequence[dict[str, Any]]) -> list[Row]:
+    merged: dict[str, Row] = {}
+    for report in reports:
+        for row in report["rows"]:
+            merged.setdefault(_identity(row), row)
+    return list(merged.values())
+
+
+def _identity(row: Row) -> str:
+    """Equal for two rows of one evaluation, whatever the jobs were that they came from."""
+    return json.dumps([row["state"], row["address"], row["metrics"]], sort_keys=True)
+
+
+def _pictures(path: Path, report: dict[str, Any]) -> list[Picture]:
+    return [picture.first(PROMPTS) for picture in read_strips(path.parent, report["pictures"])]
+
+
+def _relabelled(picture: Picture, report: dict[str, Any], fields: Sequence[str]) -> Picture:
+    """The picture under its row's label in the sweep, where the job has one row of its state."""
+    own = [row for row in report["rows"] if row["state"] == picture.state]
+    if len(own) != 1:
+        return picture
+    return Picture(picture.state, label(own[0], fields), picture.images, picture.captions)
+
+
+def _add_new(pictures: list[Picture], candidates: Sequence[Picture]) -> None:
+    """Append those that are not there yet: the dense model's are the same in every job."""
+    for one in candidates:
+        if not any(_same(one, other) for other in pictures):
+            pictures.append(one)
+
+
+def _same(one: Picture, other: Picture) -> bool:
+    named = (one.state, one.label, list(one.captions)) == (other.state, other.label, list(other.captions))
+    return named and np.array_equal(one.images, other.images)

@@ -1,0 +1,63 @@
+"""What to call a row: what tells it from its neighbours."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from prunelab.report.quantities import share
+from prunelab.report.schema import Row
+
+COMPARED = ("task", "model", "scorer", "granularity", "budget", "requested", "of", "recovery", "seed")
+DESCRIBED = ("scorer", "granularity", "budget", "requested", "recovery")
+
+
+def varying(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The fields in which rows of one state differ: those that a label needs."""
+    states = {row["state"] for row in rows if row["state"] != "dense"}
+    groups = [[row for row in rows if row["state"] == state] for state in states]
+    return tuple(
+        field for field in COMPARED if any(len({text(row, field) for row in group}) > 1 for group in groups)
+    )
+
+
+def label(row: Row, fields: Sequence[str]) -> str:
+    """The row's values of ``fields``, those it has, joined by dots; nothing for the dense model."""
+    if row["state"] == "dense":
+        return ""
+    skipped = {"recovery"} if row["state"] == "pruned" else set()
+    skipped |= {"of"} if "requested" in fields else set()  # it is said there
+    values = (_spoken(row, field) for field in fields if field not in skipped)
+    return " · ".join(value for value in values if value)
+
+
+def labels(rows: Sequence[Row], fallback: Sequence[str] = ()) -> list[str]:
+    """A label per row: the fields that vary, or those of ``fallback`` where none does."""
+    fields = varying(rows) or fallback
+    return [label(row, fields) for row in rows]
+
+
+def text(row: Row, field: str) -> str:
+    """A field's value in plain words; empty where it has none."""
+    value = row["sparsity"][field] if field in ("requested", "of") else row[field]
+    return "" if value is None else WORDING.get(field, str)(value)
+
+
+def _spoken(row: Row, field: str) -> str:
+    """``text`` with a word before it where the bare value would say too little."""
+    value = text(row, field)
+    if field in ("seed", "of") and value:
+        return f"{field} {value}"
+    of = row["sparsity"]["of"]
+    return f"{value} of {of}" if field == "requested" and value and of else value
+
+
+def _granularity(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else "+".join(value)
+
+
+def _requested(value: float | Mapping[str, float]) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{component} {_requested(part)}" for component, part in value.items())
+    return share(value).replace(".0 %", " %")
+
+
+WORDING: dict[str, Callable[[Any], str]] = {"granularity": _granularity, "requested": _requested}

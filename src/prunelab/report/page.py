@@ -1,0 +1,76 @@
+"""``report.html``: one file with everything in it, for light and dark screens."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
+from prunelab.report.pictures import Picture, inline
+from prunelab.report.schema import Row
+from prunelab.report.table import components, cost, quality, sparsity
+
+TITLE = "title"  # the one entry of the context that the page shows as its heading
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Models below each other, the same prompts and seeds beside each other."""
+
+    captions: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[str]]]  # state, label, data URIs
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Curves that share a legend."""
+
+    legend: Sequence[LegendEntry]
+    drawings: Sequence[Markup]
+
+
+def render(
+    rows: Sequence[Row], pictures: Sequence[Picture], curves: Sequence[Curve], context: Mapping[str, object]
+) -> str:
+    """The page's HTML. It refers to nothing outside itself."""
+    environment = Environment(
+        loader=PackageLoader("prunelab.report", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    sweep = sparsity_curves(rows)
+    return environment.get_template("page.html.jinja").render(
+        title=context.get(TITLE, "prunelab report"),
+        facts={key: _plain(value) for key, value in context.items() if key != TITLE},
+        style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
+        tables=[quality(rows), sparsity(rows), cost(rows), components(rows)],
+        grids=_grids(pictures),
+        sweep=_panels(sweep, 0),
+        panels=_panels(curves, len(sweep)),
+    )
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _grids(pictures: Sequence[Picture]) -> list[Grid]:
+    """One grid per run of pictures with the same captions."""
+    groups = groupby(pictures, key=lambda picture: tuple(picture.captions))
+    return [
+        Grid(captions, [(one.state, one.label, [inline(image) for image in one.images]) for one in group])
+        for captions, group in groups
+    ]
+
+
+def _panels(curves: Sequence[Curve], first: int) -> list[Panels]:
+    """The curves, numbered from ``first``, in runs that share a legend."""
+    groups = groupby(enumerate(curves, first), key=lambda numbered: legend(numbered[1]))
+    # The drawings are our own; matplotlib has escaped the words in them.
+    return [
+        Panels(entries, [Markup(svg(curve, number)) for number, curve in group])  # noqa: S704
+        for entries, group in groups
+    ]

@@ -1,0 +1,83 @@
+"""Pictures of samples: strips on the disk beside the report, and inline in its page."""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from prunelab.core.errors import Refusal
+
+FOLDER = "pictures"
+WIDEST = 256  # pixels of one picture in the page; the strips keep every pixel
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Samples of one model, side by side.
+
+    state: as in the rows. label: what else tells this model from others, may be empty. images: uint8,
+    shape (n, height, width, channels) with 1 or 3 channels. captions: what was asked for, n of them.
+    """
+
+    state: str
+    label: str
+    images: NDArray[np.uint8]
+    captions: Sequence[str]
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == np.uint8, f"pictures are uint8, not {self.images.dtype}"
+        assert self.images.ndim == 4, f"pictures have shape (n, h, w, c), not {self.images.shape}"
+        assert len(self.images) == len(self.captions), "one caption per picture"
+
+    def first(self, count: int) -> "Picture":
+        """The same with at most ``count`` images."""
+        return Picture(self.state, self.label, self.images[:count], self.captions[:count])
+
+
+def write_strips(folder: Path, pictures: Sequence[Picture]) -> list[dict[str, object]]:
+    """Write every picture as one PNG in ``folder/pictures``; their entries for ``report.json``."""
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, object]] = []
+    for number, picture in enumerate(pictures):
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{picture.state} {picture.label}").strip("-.")
+        name = f"{FOLDER}/{number:02d}-{words}.png"
+        _image(np.concatenate(list(picture.images), axis=1)).save(folder / name)
+        captions = list(picture.captions)
+        entries.append({"state": picture.state, "label": picture.label, "file": name, "captions": captions})
+    return entries
+
+
+def read_strips(folder: Path, entries: Sequence[Mapping[str, object]]) -> list[Picture]:
+    """The pictures that ``write_strips`` wrote into ``folder``; Refusal when one is missing or broken."""
+    return [_read_strip(folder, entry) for entry in entries]
+
+
+def inline(image: NDArray[np.uint8]) -> str:
+    """One image, shape (height, width, channels), as a ``data:`` URI of a PNG."""
+    picture = _image(image)
+    picture.thumbnail((WIDEST, WIDEST))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _read_strip(folder: Path, entry: Mapping[str, object]) -> Picture:
+    path, captions = folder / str(entry["file"]), entry["captions"]
+    assert isinstance(captions, list)
+    try:
+        with Image.open(path) as strip:
+            pixels = np.asarray(strip.convert("RGB"))
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read as a picture: run the job again to write it anew") from error
+    images = np.stack(np.split(pixels, len(captions), axis=1))
+    return Picture(str(entry["state"]), str(entry["label"]), images, captions)
+
+
+def _image(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

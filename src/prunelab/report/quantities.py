@@ -1,0 +1,110 @@
+"""What the report calls the numbers, which way is better, and how they are written."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric for readers: its title, whether lower or higher is better (or neither), its unit."""
+
+    title: str
+    better: str = ""
+    hint: str = ""
+    percent: bool = False
+    unit: str = ""
+
+
+QUANTITIES = {
+    "frechet_distance": Quantity(
+        "Fréchet distance", "lower", "between Gaussians fitted to features of samples and of real data"
+    ),
+    "kernel_distance": Quantity(
+        "Kernel distance", "lower", "squared MMD between features of samples and of real data"
+    ),
+    "prompt_accuracy": Quantity(
+        "Prompt accuracy", "higher", "samples that show everything their prompt asked for", percent=True
+    ),
+    "ssim": Quantity(
+        "SSIM to dense", "higher", "structural similarity to the dense model's images, same seeds"
+    ),
+    "psnr": Quantity(
+        "PSNR to dense", "higher", "peak signal to noise against the dense model's images", unit="dB"
+    ),
+    "output_distance": Quantity(
+        "Output distance", "lower", "mean squared difference of the denoiser's outputs to the dense model's"
+    ),
+}
+ARROWS = {"lower": "\N{NO-BREAK SPACE}↓", "higher": "\N{NO-BREAK SPACE}↑", "": ""}
+UNDEFINED = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def quantity(name: str) -> Quantity:
+    """What is known of a metric; its plain name where nothing is."""
+    return QUANTITIES.get(name, Quantity(name.replace("_", " ")))
+
+
+def titled(name: str) -> str:
+    """A metric's title with an arrow to where it is better."""
+    kind = quantity(name)
+    return f"{kind.title}{ARROWS[kind.better]}"
+
+
+def estimate_texts(estimate: dict[str, Any], kind: Quantity) -> tuple[str, str]:
+    """A value and its interval ``[low, high]``, both with the same decimals; the latter may be empty."""
+    numbers = [estimate[field] for field in ("value", "low", "high")]
+    if numbers[0] is None:
+        return UNDEFINED, ""
+    scaled = [None if number is None else number * (100 if kind.percent else 1) for number in numbers]
+    places = 1 if kind.percent else decimals(max(abs(number) for number in scaled if number is not None))
+    value, low, high = (None if number is None else decimal(number, places) for number in scaled)
+    unit = " %" if kind.percent else f" {kind.unit}" if kind.unit else ""
+    interval = "" if low is None or numbers[1] == numbers[2] else f"[{low}, {high}]"
+    return f"{value}{unit}", interval
+
+
+def decimals(size: float, digits: int = 3) -> int:
+    """How many decimals show ``digits`` significant digits of a number this large; -1: use an exponent."""
+    if size == 0:
+        return 0
+    magnitude = math.floor(math.log10(abs(size)))
+    return -1 if magnitude < -5 else max(0, digits - 1 - magnitude)
+
+
+def decimal(value: float, places: int) -> str:
+    """``value`` with so many decimals and a true minus sign."""
+    text = f"{value:,.{places}f}" if places >= 0 else f"{value:.1e}"
+    return text.replace("-", MINUS)
+
+
+def count(value: float) -> str:
+    """A large number in thousands, millions or billions, to three digits: ``590 k``, ``21.3 M``."""
+    for size, suffix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return decimal(value / size, decimals(value / size)) + suffix
+    return decimal(value, 0)
+
+
+def size(value: int | None) -> str:
+    """Bytes in decimal units: ``1.23 MB``."""
+    return UNDEFINED if value is None else f"{count(value)}B" if value >= 1e3 else f"{value} B"
+
+
+def share(value: float | None) -> str:
+    """A fraction in per cent, ``30.1 %``."""
+    return UNDEFINED if value is None else f"{decimal(100 * value, 1)} %"
+
+
+def change(value: float, dense: float) -> str:
+    """How much ``value`` differs from the dense model's, ``-30.1 %``; empty where it does not."""
+    if not dense or value == dense:
+        return ""
+    ratio = value / dense - 1
+    return f"{'+' if ratio > 0 else ''}{decimal(100 * ratio, 1)} %"
+
+
+def milliseconds(value: float) -> str:
+    """``12.3 ms``."""
+    return f"{decimal(value, decimals(value))} ms"

@@ -1,0 +1,173 @@
+"""The report's tables: one row per evaluated model, ready to be laid out by the page or the terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from prunelab.report.labels import DESCRIBED, labels
+from prunelab.report.quantities import (
+    UNDEFINED,
+    change,
+    count,
+    decimal,
+    decimals,
+    estimate_texts,
+    milliseconds,
+    quantity,
+    share,
+    size,
+    titled,
+)
+from prunelab.report.schema import ACHIEVED, COUNTS, Row
+from prunelab.report.speed import verdict
+
+TITLES = {
+    "elements": "Elements",
+    "parameters": "Parameters",
+    "nonzeros": "Non-zeros",
+    "macs": "MACs",
+    "macs_without_attention": "MACs without attention",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as text, with what qualifies it: an interval, a change, a verdict."""
+
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The title of a column, with an explanation for those who want one."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One evaluated model: its state, its label, and a cell per heading."""
+
+    state: str
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table with a note on how to read it."""
+
+    title: str
+    note: str
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+
+
+def quality(rows: Sequence[Row]) -> Table:
+    """Every metric that any row has, with its interval."""
+    names = tuple(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    headings = tuple(_metric_heading(name) for name in names)
+    cells = [tuple(_metric(row, name) for name in names) for row in rows]
+    note = (
+        "Value [low, high]: a 95 % bootstrap interval for means, the smallest and the largest over "
+        "sampling seeds for distances between distributions. ↓ lower is better, ↑ higher."
+    )
+    return Table("Quality", note, headings, _lines(rows, cells, DESCRIBED))
+
+
+def sparsity(rows: Sequence[Row]) -> Table:
+    """What was asked for and what was removed, as shares of the dense components'."""
+    headings = (Heading("Requested"), *(Heading(f"{TITLES[name]} removed") for name in ACHIEVED))
+    achieved = [tuple(Cell(share(row["sparsity"][name])) for name in ACHIEVED) for row in rows]
+    cells = [(_requested(row), *parts) for row, parts in zip(rows, achieved, strict=True)]
+    note = "Elements are of the chosen units; parameters, non-zeros and MACs of the pruned components."
+    return Table("Sparsity, requested and achieved", note, headings, _lines(rows, cells))
+
+
+def cost(rows: Sequence[Row]) -> Table:
+    """What every model costs, in total, next to the dense one."""
+    settings = tuple(dict.fromkeys(name for row in rows for name in row["cost"]["latency_ms"]))
+    headings = (
+        *(Heading(TITLES[name]) for name in COUNTS),
+        *(Heading(f"Latency, {name.replace('_', ' ')}", "median (95th percentile)") for name in settings),
+        Heading("Peak memory", "of the CUDA allocator"),
+        Heading("On disk"),
+    )
+    cells = [_cost_cells(row, dense_of(row, rows), settings) for row in rows]
+    note = (
+        "MACs count attention's two products. Zeroed weights are not faster "
+        "weights: a model is called faster only where its latency interval lies below the dense one's."
+    )
+    return Table("Cost", note, headings, _lines(rows, cells))
+
+
+def components(rows: Sequence[Row]) -> Table:
+    """Parameters, non-zeros and MACs of every component of every model."""
+    headings = (Heading("Component"), *(Heading(TITLES[name]) for name in COUNTS))
+    lines = [
+        Line(row["state"], label, (Cell(name), *_component_cells(row, dense_of(row, rows), name)))
+        for row, label in zip(rows, labels(rows), strict=True)
+        for name in row["cost"]["components"]
+    ]
+    return Table("Cost per component", "", headings, tuple(lines))
+
+
+def dense_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The dense model that ``row`` came from, if it was evaluated."""
+    own = (row["task"], row["model"])
+    dense = (other for other in rows if other["state"] == "dense" and (other["task"], other["model"]) == own)
+    return next(dense, None)
+
+
+def _lines(
+    rows: Sequence[Row], cells: Sequence[tuple[Cell, ...]], fallback: Sequence[str] = ()
+) -> tuple[Line, ...]:
+    named = zip(rows, labels(rows, fallback), cells, strict=True)
+    return tuple(Line(row["state"], label, its_cells) for row, label, its_cells in named)
+
+
+def _metric_heading(name: str) -> Heading:
+    return Heading(titled(name), quantity(name).hint)
+
+
+def _metric(row: Row, name: str) -> Cell:
+    estimate = row["metrics"].get(name)
+    return Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, quantity(name)))
+
+
+def _requested(row: Row) -> Cell:
+    asked, of = row["sparsity"]["requested"], row["sparsity"]["of"]
+    if asked is None:
+        return Cell(UNDEFINED)
+    parts = asked.items() if isinstance(asked, Mapping) else [("", asked)]
+    text = ", ".join(f"{component} {share(part)}".strip() for component, part in parts)
+    return Cell(text, f"of {of}" if of else "")
+
+
+def _cost_cells(row: Row, dense: Row | None, settings: Sequence[str]) -> tuple[Cell, ...]:
+    own = row["cost"]
+    base = dense["cost"] if dense and row["state"] != "dense" else own
+    counts = (Cell(count(own[name]), change(own[name], base[name])) for name in COUNTS)
+    disk = change(own["disk_bytes"] or 0, base["disk_bytes"] or 0)
+    return (
+        *counts,
+        *(_latency(row, dense, setting) for setting in settings),
+        Cell(size(own["peak_memory_bytes"])),
+        Cell(size(own["disk_bytes"]), disk),
+    )
+
+
+def _latency(row: Row, dense: Row | None, setting: str) -> Cell:
+    own = row["cost"]["latency_ms"].get(setting)
+    if own is None:
+        return Cell(UNDEFINED)
+    text = f"{milliseconds(own['median'])}, p95 {decimal(own['p95'], decimals(own['median']))}"
+    base = dense["cost"]["latency_ms"].get(setting) if dense and row["state"] != "dense" else None
+    return Cell(text, verdict(own, base) if base else "")
+
+
+def _component_cells(row: Row, dense: Row | None, component: str) -> tuple[Cell, ...]:
+    own = row["cost"]["components"][component]
+    base = dense["cost"]["components"].get(component, own) if dense else own
+    return tuple(Cell(count(own[name]), change(own[name], base[name])) for name in COUNTS)

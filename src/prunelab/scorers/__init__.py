@@ -1,0 +1,1 @@
+"""Mechanisms that score elements, one per file, named by mechanism."""

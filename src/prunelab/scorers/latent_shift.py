@@ -1,0 +1,109 @@
+"""Latent shift: how far the latents' mean and standard deviation move when one element is gated off.
+
+LD-Pruner (Castells et al., CVPR 2024 workshops, arXiv 2404.11936): with the latents of the same prompts
+and noise from the dense model and from the model without element e,
+
+    score(e) = ||mean - mean_e||_2 + ||std - std_e||_2,
+
+mean and std taken over the samples, per latent entry. What the paper leaves open is a knob: ``squared``
+norms, ``per_timestep`` (the sum over the sampler's steps instead of the last latents), ``ddof``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from prunelab.core.draws import normal
+from prunelab.core.protocols import Calibration, Model
+from prunelab.core.scores import Scores
+from prunelab.core.units import Unit
+from prunelab.surgery.gating import gated
+
+
+@dataclass(frozen=True)
+class LatentShift:
+    """``samples`` prompts with one noise each, ``steps`` of the sampler under ``guidance``.
+
+    ``batch_size`` (ablation, sample) pairs go through the sampler at once: gates are per sample, so one
+    batch holds many elements' ablations. Set it to ``samples`` for one ablation at a time.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head")
+
+    samples: int = 32
+    steps: int = 5
+    guidance: float = 1.0
+    squared: bool = False
+    per_timestep: bool = False
+    ddof: int = 0
+    batch_size: int = 64
+    seed: int = 0
+
+    def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "Ablations":
+        """Every element's ablation of every sample, and the dense model's samples first."""
+        return Ablations(self, model, units, calibration.prompts(range(self.samples)))
+
+    def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
+        """Scores from the summed latents, shape (1 + elements, steps, ...), row 0 the dense model."""
+        mean = statistics["sum"] / self.samples
+        variance = (statistics["squares"] - self.samples * mean**2).clamp(min=0) / (self.samples - self.ddof)
+        shift = self._distance(mean) + self._distance(variance.sqrt())
+        return dict(zip([u.name for u in units], shift.split([u.elements for u in units]), strict=True))
+
+    def _distance(self, statistic: Tensor) -> Tensor:
+        difference = (statistic[1:] - statistic[:1]).flatten(2).norm(dim=2)
+        return (difference**2 if self.squared else difference).sum(dim=1)
+
+
+class Ablations:
+    """The rows (ablation, sample), ablation by ablation, cut into chunks of ``batch_size``."""
+
+    def __init__(
+        self, knobs: LatentShift, model: Model, units: Sequence[Unit], prompts: Sequence[str]
+    ) -> None:
+        self.knobs, self.model, self.units, self.prompts = knobs, model, units, prompts
+        self.elements = [(unit, i) for unit in units for i in range(unit.elements)]
+        self.rows = (1 + len(self.elements)) * knobs.samples
+        self.chunks = -(-self.rows // knobs.batch_size)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the model to the device that observes."""
+        self.model.to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def observe(self, chunk: int) -> dict[str, Tensor]:
+        """Sums and sums of squares of the latents, one row per ablation."""
+        start = chunk * self.knobs.batch_size
+        rows = torch.arange(start, min(start + self.knobs.batch_size, self.rows))
+        ablation, sample = rows // self.knobs.samples, rows % self.knobs.samples
+        latents = self._latents(ablation, sample).transpose(0, 1).double()
+        empty = latents.new_zeros(1 + len(self.elements), *latents.shape[1:])
+        index = ablation.to(self.device)
+        return {"sum": empty.index_add(0, index, latents), "squares": empty.index_add(0, index, latents**2)}
+
+    def _latents(self, ablation: Tensor, sample: Tensor) -> Tensor:
+        """Latents after the observed steps, shape (steps or 1, rows, ...)."""
+        noise = normal(self.model.latent_shape, self.knobs.seed, sample.tolist(), "calibration latents")
+        conditions = self.model.embed([self.prompts[i] for i in sample.tolist()])
+        with gated(self.model.components, self.units, self._gates(ablation.tolist())):
+            passed = self.model.sample(
+                conditions, noise.to(self.device), self.knobs.steps, self.knobs.guidance
+            )
+        return passed if self.knobs.per_timestep else passed[-1:]
+
+    def _gates(self, ablation: Sequence[int]) -> dict[str, Tensor]:
+        """Ones of shape (rows, elements) with a zero where the row's element is off; row 0 gates nothing."""
+        gates: dict[str, Tensor] = {}
+        for row, number in enumerate(ablation):
+            if number:
+                unit, element = self.elements[number - 1]
+                gate = gates.setdefault(
+                    unit.name, torch.ones(len(ablation), unit.elements, device=self.device)
+                )
+                gate[row, element] = 0
+        return gates

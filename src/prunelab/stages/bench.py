@@ -1,0 +1,126 @@
+"""The bench: what every stage works with, and how a stage's result becomes an artifact."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from prunelab.artifacts import Store, address
+from prunelab.core.protocols import Model
+from prunelab.engine import ranks
+from prunelab.engine.hardware import Hardware
+from prunelab.tasks.text_to_image import TextToImage
+from prunelab.tracking.protocol import Run, Tracker
+
+T = TypeVar("T")
+Write = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A chosen part with its resolved settings, which say in an address what the part is."""
+
+    name: str
+    value: T
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stage's result: its address and the folder it lies in."""
+
+    address: str
+    path: Path
+
+    def json(self, name: str) -> Any:
+        """The content of one of its JSON files."""
+        return json.loads((self.path / name).read_text("utf-8"))
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The content of one of its safetensors files."""
+        return load_file(self.path / name)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Store, tracker and hardware (how things run), model and task (what they run on)."""
+
+    store: Store
+    tracker: Tracker
+    hardware: Hardware
+    model: Model
+    task: TextToImage
+
+    def artifact(
+        self,
+        stage: str,
+        name: str,
+        version: int,
+        inputs: Mapping[str, Any],
+        make: Callable[[Path, Run], Write],
+        parents: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """The stored result of ``inputs``, computed only if the store has no valid one.
+
+        Every rank calls ``make(partial, run)``; it computes (its scratch folder ``partial`` survives
+        kills) and returns a function that writes the result, which rank 0 alone calls. Rank 0 decides
+        whether the artifact exists and tells the others; all of them read it back.
+        """
+        parents = dict(parents or {})
+        where = address(stage, name, version, **inputs, **parents)
+        with self._held(where):
+            if ranks.broadcast(ranks.rank() == 0 and self.store.valid(where)):
+                _say(f"{stage}: {where} is in the store")
+            else:
+                self._compute(stage, where, {**inputs, "version": version}, parents, make)
+            ranks.barrier()
+        return Artifact(where, self.store.path(where))
+
+    @contextmanager
+    def _held(self, where: str) -> Iterator[None]:
+        """Rank 0 holds the address for all ranks of the job."""
+        if ranks.rank():
+            yield
+        else:
+            with self.store.hold(where):
+                yield
+
+    def _compute(
+        self,
+        stage: str,
+        where: str,
+        inputs: Mapping[str, Any],
+        parents: Mapping[str, str],
+        make: Callable[[Path, Run], Write],
+    ) -> None:
+        partial = self.store.partial(where)
+        with self.tracker.stage(stage, inputs, parents, where) as run:
+            write = make(partial, run)
+        if ranks.rank() == 0:
+            folder = partial / "result"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            write(folder)
+            self.store.commit(where, folder, {"stage": stage, **inputs, **parents})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write named tensors as safetensors."""
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON that people can read."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _say(line: str) -> None:
+    if ranks.rank() == 0:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,61 @@
+"""Encode: the latents of real examples, computed once for every recovery and evaluation."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prunelab.core.protocols import Model
+from prunelab.engine.observe import collect
+from prunelab.stages.bench import Bench, Write, write_tensors
+from prunelab.tasks.text_to_image import Examples
+from prunelab.tracking.protocol import Run
+
+VERSION = 1
+CHUNK = 64  # examples encoded at once: part of the result to round-off, so not a setting
+
+
+class Encoding:
+    """uint8 media of shape (n, ...) to latents, ``CHUNK`` at a time."""
+
+    def __init__(self, model: Model, media: Tensor) -> None:
+        self.model, self.media = model, media
+        self.chunks = -(-len(media) // CHUNK)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the model."""
+        self.model.to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def observe(self, chunk: int) -> dict[str, Tensor]:
+        """The latents of one chunk."""
+        return {"latents": self.model.encode(self.media[chunk * CHUNK : (chunk + 1) * CHUNK].to(self.device))}
+
+
+def encode_train(bench: Bench, count: int) -> tuple[Tensor, Examples]:
+    """Latents of the first ``count`` training examples, and the examples."""
+    examples = bench.task.train(count)
+    return _encode(bench, examples, "train"), examples
+
+
+def encode_test(bench: Bench, count: int) -> tuple[Tensor, Examples]:
+    """Latents of the first ``count`` held-out examples, and the examples."""
+    examples = bench.task.test(count)
+    return _encode(bench, examples, "test"), examples
+
+
+def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
+    def make(partial: Path, run: Run) -> Write:
+        rows = collect(Encoding(bench.model, examples.media), bench.hardware, f"encode {split}")
+        return lambda folder: write_tensors(folder / "latents.safetensors", rows)
+
+    inputs = {
+        "model": bench.model.fingerprint(),
+        "data": bench.task.fingerprint(),
+        "split": split,
+        "count": len(examples.media),
+        "precision": bench.hardware.precision,
+    }
+    return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]

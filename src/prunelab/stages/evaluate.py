@@ -1,0 +1,156 @@
+"""Evaluate: samples from fixed seeds, and what the metrics say of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunelab.core.draws import integers, normal
+from prunelab.core.estimates import Estimate
+from prunelab.core.protocols import Model
+from prunelab.core.samples import Reference, Samples
+from prunelab.engine.observe import collect
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.encode import CHUNK, encode_test
+from prunelab.tasks.text_to_image import TextToImage
+from prunelab.tracking.protocol import Run
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How samples are drawn and held against the dense model and real data.
+
+    seed: fixed, so that every row sees the same noise. seeds: sampling seeds of ``samples`` draws each,
+    made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. real: held-out
+    examples behind the distances. held_out: noisy latents for the output distance.
+    """
+
+    seed: int = 2024
+    seeds: int = 3
+    samples: int = 200
+    steps: int = 10
+    guidance: float = 2.0
+    batch_size: int = 50
+    real: int = 2000
+    held_out: int = 500
+
+
+class Sampling:
+    """Rows (sampling seed, draw), seed by seed, ``batch_size`` at a time."""
+
+    def __init__(self, model: Model, task: TextToImage, knobs: Evaluation) -> None:
+        self.model, self.task, self.knobs = model, task, knobs
+        self.prompts = task.test(knobs.samples).prompts
+        self.rows = knobs.seeds * knobs.samples
+        self.chunks = -(-self.rows // knobs.batch_size)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the model; the judge stays where it is."""
+        self.model.to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def observe(self, chunk: int) -> dict[str, Tensor]:
+        """uint8 media, features and predictions of one chunk's rows."""
+        start = chunk * self.knobs.batch_size
+        rows = range(start, min(start + self.knobs.batch_size, self.rows))
+        conditions = self.model.embed([self.prompts[row % self.knobs.samples] for row in rows])
+        noise = normal(self.model.latent_shape, self.knobs.seed, rows, "evaluation latents").to(self.device)
+        latents = self.model.sample(conditions, noise, self.knobs.steps, self.knobs.guidance)[-1]
+        media = (self.model.decode(latents) * 255).round().to("cpu", torch.uint8)
+        features, predictions = self.task.judged(media)
+        return {"media": media, "features": features, **{f"predicted.{k}": v for k, v in predictions.items()}}
+
+
+class HeldOut:
+    """The denoiser's output on held-out latents, under the same noise and timesteps for every model."""
+
+    def __init__(self, model: Model, latents: Tensor, prompts: list[str], seed: int) -> None:
+        self.model, self.latents, self.prompts, self.seed = model, latents, prompts, seed
+        self.chunks = -(-len(latents) // CHUNK)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the model."""
+        self.model.to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def observe(self, chunk: int) -> dict[str, Tensor]:
+        """Raw outputs of one chunk of latents."""
+        draws = range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.latents)))
+        latents = self.latents[draws.start : draws.stop].to(self.device)
+        noise = normal(latents.shape[1:], self.seed, draws, "held-out noise").to(self.device)
+        timesteps = integers(self.model.timesteps, self.seed, draws, "held-out timestep").to(self.device)
+        noisy = self.model.noised(latents, timesteps, noise)
+        conditions = self.model.embed(self.prompts[draws.start : draws.stop])
+        return {"outputs": self.model.predict(noisy, timesteps, conditions)}
+
+
+def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluation]) -> Artifact:
+    """The samples of ``model``, whose weights ``identity`` names, as ``samples.safetensors``."""
+    knobs = evaluation.value
+    latents, examples = encode_test(bench, knobs.held_out)
+
+    def make(partial: Path, run: Run) -> Write:
+        rows = collect(Sampling(model, bench.task, knobs), bench.hardware, "sample")
+        shaped = {name: value.unflatten(0, (knobs.seeds, knobs.samples)) for name, value in rows.items()}
+        held_out = HeldOut(model, latents, examples.prompts, knobs.seed)
+        outputs = collect(held_out, bench.hardware, "held-out outputs")
+        pictures = shaped["media"][0, :16].permute(0, 2, 3, 1).numpy()
+        run.images("samples", pictures, bench.task.test(len(pictures)).prompts)
+        return lambda folder: write_tensors(folder / "samples.safetensors", {**shaped, **outputs})
+
+    inputs = {
+        "evaluation": dict(evaluation.settings),
+        "data": bench.task.fingerprint(),
+        "judge": bench.task.judge_fingerprint(),
+        "precision": bench.hardware.precision,
+    }
+    return bench.artifact("sample", bench.model.name, VERSION, inputs, make, {"model": identity})
+
+
+def load_samples(artifact: Artifact) -> Samples:
+    """The samples of a sample artifact."""
+    tensors = artifact.tensors("samples.safetensors")
+    predictions = {
+        name.removeprefix("predicted."): v for name, v in tensors.items() if name.startswith("predicted.")
+    }
+    return Samples(tensors["media"], tensors["features"], predictions, tensors["outputs"])
+
+
+def evaluate(
+    bench: Bench,
+    generated: Artifact,
+    dense: Artifact,
+    evaluation: Part[Evaluation],
+    metrics: list[dict[str, Any]],
+) -> dict[str, Estimate]:
+    """Metric name -> estimate for ``generated``; ``metrics`` are the settings of the task's metrics."""
+
+    def make(partial: Path, run: Run) -> Write:
+        held = bench.task.test(evaluation.value.samples)
+        real = bench.task.embed(bench.task.test(evaluation.value.real).media)
+        reference = Reference(real, held.labels, load_samples(dense))
+        samples = load_samples(generated)
+        measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
+        run.log({name: each.value for name, each in measured.items() if each.value is not None})
+        return lambda folder: write_json(
+            folder / "metrics.json", {n: e.as_json() for n, e in measured.items()}
+        )
+
+    inputs = {"metrics": metrics, "evaluation": dict(evaluation.settings), "data": bench.task.fingerprint()}
+    parents = {"samples": generated.address, "dense": dense.address}
+    artifact = bench.artifact("evaluate", bench.model.name, VERSION, inputs, make, parents)
+    return {name: Estimate(**fields) for name, fields in artifact.json("metrics.json").items()}
+
+
+def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, float | int | None]]:
+    """Estimates as ``report.json`` holds them."""
+    return {name: estimate.as_json() for name, estimate in measured.items()}

@@ -1,0 +1,73 @@
+"""Plan: what would go and what it would cost; nothing is computed on data."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from prunelab.core.scores import Plan
+from prunelab.core.units import Unit
+from prunelab.costs.component import model_costs
+from prunelab.scorers.random import Random
+from prunelab.stages.bench import Bench, write_json
+from prunelab.stages.prune import make_plan, slimmed
+from prunelab.stages.run import Request
+from prunelab.stages.score import check_scorer, choose_units, stored_scores
+
+SCHEMA = 1
+
+
+def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
+    """Write ``plan.json`` into ``folder`` and return its content.
+
+    Scores come from the store where an earlier run left them, else they are drawn at random from the
+    seed and labelled ``random``.
+    """
+    check_scorer(request.scorer, request.granularity)
+    units = choose_units(bench, request.granularity, request.components)
+    stored = stored_scores(bench, request.scorer, units)
+    scores = Random(request.seed).score(bench.model, units) if stored is None else stored
+    chosen = make_plan(bench.model, units, scores, request.budget, request.sparsity)
+    figures = costs(bench, units, chosen)
+    content = {
+        "schema": SCHEMA,
+        "scores": "random" if stored is None else request.scorer.name,
+        "model": bench.model.name,
+        "budget": request.budget.name,
+        "sparsity": {"requested": request.sparsity, "of": request.budget.value.of},
+        "total": figures.pop("total"),
+        "components": figures,
+        "units": [_described(unit, chosen) for unit in units],
+    }
+    write_json(folder / "plan.json", content)
+    return content
+
+
+def costs(bench: Bench, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Mapping[str, int]]]:
+    """Component (and ``total``) -> cost -> its dense and its pruned figure."""
+    before = model_costs(bench.model)
+    after = model_costs(slimmed(bench.model, units, plan)[0])
+    return {
+        name: {key: {"dense": value, "pruned": after[name][key]} for key, value in figures.items()}
+        for name, figures in before.items()
+    }
+
+
+def _described(unit: Unit, plan: Plan) -> dict[str, Any]:
+    removed = unit.elements - int(plan[unit.name].sum())
+    return {"name": unit.name, "granularity": unit.granularity, "elements": unit.elements, "removed": removed}
+
+
+def table(content: Mapping[str, Any]) -> Table:
+    """The plan for people: what each component costs before and after."""
+    shown = Table(
+        "component", "cost", "dense", "pruned", "removed", title=f"plan from {content['scores']} scores"
+    )
+    for name, figures in {**content["components"], "total": content["total"]}.items():
+        for cost, figure in figures.items():
+            share = 1 - figure["pruned"] / figure["dense"] if figure["dense"] else 0.0
+            shown.add_row(
+                name, cost.replace("_", " "), f"{figure['dense']:,}", f"{figure['pruned']:,}", f"{share:.1%}"
+            )
+    return shown

@@ -1,0 +1,86 @@
+"""Prune: scores and a budget become a plan, the plan a smaller model that is saved."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from prunelab.core.protocols import Budget, Model
+from prunelab.core.scores import Plan, Scores, check_scores, removed
+from prunelab.core.units import Unit, by_component
+from prunelab.costs.component import model_costs
+from prunelab.costs.ledger import CostLedger
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.score import load_scores
+from prunelab.surgery.slimming import Structure, slim
+from prunelab.tracking.protocol import Run
+
+VERSION = 1
+
+
+def make_plan(
+    model: Model, units: Sequence[Unit], scores: Scores, budget: Part[Budget], sparsity: object
+) -> Plan:
+    """The plan that meets the budget, or a Refusal that says what would."""
+    check_scores(scores, units)
+    ledger = CostLedger(budget.value.of, model, units)
+    return budget.value.plan(scores, units, ledger, sparsity)
+
+
+def slimmed(model: Model, units: Sequence[Unit], plan: Plan) -> tuple[Model, dict[str, Structure]]:
+    """The model with its pruned components exchanged, and the structure of each."""
+    modules: dict[str, nn.Module] = {}
+    structures: dict[str, Structure] = {}
+    for component, members in by_component(units).items():
+        modules[component], structures[component] = slim(model.components[component], members, plan)
+    return model.with_components(modules), structures
+
+
+def achieved(
+    dense: Model, units: Sequence[Unit], plan: Plan, costs: Mapping[str, Mapping[str, int]]
+) -> dict[str, float]:
+    """Removed / total of elements, parameters, non-zeros and MACs, over the components with chosen units."""
+    components = list(by_component(units))
+    whole = model_costs(dense)
+
+    def share(key: str) -> float:
+        before = sum(whole[name][key] for name in components)
+        return 1 - sum(costs[name][key] for name in components) / before
+
+    elements = removed(plan) / sum(unit.elements for unit in units)
+    return {"elements": elements, **{key: share(key) for key in ("parameters", "nonzeros", "macs")}}
+
+
+def prune(
+    bench: Bench, scores: Artifact, units: Sequence[Unit], budget: Part[Budget], sparsity: object
+) -> Artifact:
+    """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``."""
+
+    def make(partial: Path, run: Run) -> Write:
+        plan = make_plan(bench.model, units, load_scores(scores), budget, sparsity)
+        model, structures = slimmed(bench.model, units, plan)
+        costs = model_costs(model)
+        shares = achieved(bench.model, units, plan, costs)
+        run.log({f"achieved/{name}": share for name, share in shares.items()})
+
+        def write(folder: Path) -> None:
+            model.save(folder / "model", structures)
+            write_tensors(folder / "plan.safetensors", plan)
+            write_json(folder / "pruned.json", _summary(structures, costs, shares))
+
+        return write
+
+    settings = {"budget": dict(budget.settings), "sparsity": sparsity, "units": [unit.name for unit in units]}
+    return bench.artifact("prune", budget.name, VERSION, settings, make, {"scores": scores.address})
+
+
+def _summary(
+    structures: Mapping[str, Structure], costs: Mapping[str, Mapping[str, int]], shares: Mapping[str, float]
+) -> dict[str, Any]:
+    return {"structures": structures, "costs": costs, "achieved": shares}
+
+
+def load_plan(artifact: Artifact) -> dict[str, Tensor]:
+    """The plan of a prune artifact."""
+    return artifact.tensors("plan.safetensors")

@@ -1,0 +1,91 @@
+"""Score: importance per element, on the dense model, for any budget and sparsity to read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from prunelab.artifacts import address
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import ObservingScorer, Scorer
+from prunelab.core.scores import Scores, check_scores
+from prunelab.core.units import Unit, overlap
+from prunelab.engine.observe import observe
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
+from prunelab.tracking.protocol import Run
+
+VERSION = 1
+
+
+def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
+    """The units to be scored; refuses granularities that overlap or that the components do not have."""
+    units = bench.model.units(granularity, components)
+    found = {unit.granularity for unit in units}
+    missing = [name for name in granularity if name not in found]
+    if missing:
+        raise Refusal(f"{bench.model.name} has no {missing[0]} units in {', '.join(components)}")
+    shared = overlap(units)
+    if shared:
+        first, second = shared
+        raise Refusal(
+            f"{first.granularity} and {second.granularity} units overlap (both hold parts of {second.path}): "
+            "choose one of them"
+        )
+    return units
+
+
+def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[str]) -> None:
+    """Refuse a granularity that the scorer cannot mean, before any forward pass."""
+    able = scorer.value.granularities
+    for name in granularity:
+        if name not in able:
+            raise Refusal(
+                f"scorer={scorer.name} cannot score granularity={name}: it scores {', '.join(able)}"
+            )
+
+
+def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> Artifact:
+    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,)."""
+
+    def make(partial: Path, run: Run) -> Write:
+        scores = compute(bench, scorer.value, units)
+        check_scores(scores, units)
+        rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
+        run.table("scores", ("unit", "element", "score"), rows)
+        return lambda folder: write_tensors(folder / "scores.safetensors", scores)
+
+    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units), make)
+
+
+def stored_scores(
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]
+) -> Scores | None:
+    """Scores that an earlier run left in the store, or None."""
+    where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units))
+    return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
+
+
+def load_scores(artifact: Artifact) -> dict[str, Tensor]:
+    """The scores of a score artifact."""
+    return artifact.tensors("scores.safetensors")
+
+
+def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> dict[str, object]:
+    """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
+    observes = isinstance(scorer.value, ObservingScorer)
+    return {
+        "model": bench.model.fingerprint(),
+        "units": [unit.name for unit in units],
+        "scorer": dict(scorer.settings),
+        "data": bench.task.fingerprint() if observes else None,
+        "precision": bench.hardware.precision if observes else None,
+    }
+
+
+def compute(bench: Bench, scorer: Scorer | ObservingScorer, units: Sequence[Unit]) -> Scores:
+    """The scores themselves, on every rank."""
+    if isinstance(scorer, Scorer):
+        return scorer.score(bench.model, units)
+    calibration = bench.task.calibration(getattr(scorer, "seed", 0))
+    observation = scorer.observation(bench.model, units, calibration)
+    return scorer.reduce(observe(observation, bench.hardware, "score"), units)

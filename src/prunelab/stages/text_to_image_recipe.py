@@ -1,0 +1,194 @@
+"""How a small text-to-image model and the judge of its pictures are made from nothing.
+
+Four phases: ``judge``, ``autoencoder``, ``denoiser`` (with its text encoder) and ``pipeline``, the assembly.
+What is worth keeping are the folders ``judge`` and ``pipeline``: half-precision safetensors, no pickles.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from datasets import Dataset
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+from prunelab.core.draws import generator
+from prunelab.engine.optimise import Schedule
+from prunelab.metrics.judge import Judge
+from prunelab.pretraining.autoencoder import Reconstruction, encode
+from prunelab.pretraining.denoiser import Denoising
+from prunelab.pretraining.judge import Naming
+from prunelab.pretraining.words import word_tokenizer
+from prunelab.stages.pretrain import Phase
+
+VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
+T = TypeVar("T")
+
+
+class CaptionedImages(Protocol):
+    """A data set whose items have an image (uint8, 3 x height x width), a caption and class numbers."""
+
+    def train(self) -> Dataset:
+        """The split to learn from."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content."""
+
+
+@dataclass(frozen=True)
+class TextToImageRecipe:
+    """Everything that decides the weights.
+
+    labels: the columns that the judge learns to name. judge, autoencoder, unet, text_encoder, scheduler:
+    arguments of Judge, AutoencoderKL, UNet2DConditionModel, CLIPTextConfig and DDIMScheduler. divergence:
+    weight of the autoencoder's Kullback-Leibler term. caption_length: tokens, the start and end included.
+    drop: probability that a caption is left out in training, for guidance.
+    """
+
+    seed: int
+    data: CaptionedImages
+    labels: Sequence[str]
+    judge: Mapping[str, Any]
+    judge_schedule: Schedule
+    autoencoder: Mapping[str, Any]
+    autoencoder_schedule: Schedule
+    divergence: float
+    unet: Mapping[str, Any]
+    text_encoder: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    caption_length: int
+    drop: float
+    denoiser_schedule: Schedule
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every field and of the data's content."""
+        content = json.dumps({"version": VERSION, **vars(self)}, default=_content, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def phases(self) -> list[Phase]:
+        """Judge, autoencoder, denoiser, pipeline: each reads what those before it saved."""
+        return [
+            Phase("judge", self.judge_schedule, self._naming, _save_judge),
+            Phase("autoencoder", self.autoencoder_schedule, self._reconstruction, self._save_autoencoder),
+            Phase("denoiser", self.denoiser_schedule, self._denoising, _save_denoiser),
+            Phase("pipeline", None, lambda finished: None, self._save_pipeline),
+        ]
+
+    def _naming(self, finished: Path) -> Naming:
+        data = self.data.train()
+        names = {label: data.features[label].names for label in self.labels}
+        judge = self._seeded("judge", lambda: Judge(names, **self.judge))
+        numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
+        return Naming(judge, _images(data), numbers, self.seed)
+
+    def _reconstruction(self, finished: Path) -> Reconstruction:
+        autoencoder = self._seeded("autoencoder", lambda: AutoencoderKL(**self.autoencoder))
+        return Reconstruction(autoencoder, _images(self.data.train()), self.seed, self.divergence)
+
+    def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
+        """With the scale that gives the latents of the training data unit variance."""
+        autoencoder: Any = objective.trained
+        latents = encode(autoencoder, objective.images)
+        autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
+        autoencoder.save_pretrained(folder)
+
+    def _denoising(self, finished: Path) -> Denoising:
+        data, tokenizer = self.data.train(), self._tokenizer()
+        autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
+        tokens = self._tokens(tokenizer, list(data["caption"]))
+        return Denoising(
+            unet=self._seeded("unet", lambda: UNet2DConditionModel(**self.unet)),
+            text_encoder=self._seeded("text encoder", lambda: self._text_encoder(tokenizer)),
+            scheduler=DDIMScheduler(**self.scheduler),
+            latents=encode(autoencoder, _images(data)) * autoencoder.config.scaling_factor,
+            tokens=tokens,
+            unconditional=self._tokens(tokenizer, [""])[0],
+            seed=self.seed,
+            drop=self.drop,
+        )
+
+    def _save_pipeline(self, objective: None, finished: Path, folder: Path) -> None:
+        """An ordinary pipeline in half precision; nothing in it needs this package."""
+        half = torch.float16
+        pipeline = StableDiffusionPipeline(
+            vae=AutoencoderKL.from_pretrained(finished / "autoencoder", torch_dtype=half),
+            unet=UNet2DConditionModel.from_pretrained(finished / "denoiser" / "unet", torch_dtype=half),
+            text_encoder=CLIPTextModel.from_pretrained(finished / "denoiser" / "text_encoder", dtype=half),
+            tokenizer=self._tokenizer(),
+            scheduler=DDIMScheduler(**self.scheduler),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.save_pretrained(folder)
+        for part in ("unet", "vae"):  # diffusers notes where a part was read from: a folder of this machine
+            _rewrite(folder / part / "config.json", {"_name_or_path": None})
+        # Unasked, transformers opens a model in its stored precision and diffusers in float32: mixed.
+        _rewrite(folder / "text_encoder" / "config.json", {"dtype": "float32"})
+        # The name that version 5 of transformers gives the class is unknown to version 4; this one both know.
+        _rewrite(folder / "model_index.json", {"tokenizer": ["transformers", "PreTrainedTokenizerFast"]})
+        named = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        _rewrite(folder / "tokenizer" / "tokenizer_config.json", named)
+
+    def _tokenizer(self) -> PreTrainedTokenizerFast:
+        return word_tokenizer(self.data.train()["caption"], self.caption_length)
+
+    def _tokens(self, tokenizer: PreTrainedTokenizerFast, captions: list[str]) -> Tensor:
+        """Token numbers (n, caption_length) as the pipeline makes them."""
+        encoded = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        tokens: Tensor = encoded.input_ids
+        return tokens
+
+    def _text_encoder(self, tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
+        config = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            max_position_embeddings=self.caption_length,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **self.text_encoder,
+        )
+        return CLIPTextModel(config)
+
+    def _seeded(self, part: str, build: Callable[[], T]) -> T:
+        """What ``build`` makes with initial weights that depend on the seed and the part's name alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(self.seed, 0, f"initial {part}").initial_seed())
+            return build()
+
+
+def _content(value: Any) -> Any:
+    """What of a field counts: a schedule without its checkpoint interval, a data set's fingerprint."""
+    if isinstance(value, Schedule):
+        return {name: setting for name, setting in asdict(value).items() if name != "checkpoint_every"}
+    return value.fingerprint
+
+
+def _images(data: Dataset) -> Tensor:
+    """All images, uint8 (n, 3, height, width); the data set hands out wider integers."""
+    return torch.from_numpy(data[:]["image"]).to(torch.uint8)
+
+
+def _save_judge(objective: Naming, finished: Path, folder: Path) -> None:
+    judge: Any = objective.trained
+    judge.save(folder)
+
+
+def _save_denoiser(objective: Denoising, finished: Path, folder: Path) -> None:
+    parts: Any = objective.trained
+    parts["unet"].save_pretrained(folder / "unet")
+    parts["text_encoder"].save_pretrained(folder / "text_encoder")
+
+
+def _rewrite(path: Path, changes: Mapping[str, Any]) -> None:
+    """Change keys of a json file; None removes a key."""
+    content = json.loads(path.read_text()) | changes
+    kept = {key: value for key, value in content.items() if value is not None or key not in changes}
+    path.write_text(json.dumps(kept, indent=2) + "\n")

@@ -1,0 +1,68 @@
+"""Time: latency and peak memory of every state of a model, interleaved in one run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prunelab.core.protocols import Model
+from prunelab.costs.hardware import hardware
+from prunelab.costs.latency import latency
+from prunelab.costs.memory import peak_memory
+from prunelab.engine import ranks
+from prunelab.engine.hardware import device
+from prunelab.stages.bench import Bench, Part, Write, write_json
+from prunelab.tracking.protocol import Run
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Timing:
+    """``warmup`` untimed rounds and ``repeats`` timed ones of one denoiser call, per batch size."""
+
+    batches: Sequence[int] = (1, 16)
+    warmup: int = 10
+    repeats: int = 50
+
+
+def measure(
+    bench: Bench, models: Mapping[str, Model], identities: Mapping[str, str], timing: Part[Timing]
+) -> dict[str, Any]:
+    """State -> ``latency_ms`` per setting and ``peak_memory_bytes``, on rank 0's device alone.
+
+    Keyed by the hardware; states are timed in turn within one run, so that their ratio means something.
+    """
+
+    def make(partial: Path, run: Run) -> Write:
+        measured = _measure(models, timing.value, where) if ranks.rank() == 0 else {}
+        return lambda folder: write_json(folder / "timing.json", measured)
+
+    where = device(bench.hardware)
+    inputs = {"timing": dict(timing.settings), "hardware": hardware(where).as_json()}
+    artifact = bench.artifact("time", bench.model.name, VERSION, inputs, make, dict(identities))
+    return dict(artifact.json("timing.json"))
+
+
+@torch.no_grad()
+def _measure(models: Mapping[str, Model], timing: Timing, where: torch.device) -> dict[str, Any]:
+    results: dict[str, Any] = {state: {"latency_ms": {}} for state in models}
+    for batch in timing.batches:
+        calls = {state: _call(model, batch, where) for state, model in models.items()}
+        for state, times in latency(calls, where, timing.warmup, timing.repeats).items():
+            figures = {"median": times.median_ms, "p95": times.p95_ms}
+            results[state]["latency_ms"][f"denoiser_b{batch}"] = figures
+    for model in models.values():
+        model.to(torch.device("cpu"))
+    for state, model in models.items():  # one at a time: all that lies on the device counts
+        results[state]["peak_memory_bytes"] = peak_memory(_call(model, max(timing.batches), where), where)
+        model.to(torch.device("cpu"))
+    return results
+
+
+def _call(model: Model, batch: int, where: torch.device) -> Callable[[], object]:
+    model.to(where)
+    inputs = model.example_inputs("denoiser", batch)
+    return lambda: model.components["denoiser"](**inputs)

@@ -1,0 +1,1 @@
+"""Simulating the removal reversibly (gating) and performing it physically (slimming)."""

@@ -1,0 +1,84 @@
+"""Gating: simulate a plan on the dense model, reversibly and differentiably.
+
+A gate is a factor per element, of shape ``(elements,)``, or per sample and element, ``(batch,
+elements)``: one batch then holds many ablations at once. Where a sampler stacks k copies of the batch
+(classifier-free guidance: unconditional first, conditional second) the factors are tiled k times.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from prunelab.core.units import Gate, Unit
+
+
+@contextmanager
+def gated(
+    components: Mapping[str, nn.Module], units: Sequence[Unit], gates: Mapping[str, Tensor]
+) -> Iterator[None]:
+    """Inside the context, ``units`` named in ``gates`` are scaled by their factors; others run as they are.
+
+    Factors must be floating point, on the model's device. Nothing of the model is changed afterwards.
+    """
+    with ExitStack() as stack:
+        for unit in units:
+            if unit.name in gates:
+                module = components[unit.component].get_submodule(unit.gate.module)
+                handle = _attach(module, unit.gate, gates[unit.name])
+                stack.callback(handle.remove)
+        yield
+
+
+def _attach(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
+    if gate.at == "input":
+        return module.register_forward_pre_hook(
+            lambda _, inputs: (_scaled(inputs[0], gate, factors), *inputs[1:])
+        )
+
+    def blend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        value = args[0] if args else kwargs["hidden_states"]
+        if isinstance(output, tuple):
+            return (_blended(module, gate, factors, value, output[0]), *output[1:])
+        return _blended(module, gate, factors, value, output)
+
+    return module.register_forward_hook(blend, with_kwargs=True)
+
+
+def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
+    """``value`` with each element's block of entries along ``gate.dim`` multiplied by its factor."""
+    wide = factors.repeat_interleave(gate.block, dim=-1) if gate.block > 1 else factors
+    shape = [1] * value.ndim
+    shape[gate.dim] = wide.shape[-1]
+    if factors.ndim == 2:
+        wide = _tiled(wide, value.shape[0])
+        shape[0] = value.shape[0]
+    return value * wide.reshape(shape).to(value.dtype)
+
+
+def _blended(module: nn.Module, gate: Gate, factors: Tensor, value: Tensor, output: Tensor) -> Tensor:
+    """``factor * output + (1 - factor) * otherwise``: exact at 0 and at 1."""
+    factor = factors if factors.ndim == 1 else _tiled(factors, output.shape[0])
+    factor = factor.reshape(-1, *[1] * (output.ndim - 1)).to(output.dtype)
+    if gate.otherwise == "nothing":
+        return factor * output
+    return factor * output + (1 - factor) * _instead(module, gate, value)
+
+
+def _instead(module: nn.Module, gate: Gate, value: Tensor) -> Tensor:
+    if gate.otherwise == "shortcut":
+        return module.get_submodule("conv_shortcut")(value)
+    return value
+
+
+def _tiled(factors: Tensor, batch: int) -> Tensor:
+    """Factors of shape (b, elements) repeated to ``batch`` rows, a multiple of b."""
+    return factors.repeat(batch // factors.shape[0], 1)
+
+
+def gates_of(plan: Mapping[str, Tensor], device: torch.device | None = None) -> dict[str, Tensor]:
+    """A plan as gates: 1 where an element stays, 0 where it goes; units left whole are not gated."""
+    return {name: keep.float().to(device) for name, keep in plan.items() if not keep.all()}

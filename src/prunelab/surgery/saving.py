@@ -1,0 +1,52 @@
+"""Write a pruned pipeline as a diffusers folder that plain diffusers can open.
+
+Each pruned component carries its structure in ``config.json`` and the one file that rebuilds it; open
+the folder with :func:`prunelab.load_pruned`, or without prunelab by
+``DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)``.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline
+
+from prunelab.surgery import portable
+from prunelab.surgery.portable import MODULE
+from prunelab.surgery.slimming import Structure
+
+
+def save_pipeline(pipeline: DiffusionPipeline, folder: Path, structures: Mapping[str, Structure]) -> None:
+    """Save ``pipeline`` under ``folder``; ``structures`` maps a pipeline attribute to its structure.
+
+    A component whose structure changes no module is saved as the stock class it is.
+    """
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    index = _read(folder / "model_index.json")
+    for name, structure in structures.items():
+        if structure["modules"]:
+            index[name] = [MODULE, _describe(folder / name, structure)]
+    _write(folder / "model_index.json", index)
+
+
+def _describe(folder: Path, structure: Structure) -> str:
+    """Put the structure and the rebuilding file beside a component's weights; returns its class name."""
+    class_name = f"Pruned{structure['base']}"
+    config = _read(folder / "config.json")
+    config["structure"] = structure
+    if "_class_name" in config:  # transformers' configs name no class
+        config["_class_name"] = class_name
+    config["auto_map"] = {"AutoModel": f"{MODULE}.{class_name}"}
+    _write(folder / "config.json", config)
+    shutil.copyfile(portable.__file__, folder / f"{MODULE}.py")
+    return class_name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,105 @@
+"""Slimming: perform a plan physically.
+
+The plan becomes a *structure* (which modules are resized, which become what) that the portable rebuild
+reads, and a state dict with the removed slices left out. Slimming in memory and reopening from disk
+take the same two steps, so that saved and loaded models cannot differ.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.scores import Plan
+from prunelab.core.units import Unit
+from prunelab.surgery.portable import VERSION, apply_structure
+
+Structure = dict[str, Any]
+
+
+def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> tuple[nn.Module, Structure]:
+    """A smaller copy of ``component`` without what ``plan`` removes, and the structure that rebuilds it.
+
+    ``units`` are those of this component. The component itself is left alone; parameters that stay keep
+    their values bitwise.
+    """
+    structure = structure_of(component, units, plan)
+    small = apply_structure(copy.deepcopy(component), structure)
+    state = _remaining(component.state_dict(), units, plan)
+    small.load_state_dict({name: state[name] for name in small.state_dict()}, strict=True, assign=True)
+    for name, parameter in small.named_parameters():
+        parameter.requires_grad_(component.get_parameter(name).requires_grad)
+    return small, structure
+
+
+def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Structure:
+    """What a plan changes, as JSON: see :mod:`prunelab.surgery.portable`."""
+    modules: dict[str, dict[str, Any]] = {}
+    for unit in units:
+        keep = plan[unit.name]
+        if not keep.all():
+            modules.update(_whole(unit, keep) or _resized(component, unit, int(keep.sum()), modules))
+    return {"version": VERSION, "base": type(component).__name__, "modules": dict(sorted(modules.items()))}
+
+
+def _whole(unit: Unit, keep: Tensor) -> dict[str, dict[str, Any]] | None:
+    """The entry of a unit that goes as a whole, or None where modules are only resized."""
+    if unit.gate.at == "output":
+        return {unit.path: {"becomes": unit.gate.otherwise}}
+    if unit.counters and not keep.any():  # an attention cannot run without heads
+        return {unit.path: {"becomes": "bias"}}
+    return None
+
+
+def _resized(
+    component: nn.Module, unit: Unit, kept: int, modules: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The new widths of the modules behind a unit, and the attributes that count its elements."""
+    entries: dict[str, dict[str, Any]] = {}
+    for piece in unit.slices:
+        path, _, kind = piece.parameter.rpartition(".")
+        if kind == "weight":
+            entry = entries.setdefault(path, dict(modules.get(path, {})))
+            attribute = _width(component.get_submodule(path), piece.dim)
+            width = entry.get(attribute, getattr(component.get_submodule(path), attribute))
+            entry[attribute] = width - (unit.elements - kept) * piece.block
+    for counter in unit.counters:
+        entries.setdefault(counter.module, {})[counter.attribute] = kept * counter.block
+    return entries
+
+
+def _width(module: nn.Module, dim: int) -> str:
+    """The attribute that holds the size of a weight's dimension."""
+    names = (
+        ("out_channels", "in_channels") if isinstance(module, nn.Conv2d) else ("out_features", "in_features")
+    )
+    return names[dim]
+
+
+def _remaining(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+    """The state dict without the removed slices; parameters of modules removed whole are left in."""
+    tensors = dict(state)
+    for name, dims in removed_indices(units, plan).items():
+        for dim, gone in dims.items():
+            index = torch.ones(tensors[name].shape[dim], dtype=torch.bool)
+            index[gone] = False
+            tensors[name] = tensors[name].index_select(
+                dim, index.nonzero().flatten().to(tensors[name].device)
+            )
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def removed_indices(units: Sequence[Unit], plan: Plan) -> dict[str, dict[int, Tensor]]:
+    """Parameter -> dimension -> the indices that go, for units whose elements are slices of parameters."""
+    gone: dict[str, dict[int, list[Tensor]]] = {}
+    for unit in units:
+        keep = plan[unit.name]
+        if keep.all() or unit.gate.at == "output":
+            continue
+        for piece in unit.slices:
+            starts = (~keep).nonzero().flatten()[:, None] * piece.block + piece.offset
+            indices = (starts + torch.arange(piece.block)).flatten()
+            gone.setdefault(piece.parameter, {}).setdefault(piece.dim, []).append(indices)
+    return {name: {dim: torch.cat(parts) for dim, parts in dims.items()} for name, dims in gone.items()}

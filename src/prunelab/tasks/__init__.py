@@ -1,0 +1,1 @@
+"""Data, conditions, metrics and previews of one modality per file."""

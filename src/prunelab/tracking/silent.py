@@ -1,0 +1,31 @@
+"""``logger=none``: the stages run, nothing is logged, nothing is imported."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SilentRun:
+    """A run that forgets what it is told."""
+
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Nothing."""
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Nothing."""
+
+    def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
+        """Nothing."""
+
+
+class SilentTracker:
+    """Opens silent runs."""
+
+    @contextmanager
+    def stage(
+        self, job_type: str, config: Mapping[str, object], inputs: Mapping[str, str], output: str
+    ) -> Iterator[SilentRun]:
+        """See :class:`prunelab.tracking.protocol.Tracker`."""
+        yield SilentRun()

@@ -1,0 +1,25 @@
+import json
+from pathlib import Path
+
+import torch
+
+from prunelab.costs.hardware import Hardware, _cpu_model, hardware
+
+
+def test_the_key_says_what_this_process_runs_on() -> None:
+    found = hardware("cpu")
+    assert (found.device, found.torch, found.threads) == ("cpu", torch.__version__, torch.get_num_threads())
+    assert found.cpu
+    assert Hardware(**json.loads(json.dumps(found.as_json()))) == found
+
+
+def test_the_key_in_words() -> None:
+    assert str(Hardware("NVIDIA A", "EPYC", "2.6", 8)) == "NVIDIA A; EPYC; torch 2.6; 8 threads"
+    assert str(Hardware("cpu", "EPYC", "2.6", 1)) == "cpu; EPYC; torch 2.6; 1 thread"
+
+
+def test_the_processor_is_named_where_the_kernel_names_it(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast One 3000\nmodel name\t: Fast One 3000\n")
+    assert _cpu_model(cpuinfo) == "Fast One 3000"
+    assert isinstance(_cpu_model(tmp_path / "missing"), str)

@@ -1,0 +1,33 @@
+import pytest
+import torch
+from torch import nn
+
+from prunelab.costs.parameters import nonzeros, parameters, tensor_bytes
+
+
+def tied() -> nn.Sequential:
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[0.0, 1, 2], [3, 0, 4], [5, 6, 0]]))
+        first.bias.fill_(1)
+        second.bias.zero_()
+    return nn.Sequential(first, second)
+
+
+def test_tied_weights_count_once() -> None:
+    assert parameters(tied()) == 9 + 3 + 3
+    assert nonzeros(tied()) == 6 + 3
+
+
+def test_bytes_follow_each_tensors_precision_and_hold_the_buffers() -> None:
+    norm = nn.BatchNorm1d(5)  # weight, bias, running mean and variance, and one int64 counter
+    assert tensor_bytes(norm) == 4 * 5 * 4 + 8
+    assert tensor_bytes(nn.Sequential(norm, tied().half())) == 4 * 5 * 4 + 8 + 2 * (9 + 3 + 3)
+
+
+def test_a_meta_module_has_parameters_but_no_nonzeros() -> None:
+    layer = nn.Linear(4, 2, device="meta")
+    assert parameters(layer) == 10
+    with pytest.raises(ValueError, match="load the weights first"):
+        nonzeros(layer)

@@ -1,0 +1,60 @@
+"""Two processes against one; started by torchrun, as in real life."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prunelab.engine import ranks
+
+JOB = Path(__file__).with_name("two_ranks_job.py")
+
+
+def start(folder: Path, processes: int) -> dict[str, torch.Tensor]:
+    """Run the job of ``two_ranks_job.py`` on so many processes; the tensors it wrote."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *(launch if processes > 1 else []), str(JOB), str(folder)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout == ""
+    return load_file(folder / "result.safetensors")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What two processes made of the job."""
+    return start(tmp_path_factory.mktemp("two"), 2)
+
+
+def test_two_ranks_train_as_one_does(tmp_path: Path, two: dict[str, torch.Tensor]) -> None:
+    one = start(tmp_path, 1)
+    assert one.keys() == two.keys()
+    moved = [name for name in one if name.startswith("trained.")]
+    assert len(moved) == 4
+    for name in moved:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(two["logged"], one["logged"], rtol=1e-5, atol=1e-6)
+
+
+def test_two_ranks_exchange_what_they_hold(two: dict[str, torch.Tensor]) -> None:
+    assert two["gathered"].tolist() == [0, 10]
+    assert two["broadcast"].tolist() == [7]
+    assert two["summed"].dtype == torch.float64
+    assert two["summed"].tolist() == [1.0, 1.0 + 2**-40]  # float32 would lose the small part
+    assert two["resumed_at"].tolist() == [4]
+
+
+def test_one_process_needs_no_group() -> None:
+    assert (ranks.rank(), ranks.world()) == (0, 1)
+    assert ranks.broadcast({"a": 1}) == {"a": 1}
+    assert ranks.gather("x") == ["x"]
+    given = torch.tensor([1.0, 2.0])
+    summed = ranks.sum_over_ranks({"b": given, "a": given})
+    assert list(summed) == ["a", "b"]
+    assert torch.equal(summed["b"], given.double())
+    ranks.barrier()

@@ -1,0 +1,76 @@
+"""What every process of ``test_ranks.py`` runs: a training that is interrupted once, and some exchanges."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunelab.core.draws import normal
+from prunelab.engine import ranks
+from prunelab.engine.hardware import Hardware
+from prunelab.engine.optimise import Schedule, optimise
+
+SCHEDULE = Schedule(
+    steps=10, batch_size=8, learning_rate=1e-2, warmup=2, ema=0.8, clip=0.5, checkpoint_every=4
+)
+
+
+class Regression:
+    """Fit noise with noise; every rank fails in step 6 the first time."""
+
+    def __init__(self, fails: bool) -> None:
+        torch.manual_seed(0)
+        self.trained: nn.Module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2))
+        self.fails, self.first = fails, list[int]()
+
+    def batch(self, draws: range) -> dict[str, Tensor]:
+        self.first.append(draws.start // 8)
+        numbers = torch.tensor(list(draws))
+        return {"x": normal((3,), 0, draws, "x"), "y": normal((2,), 0, draws, "y"), "draws": numbers}
+
+    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.fails and int(batch["draws"][0]) // 8 == 6:
+            raise KeyError("the power went")
+        return {"loss": F.mse_loss(self.trained(batch["x"]), batch["y"])}
+
+    def to(self, device: torch.device) -> None:
+        """Nothing else to move."""
+
+
+def trained(folder: Path) -> tuple[Regression, list[float]]:
+    """The training, interrupted and resumed; what it logged after the restart."""
+    logged = list[float]()
+    hardware = Hardware(devices=ranks.world())
+    for fails in (True, False):
+        objective = Regression(fails)
+        try:
+            optimise(
+                objective, SCHEDULE, hardware, folder / "run", "job", lambda v, step: logged.append(v["loss"])
+            )
+        except KeyError:
+            assert fails
+    return objective, logged
+
+
+def main(folder: Path) -> None:
+    """Train, exchange, and let rank 0 write everything down."""
+    ranks.start()
+    objective, logged = trained(folder)
+    rank = ranks.rank()
+    result = {f"trained.{name}": tensor for name, tensor in objective.trained.state_dict().items()}
+    result["gathered"] = torch.tensor(ranks.gather(10 * rank))
+    result["broadcast"] = torch.tensor([ranks.broadcast(7 if rank == 0 else 8)])
+    small = torch.tensor([1.0, 1.0] if rank == 0 else [0.0, 2**-40])
+    result["summed"] = ranks.sum_over_ranks({"a": small})["a"]
+    result["resumed_at"] = torch.tensor([objective.first[0]])
+    ranks.barrier()
+    if rank == 0:
+        save_file({**result, "logged": torch.tensor(logged)}, folder / "result.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,67 @@
+"""Walkers: which units there are, and that they own what they say they own."""
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+
+from prunelab.core.errors import Refusal
+from prunelab.core.units import overlap
+from prunelab.models.blocks import WALKERS, walk
+from prunelab.models.stable_diffusion import StableDiffusion
+
+
+def test_counts_on_the_embedded_model(model: StableDiffusion) -> None:
+    counts = {g: len(model.units([g], ["denoiser"])) for g in WALKERS}
+    assert counts == {"operator": 126, "block": 20, "head": 20, "neuron": 10}
+
+
+@pytest.mark.parametrize("granularity", sorted(WALKERS))
+@pytest.mark.parametrize("component", ["denoiser", "text_encoder"])
+def test_no_parameter_belongs_to_two_elements(
+    model: StableDiffusion, granularity: str, component: str
+) -> None:
+    claims = {name: torch.zeros_like(p) for name, p in model.components[component].named_parameters()}
+    for unit in model.units([granularity], [component]):
+        for piece in unit.slices:
+            width = unit.elements * piece.block
+            claims[piece.parameter].narrow(piece.dim, piece.offset, width).add_(1)
+    assert max(float(claim.max()) for claim in claims.values()) == 1
+
+
+def test_views_are_the_weights_of_each_element(model: StableDiffusion) -> None:
+    unit = model.units(["head"], ["denoiser"])[0]
+    named = dict(model.components["denoiser"].named_parameters())
+    attention = model.components["denoiser"].get_submodule(unit.path)
+    views = unit.views(named)
+    width = attention.to_q.out_features // attention.heads
+    assert torch.equal(views[0][1], attention.to_q.weight[width : 2 * width].flatten())
+    assert torch.equal(views[-1][1].reshape(width, -1).T, attention.to_out[0].weight[:, width : 2 * width])
+
+
+def test_operators_overlap_with_heads_but_heads_not_with_neurons(model: StableDiffusion) -> None:
+    assert overlap(model.units(["operator", "head"], ["denoiser"])) is not None
+    assert overlap(model.units(["head", "neuron"], ["denoiser"])) is None
+
+
+def test_unknown_names_are_refused_with_the_choices(model: StableDiffusion) -> None:
+    with pytest.raises(Refusal, match="operator, block, head, neuron"):
+        model.units(["layer"], ["denoiser"])
+    with pytest.raises(Refusal, match="denoiser, text_encoder, vae"):
+        model.units(["head"], ["unet"])
+
+
+def test_attention_with_its_own_residual_passes_its_input_on() -> None:
+    unet = UNet2DModel(
+        sample_size=8,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    gates = [
+        u.gate.otherwise for u in walk("denoiser", unet, ["operator"]) if u.path.endswith("attentions.0")
+    ]
+    assert gates
+    assert set(gates) == {"input"}

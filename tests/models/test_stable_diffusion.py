@@ -1,0 +1,62 @@
+"""The model's own loops against diffusers' pipeline and against formulas written out."""
+
+import torch
+
+from prunelab.core.draws import normal
+from prunelab.models.stable_diffusion import StableDiffusion
+
+PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
+
+
+@torch.no_grad()
+def test_sampling_equals_the_pipeline(model: StableDiffusion) -> None:
+    noise = normal(model.latent_shape, 0, range(2), "test")
+    for guidance in (1.0, 2.0):
+        ours = model.sample(model.embed(PROMPTS), noise, 3, guidance)[-1]
+        model.pipeline.set_progress_bar_config(disable=True)
+        theirs = model.pipeline(
+            PROMPTS, latents=noise, num_inference_steps=3, guidance_scale=guidance, output_type="latent"
+        ).images
+        assert (ours - theirs).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_velocity_target_and_noising_by_the_formula(model: StableDiffusion) -> None:
+    latents, noise = normal((4, 8, 8), 0, range(3), "x"), normal((4, 8, 8), 0, range(3), "eps")
+    timesteps = torch.tensor([0, 500, 999])
+    bar = torch.linspace(1 - 1e-4, 1 - 2e-2, 1000, dtype=torch.float64).cumprod(0)[timesteps]
+    signal, sigma = bar.sqrt().float()[:, None, None, None], (1 - bar).sqrt().float()[:, None, None, None]
+    assert torch.allclose(
+        model.noised(latents, timesteps, noise), signal * latents + sigma * noise, atol=1e-4
+    )
+    assert torch.allclose(
+        model.target(latents, timesteps, noise), signal * noise - sigma * latents, atol=1e-4
+    )
+
+
+@torch.no_grad()
+def test_encoding_and_decoding_are_inverse_enough(model: StableDiffusion) -> None:
+    from prunelab.data.digits import Digits
+
+    images = torch.as_tensor(Digits(0, 10, 32).test().with_format("torch")[:]["image"])
+    error = (model.decode(model.encode(images)) * 255 - images).pow(2).mean()
+    assert 10 * torch.log10(255**2 / error) > 26  # dB
+
+
+def test_the_sampler_is_differentiable(model: StableDiffusion) -> None:
+    noise = normal(model.latent_shape, 0, range(1), "test").requires_grad_(True)
+    model.sample(model.embed(PROMPTS[:1]).detach(), noise, 2, 1.0)[-1].sum().backward()
+    assert noise.grad is not None
+    assert noise.grad.abs().sum() > 0
+
+
+def test_weights_random_keeps_the_architecture(model: StableDiffusion) -> None:
+    random = StableDiffusion.open("tiny_t2i", weights="random", embedded="tiny_t2i")
+    again = StableDiffusion.open("tiny_t2i", weights="random", embedded="tiny_t2i")
+    shapes = {name: p.shape for name, p in model.components["denoiser"].named_parameters()}
+    drawn = dict(random.components["denoiser"].named_parameters())
+    assert {name: p.shape for name, p in drawn.items()} == shapes
+    repeated = dict(again.components["denoiser"].named_parameters())
+    assert all(torch.equal(p, repeated[name]) for name, p in drawn.items())
+    assert not torch.equal(drawn["conv_in.weight"], model.components["denoiser"].conv_in.weight)
+    assert random.fingerprint() != model.fingerprint()

@@ -1,0 +1,105 @@
+"""Latent shift against a loop that removes one element at a time and shares no code with the scorer."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from prunelab.core.draws import normal
+from prunelab.core.scores import keep_all
+from prunelab.core.units import Unit
+from prunelab.engine.hardware import Hardware
+from prunelab.engine.observe import observe
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.latent_shift import LatentShift
+from prunelab.stages.prune import slimmed
+
+PROMPTS = [
+    "a red seven on a blue background",
+    "a white two on a black background",
+    "a pink nine on a grey background",
+]
+
+
+class Prompts:
+    def prompts(self, draws: range) -> list[str]:
+        return [PROMPTS[i % len(PROMPTS)] for i in draws]
+
+
+def scored(model: StableDiffusion, units: list[Unit], scorer: LatentShift) -> Tensor:
+    statistics = observe(scorer.observation(model, units, Prompts()), Hardware(), "score")
+    scores = scorer.reduce(statistics, units)
+    return torch.cat([scores[unit.name] for unit in units])
+
+
+def latents(model: StableDiffusion, samples: int, steps: int) -> np.ndarray:
+    """Latents after every step of a plain DDIM loop over v-predictions, shape (samples, steps, ...)."""
+    scheduler = model.pipeline.scheduler
+    rows = []
+    for i in range(samples):
+        current = normal(model.latent_shape, 0, [i], "calibration latents").double()
+        conditions = model.embed([PROMPTS[i % len(PROMPTS)]])
+        passed = []
+        times = [round(1000 - k * 1000 / steps) - 1 for k in range(steps)]
+        for now, then in zip(times, [*times[1:], -1], strict=True):
+            bar = float(scheduler.alphas_cumprod[now])
+            after = (
+                float(scheduler.alphas_cumprod[then]) if then >= 0 else float(scheduler.final_alpha_cumprod)
+            )
+            velocity = model.predict(current.float(), torch.tensor([now]), conditions).double()
+            clean = bar**0.5 * current - (1 - bar) ** 0.5 * velocity
+            noise = bar**0.5 * velocity + (1 - bar) ** 0.5 * current
+            current = after**0.5 * clean + (1 - after) ** 0.5 * noise
+            passed.append(current[0].numpy())
+        rows.append(passed)
+    return np.array(rows)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("granularity", ["operator", "block", "head"])
+def test_equals_removing_one_element_at_a_time(model: StableDiffusion, granularity: str) -> None:
+    units = model.units([granularity], ["denoiser"])[::9]
+    dense = latents(model, 4, 2)[:, -1]
+    scores = scored(model, units, LatentShift(samples=4, steps=2, batch_size=5))
+    expected = []
+    for unit in units:
+        for element in range(unit.elements):
+            plan = keep_all(units)
+            plan[unit.name][element] = False
+            without = latents(slimmed(model, units, plan)[0], 4, 2)[:, -1]
+            mean = np.linalg.norm(without.mean(0) - dense.mean(0))
+            std = np.linalg.norm(without.std(0) - dense.std(0))
+            expected.append(mean + std)
+    assert np.allclose(scores.numpy(), expected, rtol=2e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_variants_by_the_formula(model: StableDiffusion) -> None:
+    units = model.units(["block"], ["denoiser"])[3:4]
+    dense = latents(model, 4, 2)
+    without = latents(slimmed(model, units, {units[0].name: torch.tensor([False])})[0], 4, 2)
+
+    def distances(ddof: int) -> np.ndarray:  # shape (2 statistics, steps)
+        shifts = [without.mean(0) - dense.mean(0), without.std(0, ddof=ddof) - dense.std(0, ddof=ddof)]
+        return np.array([[np.linalg.norm(step) for step in shift] for shift in shifts])
+
+    expected = {
+        LatentShift(samples=4, steps=2, per_timestep=True): distances(0).sum(),
+        LatentShift(samples=4, steps=2, squared=True): (distances(0)[:, -1] ** 2).sum(),
+        LatentShift(samples=4, steps=2, ddof=1): distances(1)[:, -1].sum(),
+    }
+    for scorer, value in expected.items():
+        assert float(scored(model, units, scorer)) == pytest.approx(value, rel=2e-3)
+
+
+def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
+    units = model.units(["block"], ["denoiser"])[:4]
+    eight = scored(model, units, LatentShift(samples=8, steps=2, batch_size=8))
+    four = scored(model, units, LatentShift(samples=8, steps=2, batch_size=4))
+    many = scored(
+        model, units, LatentShift(samples=8, steps=2, batch_size=40)
+    )  # five ablations in one forward
+    assert torch.allclose(eight, four, rtol=1e-4)
+    assert torch.allclose(eight, many, rtol=1e-4)
+    assert torch.equal(eight.argsort(), four.argsort())
+    assert torch.equal(eight.argsort(), many.argsort())

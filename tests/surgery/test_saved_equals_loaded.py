@@ -1,0 +1,118 @@
+"""A saved pruned model is the model that was saved: through prunelab, and through plain diffusers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import prunelab
+from prunelab.core.draws import generator
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Model
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.stages.prune import slimmed
+
+MIXED = (["operator"], ["block"], ["head", "neuron"])
+
+
+def pruned(model: StableDiffusion, granularity: list[str], components: list[str]) -> tuple[Model, dict]:
+    units = model.units(granularity, components)
+    plan = {u.name: torch.rand(u.elements, generator=generator(5, 0, u.name)) > 0.3 for u in units}
+    plan[units[0].name][:] = False
+    return slimmed(model, units, plan)
+
+
+def images(pipeline: DiffusionPipeline) -> Tensor:
+    pipeline.set_progress_bar_config(disable=True)
+    latents = torch.randn(2, 4, 8, 8, generator=generator(0, 0, "saved"))
+    prompts = ["a red seven on a blue background", "a white two on a black background"]
+    made = pipeline(prompts, latents=latents, num_inference_steps=2, guidance_scale=2.0, output_type="pt")
+    return made.images
+
+
+@pytest.mark.parametrize("components", [["denoiser"], ["denoiser", "text_encoder"]], ids="+".join)
+@pytest.mark.parametrize("granularity", MIXED, ids="+".join)
+def test_load_pruned_is_bit_identical(
+    model: StableDiffusion, granularity: list[str], components: list[str], tmp_path: Path
+) -> None:
+    small, structures = pruned(model, granularity, components)
+    before = images(small.pipeline)
+    small.save(tmp_path / "model", structures)
+    reopened = prunelab.load_pruned(tmp_path / "model")
+    assert torch.equal(before, images(reopened))
+    assert not torch.equal(before, images(model.pipeline))
+    assert not [
+        file for file in (tmp_path / "model").rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".pth")
+    ]
+
+
+def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(
+    model: StableDiffusion, tmp_path: Path
+) -> None:
+    small, structures = pruned(model, ["head", "neuron"], ["denoiser"])
+    small.save(tmp_path / "model", structures)
+    save_file({"images": images(small.pipeline)}, tmp_path / "before.safetensors")
+    script = """
+import sys
+sys.modules["prunelab"] = None
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file, save_file
+folder, latents, out, again = sys.argv[1:]
+def draw(folder):
+    pipeline = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
+    pipeline.set_progress_bar_config(disable=True)
+    prompts = ["a red seven on a blue background", "a white two on a black background"]
+    noise = load_file(latents)["latents"]
+    made = pipeline(prompts, latents=noise, num_inference_steps=2, guidance_scale=2.0, output_type="pt")
+    return pipeline, made.images
+pipeline, first = draw(folder)
+pipeline.save_pretrained(again)
+_, second = draw(again)
+save_file({"first": first, "second": second}, out)
+"""
+    save_file({"latents": torch.randn(2, 4, 8, 8, generator=generator(0, 0, "saved"))}, tmp_path / "latents")
+    names = ("model", "latents", "after.safetensors", "again")
+    arguments = [str(tmp_path / name) for name in names]
+    subprocess.run(
+        [sys.executable, "-c", script, *arguments], check=True, cwd=tmp_path, env=_environment(tmp_path)
+    )
+    before = load_file(tmp_path / "before.safetensors")["images"]
+    after = load_file(tmp_path / "after.safetensors")
+    assert torch.equal(before, after["first"])
+    assert torch.equal(before, after["second"])  # saved once more by plain diffusers
+
+
+def _environment(home: Path) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "HF_HOME": str(home / "hub"), "HF_MODULES_CACHE": str(home / "modules")}
+
+
+def test_a_structure_of_another_version_is_refused(model: StableDiffusion, tmp_path: Path) -> None:
+    small, structures = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path, structures)
+    config = tmp_path / "unet" / "config.json"
+    content = json.loads(config.read_text())
+    content["structure"]["version"] = 99
+    config.write_text(json.dumps(content))
+    with pytest.raises(Refusal, match="version 99"):
+        prunelab.load_pruned(tmp_path)
+
+
+def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"model_index\.json"):
+        prunelab.load_pruned(tmp_path / "nowhere")
+    small, structures = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path, structures)
+    weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(Refusal, match="broken or incomplete") as error:
+        prunelab.load_pruned(tmp_path)
+    assert "\n" not in str(error.value)
