@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import hydra.utils
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.artifacts import Store, default_root
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
@@ -18,6 +20,16 @@ from prunelab.tracking.protocol import Tracker
 
 # Keys that say how a part runs, not what comes out: they stay out of every address.
 RUNTIME_KEYS = ("checkpoint_every",)
+
+
+def instantiate(node: Any, **settings: Any) -> Any:
+    """The object a node describes; what its class refuses, or cannot take, is one line."""
+    try:
+        return hydra.utils.instantiate(node, **settings)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, Refusal):
+            raise error.__cause__ from None
+        raise Refusal(f"the configuration does not fit its class: {' '.join(str(error).split())}") from error
 
 
 def choice(group: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import diffusers
 import transformers
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -40,7 +39,9 @@ def _leave(outcome: Outcome, folder: Path) -> None:
     for state, saved in outcome.models.items():
         if state != "dense":
             shutil.copytree(saved, folder / "models" / state, dirs_exist_ok=True)
-    write_report(folder, outcome.rows, outcome.pictures, [], {"title": "prunelab", "command": _command()})
+    write_report(
+        folder, outcome.rows, outcome.pictures, outcome.curves, {"title": "prunelab", "command": _command()}
+    )
     console = Console(stderr=True)
     console.print(terminal_table(outcome.rows))
     console.print(f"report: {folder / 'report.html'}")
@@ -68,7 +69,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
             f"model={assembly.choice('model')} has no pretraining recipe: only embedded models have one"
         )
     where = assembly.hardware(config)
-    recipe = instantiate(config.model.pretrain)
+    recipe = assembly.instantiate(config.model.pretrain)
     scratch = assembly.pretraining_folder(config)
     with assembly.tracker(config).stage(
         "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)

@@ -48,7 +48,7 @@ class StableDiffusion:
     def open(
         cls, name: str, path: str | None = None, weights: str = "pretrained", embedded: str | None = None
     ) -> "StableDiffusion":
-        """Open the diffusers folder ``path``, else the ``embedded`` one; random weights need its configs only.
+        """Open the folder ``path``, else the ``embedded`` one; random weights need its configs only.
 
         Raises Refusal for a missing or broken folder, another kind of pipeline, or unknown ``weights``.
         """
@@ -142,7 +142,7 @@ class StableDiffusion:
         return target(self.pipeline.scheduler, latents, timesteps, noise)
 
     def sample(self, conditions: Tensor | None, latents: Tensor, steps: int, guidance: float) -> Tensor:
-        """Latents after every step, shape (steps, batch, ...); guidance 1 is without classifier-free guidance."""
+        """Latents after every step, shape (steps, batch, ...); guidance 1 runs without the empty prompt."""
         if conditions is None:
             raise ValueError("a text-to-image model samples under conditions")
         if guidance == 1.0:

@@ -1,5 +1,6 @@
 """Recover: train the pruned model back to health, resumably."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 from prunelab.core.protocols import Model
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
-from prunelab.stages.bench import Artifact, Bench, Part, Write
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
 from prunelab.tracking.protocol import Run
 
@@ -35,6 +36,26 @@ class Recovery:
     seed: int
 
 
+class History:
+    """The losses of a training by step, kept in a file that survives kills."""
+
+    def __init__(self, file: Path, run: Run) -> None:
+        self.file, self.run = file, run
+        self.by_step: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.is_file() else {}
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Record the losses of one step; steps done again after a restart have the same ones."""
+        self.by_step[str(step)] = dict(values)
+        aside = self.file.with_suffix(".partial")
+        write_json(aside, self.by_step)
+        aside.replace(self.file)
+        self.run.log(values, step)
+
+    def entries(self) -> list[dict[str, float]]:
+        """One mapping per logged step, in order."""
+        return [{"step": int(step), **self.by_step[step]} for step in sorted(self.by_step, key=int)]
+
+
 def recover(
     bench: Bench,
     parent: str,
@@ -53,8 +74,14 @@ def recover(
     def make(partial: Path, run: Run) -> Write:
         draws = Draws(latents, examples.prompts, bench.model.timesteps, chosen.method.drop, chosen.seed)
         objective = chosen.method.objective(student, bench.model, draws)
-        optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", run.log)
-        return lambda folder: student.save(folder / "model", structures)
+        history = History(partial / "history.json", run)
+        optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", history.log)
+
+        def write(folder: Path) -> None:
+            student.save(folder / "model", structures)
+            write_json(folder / "history.json", history.entries())
+
+        return write
 
     inputs = {
         "recovery": dict(recovery.settings),

@@ -1,7 +1,7 @@
 """The main job: score, prune, recover, evaluate, and one row per evaluated model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from prunelab.core.protocols import Budget, Model, ObservingScorer, Scorer
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.disk import disk_bytes
-from prunelab.report.pictures import Picture
+from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
@@ -46,13 +46,17 @@ class Request:
 
 @dataclass(frozen=True)
 class State:
-    """A model to be evaluated: what it is called, the model, its address and where it is saved."""
+    """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
+
+    history: the losses of its recovery, one mapping with ``step`` per logged step.
+    """
 
     name: str
     model: Model
     address: str
     folder: Path
     achieved: Mapping[str, float]
+    history: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Outcome:
 
     rows: list[dict[str, Any]]
     pictures: list[Picture]
+    curves: list[Curve]
     models: Mapping[str, Path]
 
 
@@ -105,7 +110,8 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     if request.recovery is not None:
         student = _reopened(bench, "student", artifact, summary["achieved"]).model
         healed = recover(bench, artifact.address, student, summary["structures"], request.recovery)
-        states.append(_reopened(bench, "recovered", healed, summary["achieved"]))
+        recovered = _reopened(bench, "recovered", healed, summary["achieved"])
+        states.append(replace(recovered, history=healed.json("history.json")))
     return states
 
 
@@ -113,6 +119,14 @@ def _reopened(bench: Bench, name: str, artifact: Artifact, achieved: Mapping[str
     """A saved model as every rank reads it back."""
     folder = artifact.path / "model"
     return State(name, bench.model.reopened(folder), artifact.address, folder, achieved)
+
+
+def _training_curve(history: Sequence[Mapping[str, float]]) -> Curve:
+    """The losses of a recovery over its steps."""
+    steps = [entry["step"] for entry in history]
+    names = [name for name in history[0] if name != "step"]
+    lines = [Line(name, steps, [entry[name] for entry in history]) for name in names]
+    return Curve("Recovery", "step", "loss", lines)
 
 
 def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
@@ -126,7 +140,8 @@ def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
         measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
         rows.append(_row(request, state, as_rows(measured), {**_cost(state), **timing[state.name]}))
     pictures = [_picture(bench, state.name, samples[state.name]) for state in states]
-    return Outcome(rows, pictures, {state.name: state.folder for state in states})
+    curves = [_training_curve(state.history) for state in states if state.history]
+    return Outcome(rows, pictures, curves, {state.name: state.folder for state in states})
 
 
 def _row(
@@ -162,4 +177,4 @@ def _picture(bench: Bench, state: str, samples: Artifact) -> Picture:
     """The first samples of the first seed: the same prompts and noise for every state."""
     media = load_samples(samples).media[0, :PICTURES]
     prompts = bench.task.test(len(media)).prompts
-    return Picture(state, state, media.permute(0, 2, 3, 1).numpy(), prompts)
+    return Picture(state, "", media.permute(0, 2, 3, 1).numpy(), prompts)
