@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/lint-imports
 
 demo: install
-	$(BIN)/prunelab
+	$(BIN)/prunelab experiment=demo
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist

@@ -7,6 +7,7 @@ work nor a restart can change it.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -31,3 +32,13 @@ def integers(high: int, seed: int, draws: Iterable[int], purpose: str) -> Tensor
 def order(size: int, seed: int, epoch: int, purpose: str) -> Tensor:
     """A permutation of ``range(size)``, int64: the order in which an epoch visits a data set."""
     return torch.randperm(size, generator=generator(seed, epoch, purpose))
+
+
+def visits(draws: range, size: int, seed: int, purpose: str) -> Tensor:
+    """The items (int64, one per draw) that these draws see: every epoch is another permutation."""
+    return torch.stack([_epoch(size, seed, draw // size, purpose)[draw % size] for draw in draws])
+
+
+@lru_cache(maxsize=4)
+def _epoch(size: int, seed: int, epoch: int, purpose: str) -> Tensor:
+    return order(size, seed, epoch, purpose)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunelab.core.draws import normal
-from prunelab.pretraining.visits import visits
+from prunelab.core.draws import normal, visits
 
 
 class Reconstruction:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunelab.core.draws import generator
-from prunelab.pretraining.visits import visits
+from prunelab.core.draws import generator, visits
 
 
 class Naming:

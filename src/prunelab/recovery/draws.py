@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prunelab.core.draws import generator, integers, normal, order
+from prunelab.core.draws import generator, integers, normal, visits
 
 
 class Batch(NamedTuple):
@@ -34,7 +34,7 @@ class Draws:
 
     def batch(self, draws: range) -> Batch:
         """The batch of these draws, on the CPU."""
-        index = [self._index(i) for i in draws]
+        index = visits(draws, len(self.latents), self.seed, "recovery order").tolist()
         latents = self.latents[index]
         return Batch(
             latents=latents,
@@ -44,10 +44,6 @@ class Draws:
             timesteps=integers(self.timesteps, self.seed, draws, "recovery timestep"),
             noise=normal(latents.shape[1:], self.seed, draws, "recovery noise"),
         )
-
-    def _index(self, draw: int) -> int:
-        size = len(self.latents)
-        return int(order(size, self.seed, draw // size, "recovery order")[draw % size])
 
     def _prompt(self, draw: int, index: int) -> str:
         assert self.prompts is not None

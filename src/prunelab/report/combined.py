@@ -13,7 +13,9 @@ from prunelab.report.labels import label, varying
 from prunelab.report.pictures import Picture, read_strips
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import Row, read_report
+from prunelab.report.summary import markdown, over_seeds
 
+SUMMARY = "summary.md"  # the table over seeds, to be pasted
 PROMPTS = 6  # of every job's pictures
 
 
@@ -31,7 +33,7 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
     It has every row once, the metric-against-sparsity curves, and each model's pictures of the first
-    few prompts. Raises as ``combine``.
+    few prompts; ``summary.md`` has the means and spreads over seeds. Raises as ``combine``.
     """
     found = _readable(reports)
     rows = _merged([report for _, report in found])
@@ -40,6 +42,8 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     for path, report in found:
         _add_new(pictures, [_relabelled(picture, report, fields) for picture in _pictures(path, report)])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMMARY).write_text(markdown(over_seeds(rows)), encoding="utf-8")
     return write_report(folder, rows, sorted(pictures, key=lambda one: one.state != "dense"), [], context)
 
 

@@ -1,0 +1,82 @@
+"""Scoring many operators' ablations in one forward against one operator at a time.
+
+    python benchmarks/many_ablations_per_forward.py [--samples 8] [--rounds 5]
+
+Both score the same operators of the embedded text-to-image model with latent shift, in turn, in one process.
+Printed are the times' ratio, and how far the two scores differ.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import statistics
+import time
+from dataclasses import replace
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from prunelab.core.units import Unit
+from prunelab.data.digits import Digits
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.latent_shift import LatentShift
+from prunelab.tasks.text_to_image import ShuffledPrompts
+
+BATCH = 64
+
+
+def scores(
+    model: StableDiffusion, units: list[Unit], scorer: LatentShift, prompts: ShuffledPrompts
+) -> Tensor:
+    """One score per operator, chunk by chunk."""
+    observation = scorer.observation(model, units, prompts)
+    totals: dict[str, Tensor] = {}
+    for chunk in range(observation.chunks):
+        for name, value in observation.observe(chunk).items():
+            totals[name] = totals[name] + value if name in totals else value
+    return torch.cat(list(scorer.reduce(totals, units).values()))
+
+
+def main() -> None:
+    """Time both in turn and print the comparison."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--samples", type=int, default=8, help="calibration samples per operator")
+    parser.add_argument("--rounds", type=int, default=5, help="how often either is timed")
+    arguments = parser.parse_args()
+    model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    units = model.units(["operator"], ["denoiser"])[::4]
+    prompts = ShuffledPrompts(Digits(train_size=64).train(), 0)
+    many = LatentShift(samples=arguments.samples, steps=5, batch_size=BATCH)
+    ways = {"one operator at a time": replace(many, batch_size=arguments.samples), "many per forward": many}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, Tensor] = {}
+    for _ in range(arguments.rounds):
+        for name, scorer in ways.items():
+            start = time.perf_counter()
+            found[name] = scores(model, units, scorer, prompts)
+            times[name].append(time.perf_counter() - start)
+    one, together = (torch.as_tensor(values) for values in times.values())
+    ratios = (one / together).tolist()
+    first, second = found.values()
+    print(
+        f"{len(units)} operators, {arguments.samples} samples each, batch {BATCH} against {arguments.samples}"
+    )
+    for name, values in times.items():
+        print(f"{name:24} median {statistics.median(values):.2f} s of {[f'{value:.2f}' for value in values]}")
+    print(
+        f"ratio, pair by pair      median {statistics.median(ratios):.2f} of {[f'{r:.2f}' for r in ratios]}"
+    )
+    print(
+        f"scores: largest relative difference {float(((first - second).abs() / first).max()):.1e}, ", end=""
+    )
+    print(f"rank correlation {spearmanr(first, second).statistic:.6f}")
+
+
+if __name__ == "__main__":
+    main()

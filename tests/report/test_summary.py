@@ -1,0 +1,40 @@
+"""The table over seeds, against means and extremes taken by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from prunelab.report.summary import markdown, over_seeds
+
+MakeRow = Callable[..., dict[str, Any]]
+
+
+def seeded(row: MakeRow, scorer: str, seed: int, distance: float) -> dict[str, Any]:
+    made = row("pruned", scorer, 0.3)
+    made["seed"] = seed
+    made["metrics"]["output_distance"] = {"value": distance, "low": None, "high": None, "n": 5}
+    return made
+
+
+def test_rows_that_differ_in_their_seed_alone_become_one(row: MakeRow) -> None:
+    rows = [seeded(row, "random", seed, value) for seed, value in ((0, 0.5), (1, 0.1), (2, 0.9))]
+    rows += [seeded(row, "magnitude", 0, 0.2), row("dense")]
+    groups = over_seeds(rows)
+    assert [(group.state, len(group.rows)) for group in groups] == [
+        ("pruned", 3),
+        ("pruned", 1),
+        ("dense", 1),
+    ]
+    assert groups[0].metric("output_distance") == pytest.approx((0.5, 0.1, 0.9))
+    assert "seed" not in groups[0].label
+    assert "random" in groups[0].label
+
+
+def test_the_markdown_table_has_a_line_per_group(row: MakeRow) -> None:
+    rows = [seeded(row, scorer, seed, 0.25) for scorer in ("random", "magnitude") for seed in (0, 1)]
+    lines = markdown(over_seeds(rows)).splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| 2 |" in lines[2]
+    assert "0.250 |" in lines[2]  # no interval where all seeds agree
