@@ -107,6 +107,7 @@ def labels(granularity: str | list[str]) -> dict[str, Any]:
     return {**names, "granularity": granularity if isinstance(granularity, str) else "+".join(granularity)}
 
 
-def pretraining_folder(config: DictConfig) -> Path:
-    """Where the phases of a model's pretraining lie."""
-    return Path(config.store or default_root()).expanduser() / "pretrained" / choice("model")
+def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:
+    """Where the phases of a model's pretraining lie: another recipe has another folder."""
+    root = Path(config.store or default_root()).expanduser()
+    return root / "pretrained" / f"{choice('model')}-{fingerprint[:12]}"

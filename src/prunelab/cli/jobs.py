@@ -70,7 +70,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
         )
     where = assembly.hardware(config)
     recipe = assembly.instantiate(config.model.pretrain)
-    scratch = assembly.pretraining_folder(config)
+    scratch = assembly.pretraining_folder(config, recipe.fingerprint)
     with assembly.tracker(config).stage(
         "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
     ) as log:
