@@ -12,6 +12,7 @@ from prunelab.costs.disk import disk_bytes
 from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
+from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import make_plan, prune
 from prunelab.stages.recover import Recovery, recover
@@ -37,6 +38,7 @@ class Request:
     budget: Part[Budget]
     sparsity: Any
     recovery: Part[Recovery] | None
+    bypass: Part[Bypasses]
     evaluation: Part[Evaluation]
     timing: Part[Timing]
     metrics: list[dict[str, Any]]
@@ -83,9 +85,9 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
     check_scorer(request.scorer, request.granularity)
-    units = choose_units(bench, request.granularity, request.components)
+    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     bench.task.check()
-    make_plan(bench.model, units, Random().score(bench.model, units), request.budget, request.sparsity)
+    make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
 
 
@@ -103,7 +105,8 @@ def dense(bench: Bench) -> State:
 
 def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]:
     """The pruned model and, with a recovery, the recovered one."""
-    scores = score(bench, request.scorer, units)
+    units, origin = fit(bench, units, request.bypass)
+    scores = score(bench, request.scorer, units, origin)
     artifact = prune(bench, scores, units, request.budget, request.sparsity)
     summary = artifact.json("pruned.json")
     states = [_reopened(bench, "pruned", artifact, summary["achieved"])]

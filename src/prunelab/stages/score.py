@@ -17,9 +17,11 @@ from prunelab.tracking.protocol import Run
 VERSION = 1
 
 
-def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
+def choose_units(
+    bench: Bench, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
+) -> list[Unit]:
     """The units to be scored; refuses granularities that overlap or that the components do not have."""
-    units = bench.model.units(granularity, components)
+    units = bench.model.units(granularity, components, bypasses)
     found = {unit.granularity for unit in units}
     missing = [name for name in granularity if name not in found]
     if missing:
@@ -44,8 +46,13 @@ def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[s
             )
 
 
-def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> Artifact:
-    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,)."""
+def score(
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str = "none"
+) -> Artifact:
+    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,).
+
+    ``bypass`` says where the units' bypasses come from.
+    """
 
     def make(partial: Path, run: Run) -> Write:
         scores = compute(bench, scorer.value, units)
@@ -54,14 +61,14 @@ def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[
         run.table("scores", ("unit", "element", "score"), rows)
         return lambda folder: write_tensors(folder / "scores.safetensors", scores)
 
-    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units), make)
+    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make)
 
 
 def stored_scores(
-    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str = "none"
 ) -> Scores | None:
     """Scores that an earlier run left in the store, or None."""
-    where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units))
+    where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units, bypass))
     return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
 
 
@@ -70,12 +77,15 @@ def load_scores(artifact: Artifact) -> dict[str, Tensor]:
     return artifact.tensors("scores.safetensors")
 
 
-def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> dict[str, object]:
+def inputs(
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str
+) -> dict[str, object]:
     """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
     observes = isinstance(scorer.value, ObservingScorer)
     return {
         "model": bench.model.fingerprint(),
         "units": [unit.name for unit in units],
+        "bypass": bypass,
         "scorer": dict(scorer.settings),
         "data": bench.task.fingerprint() if observes else None,
         "precision": bench.hardware.precision if observes else None,
