@@ -99,6 +99,8 @@ def request(config: DictConfig) -> Request:
         metrics=plain(config.task.metrics),
         labels=labels(granularity),
         seed=config.seed,
+        rounds=config.rounds,
+        scratch=config.scratch,
     )
 
 

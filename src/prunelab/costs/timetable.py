@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from statistics import median
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +16,11 @@ MILLISECONDS = 1e3
 def timetable(
     module: nn.Module, inputs: Mapping[str, Any], paths: Iterable[str], warmup: int = 10, repeats: int = 50
 ) -> dict[str, float]:
-    """Median milliseconds spent in each of ``paths`` (and ``""``, the whole) per forward pass.
+    """Mean milliseconds spent in each of ``paths`` (and ``""``, the whole) per forward pass.
 
-    A module's time includes its children's. Modules that never run take 0. On a GPU every module is
+    Means, because they add up: medians of parts do not make the median of the whole where other jobs
+    interrupt now this module and now that. A module's time includes its children's. Modules that never run
+    take 0. On a GPU every module is
     waited for, so the sum is longer than the pass is without a timetable; shares are what counts.
     """
     names = sorted({"", *paths})
@@ -28,7 +30,7 @@ def timetable(
         if number >= warmup:
             for name in names:
                 rounds[name].append(spent[name])
-    return {name: median(times) * MILLISECONDS for name, times in rounds.items()}
+    return {name: fmean(times) * MILLISECONDS for name, times in rounds.items()}
 
 
 def _one_pass(module: nn.Module, inputs: Mapping[str, Any], names: list[str]) -> dict[str, float]:

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import ObservingScorer, Scorer
-from prunelab.core.scores import Scores, check_scores
+from prunelab.core.scores import Plan, Scores, check_scores
 from prunelab.core.units import Unit, overlap
+from prunelab.engine.hardware import device
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
+from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -47,21 +50,38 @@ def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[s
 
 
 def score(
-    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str = "none"
+    bench: Bench,
+    scorer: Part[Scorer | ObservingScorer],
+    units: Sequence[Unit],
+    bypass: str = "none",
+    previous: Artifact | None = None,
 ) -> Artifact:
     """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,).
 
-    ``bypass`` says where the units' bypasses come from.
+    ``bypass`` says where the units' bypasses come from. ``previous`` is the pruned model of the round
+    before: what its plan removed is gated off while scoring, and stays the first to go.
     """
+    plan = previous.tensors("plan.safetensors") if previous else {}
+    parents = {"previous": previous.address} if previous else {}
 
     def make(partial: Path, run: Run) -> Write:
-        scores = compute(bench, scorer.value, units)
+        with gated(bench.model.components, units, gates_of(plan, device(bench.hardware))):
+            scores = first_to_go(compute(bench, scorer.value, units), plan)
         check_scores(scores, units)
         rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
         run.table("scores", ("unit", "element", "score"), rows)
         return lambda folder: write_tensors(folder / "scores.safetensors", scores)
 
-    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make)
+    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make, parents)
+
+
+def first_to_go(scores: Scores, plan: Plan) -> Scores:
+    """The scores with those of removed elements below all others."""
+    if not plan:
+        return scores
+    every = torch.cat([values.flatten() for values in scores.values()])
+    floor = min(0.0, float(every.min())) - float(every.max() - every.min()) - 1
+    return {name: values.masked_fill(~plan[name], floor) for name, values in scores.items()}
 
 
 def stored_scores(
