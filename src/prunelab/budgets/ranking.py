@@ -10,7 +10,7 @@ from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Scores, keep_all
 from prunelab.core.units import Unit
 
-OF = ("elements", "parameters", "macs")
+OF = ("elements", "parameters", "macs", "latency")
 RANKS = ("score", "score_per_cost")
 # A last piece may be taken out of turn when it lands this close to the target (share of the component).
 CLOSE = 0.005

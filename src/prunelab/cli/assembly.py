@@ -93,11 +93,14 @@ def request(config: DictConfig) -> Request:
         budget=part("budget", config.budget),
         sparsity=plain(config.sparsity),
         recovery=part("recovery", config.recovery) if recovers else None,
+        bypass=part("bypass", config.bypass),
         evaluation=part("evaluation", config.evaluation, leave_out=("timing",)),
         timing=part("evaluation", config.evaluation.timing),
         metrics=plain(config.task.metrics),
         labels=labels(granularity),
         seed=config.seed,
+        rounds=config.rounds,
+        scratch=config.scratch,
     )
 
 

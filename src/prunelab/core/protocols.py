@@ -29,8 +29,13 @@ class Model(Protocol):
         """A hash of the weights and configuration: equal models have equal fingerprints."""
         ...
 
-    def units(self, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
-        """The units of these granularities; refuses names that the model does not have."""
+    def units(
+        self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
+    ) -> list[Unit]:
+        """The units of these granularities; refuses names that the model does not have.
+
+        ``bypasses`` adds the operators that change their input's shape.
+        """
         ...
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:

@@ -5,12 +5,12 @@ element. It knows nothing about scores, budgets or how many elements go.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor, nn
 
-Otherwise = Literal["nothing", "input", "shortcut"]
+Otherwise = Literal["nothing", "input", "shortcut", "bypass"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Gate:
 
     At the ``input`` of ``module`` the factors multiply the activations along ``dim``, each covering
     ``block`` consecutive entries. At its ``output`` one factor blends the whole output with what flows
-    ``otherwise``: nothing, the module's input, or its input through ``module.conv_shortcut``.
+    ``otherwise``: nothing, the module's input, its input through ``module.conv_shortcut``, or through
+    ``bypass``, a cheaper module that restores the shape.
     """
 
     module: str
@@ -47,6 +48,7 @@ class Gate:
     otherwise: Otherwise = "nothing"
     dim: int = -1
     block: int = 1
+    bypass: nn.Module | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,10 @@ class Unit:
         return [piece.view(tensors[piece.parameter], self.elements) for piece in self.slices]
 
     def parameters_per_element(self, component: nn.Module) -> int:
-        """How many parameters leave with one element."""
+        """How many parameters leave with one element, less those of a bypass that comes instead."""
         views = self.views(dict(component.named_parameters()))
-        return sum(view.shape[1] for view in views)
+        instead = self.gate.bypass.parameters() if self.gate.bypass is not None else ()
+        return sum(view.shape[1] for view in views) - sum(parameter.numel() for parameter in instead)
 
 
 def overlap(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:

@@ -1,23 +1,27 @@
 """What elements and components cost in the currency of a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 from prunelab.costs.macs import Macs, macs
 
+Times = Mapping[str, Mapping[str, float]]
+
 
 class CostLedger:
-    """Costs of one model in ``of``: elements, parameters or macs (with attention).
+    """Costs of one model in ``of``: elements, parameters, macs (with attention) or latency (milliseconds).
 
-    A unit's multiply-accumulates are its host module's, less what survives, shared equally by its
-    elements: exact for heads, neurons and whole modules. ``total`` is the whole component's, or the
-    number of chosen elements in it where elements are counted.
+    ``times`` holds, per component, the milliseconds of its modules as :mod:`prunelab.costs.timetable`
+    measures them, where latency is the currency. A unit's multiply-accumulates are its host module's,
+    less what survives, shared equally by its elements: exact for heads, neurons and whole modules. Its
+    latency is shared in the same way. ``total`` is the whole component's, or the number of chosen
+    elements in it where elements are counted.
     """
 
-    def __init__(self, of: str, model: Model, units: Sequence[Unit]) -> None:
-        self.of, self.model, self.units = of, model, units
+    def __init__(self, of: str, model: Model, units: Sequence[Unit], times: Times | None = None) -> None:
+        self.of, self.model, self.units, self.times = of, model, units, times
 
     def cost(self, unit: Unit) -> float:
         """The cost of one element of ``unit``."""
@@ -25,8 +29,16 @@ class CostLedger:
             return 1.0
         if self.of == "parameters":
             return float(unit.parameters_per_element(self.model.components[unit.component]))
-        inside = self._macs[unit.component].by_module
-        return (inside[unit.host] - sum(inside.get(path, 0) for path in unit.spared)) / unit.elements
+        inside = self._inside(unit.component)
+        kept = sum(inside.get(path, 0) for path in unit.spared)
+        return (inside[unit.host] * (1 - self._bypassed(unit)) - kept) / unit.elements
+
+    def _bypassed(self, unit: Unit) -> float:
+        """The share of a convolution that its bypass still needs: as many outputs, fewer weights each."""
+        if unit.gate.bypass is None:
+            return 0.0
+        weights = self.model.components[unit.component].get_submodule(unit.path).get_parameter("weight")
+        return unit.gate.bypass.get_parameter("projection.weight").numel() / weights.numel()
 
     def total(self, component: str) -> float:
         """The cost of the component."""
@@ -34,7 +46,14 @@ class CostLedger:
             return float(sum(unit.elements for unit in self.units if unit.component == component))
         if self.of == "parameters":
             return float(sum(p.numel() for p in self.model.components[component].parameters()))
-        return float(self._macs[component].total)
+        return float(self._inside(component)[""])
+
+    def _inside(self, component: str) -> Mapping[str, float]:
+        """Module path -> what is spent inside it, in the currency."""
+        if self.of == "latency":
+            assert self.times is not None, "a latency budget comes with a timetable"
+            return self.times[component]
+        return self._macs[component].by_module
 
     @cached_property
     def _macs(self) -> dict[str, Macs]:

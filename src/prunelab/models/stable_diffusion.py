@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
 from prunelab.models.blocks import walk
+from prunelab.models.bypasses import shape_changing
 from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import noised, target, trajectory
 from prunelab.surgery.opening import open_pipeline
@@ -73,12 +74,17 @@ class StableDiffusion:
         """A hash of the folder's files (of its configs alone where weights are random)."""
         return self._fingerprint
 
-    def units(self, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
-        """Units of the named components; see :mod:`prunelab.models.blocks`."""
+    def units(
+        self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
+    ) -> list[Unit]:
+        """Units of the named components; ``bypasses`` adds the operators that need one to be removed."""
         unknown = [name for name in components if name not in self.components]
         if unknown:
             raise Refusal(f"unknown component {unknown[0]!r}: {self.name} has {', '.join(self.components)}")
-        return [unit for name in components for unit in walk(name, self.components[name], granularity)]
+        units = [unit for name in components for unit in walk(name, self.components[name], granularity)]
+        if bypasses and "operator" in granularity:
+            units += [unit for name in components for unit in shape_changing(name, self.components[name])]
+        return units
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""

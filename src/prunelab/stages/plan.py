@@ -11,6 +11,7 @@ from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Bench, write_json
+from prunelab.stages.bypass import origin_of
 from prunelab.stages.prune import make_plan, slimmed
 from prunelab.stages.run import Request
 from prunelab.stages.score import check_scorer, choose_units, stored_scores
@@ -25,10 +26,10 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     seed and labelled ``random``.
     """
     check_scorer(request.scorer, request.granularity)
-    units = choose_units(bench, request.granularity, request.components)
-    stored = stored_scores(bench, request.scorer, units)
+    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+    stored = stored_scores(bench, request.scorer, units, origin_of(bench, units, request.bypass))
     scores = Random(request.seed).score(bench.model, units) if stored is None else stored
-    chosen = make_plan(bench.model, units, scores, request.budget, request.sparsity)
+    chosen = make_plan(bench, units, scores, request.budget, request.sparsity)
     figures = costs(bench, units, chosen)
     content = {
         "schema": SCHEMA,

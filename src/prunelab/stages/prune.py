@@ -13,6 +13,7 @@ from prunelab.costs.component import model_costs
 from prunelab.costs.ledger import CostLedger
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.score import load_scores
+from prunelab.stages.time import timetables
 from prunelab.surgery.slimming import Structure, slim
 from prunelab.tracking.protocol import Run
 
@@ -20,11 +21,12 @@ VERSION = 1
 
 
 def make_plan(
-    model: Model, units: Sequence[Unit], scores: Scores, budget: Part[Budget], sparsity: object
+    bench: Bench, units: Sequence[Unit], scores: Scores, budget: Part[Budget], sparsity: object
 ) -> Plan:
     """The plan that meets the budget, or a Refusal that says what would."""
     check_scores(scores, units)
-    ledger = CostLedger(budget.value.of, model, units)
+    times = timetables(bench, units)[0] if budget.value.of == "latency" else None
+    ledger = CostLedger(budget.value.of, bench.model, units, times)
     return budget.value.plan(scores, units, ledger, sparsity)
 
 
@@ -58,7 +60,7 @@ def prune(
     """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``."""
 
     def make(partial: Path, run: Run) -> Write:
-        plan = make_plan(bench.model, units, load_scores(scores), budget, sparsity)
+        plan = make_plan(bench, units, load_scores(scores), budget, sparsity)
         model, structures = slimmed(bench.model, units, plan)
         costs = model_costs(model)
         shares = achieved(bench.model, units, plan, costs)
@@ -72,7 +74,10 @@ def prune(
         return write
 
     settings = {"budget": dict(budget.settings), "sparsity": sparsity, "units": [unit.name for unit in units]}
-    return bench.artifact("prune", budget.name, VERSION, settings, make, {"scores": scores.address})
+    parents = {"scores": scores.address}
+    if budget.value.of == "latency":  # measured beforehand: a stage's computation never starts another's
+        parents["timetable"] = timetables(bench, units)[1]
+    return bench.artifact("prune", budget.name, VERSION, settings, make, parents)
 
 
 def _summary(

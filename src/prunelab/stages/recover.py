@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from prunelab.core.protocols import Model
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
+from prunelab.recovery.scratch import forget
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
 from prunelab.tracking.protocol import Run
@@ -62,9 +63,11 @@ def recover(
     student: Model,
     structures: Mapping[str, Mapping[str, Any]],
     recovery: Part[Recovery],
+    scratch: bool = False,
 ) -> Artifact:
     """The recovered model as ``model/``; ``parent`` is the address of the student before recovery.
 
+    With ``scratch`` the student keeps its shape and forgets its weights before the same training.
     A killed recovery continues from its last checkpoint and ends in the same weights, bitwise.
     """
     chosen = recovery.value
@@ -72,6 +75,8 @@ def recover(
     latents, examples = encode_train(bench, chosen.examples)
 
     def make(partial: Path, run: Run) -> Write:
+        if scratch:
+            forget(student.components["denoiser"], chosen.seed)
         draws = Draws(latents, examples.prompts, bench.model.timesteps, chosen.method.drop, chosen.seed)
         objective = chosen.method.objective(student, bench.model, draws)
         history = History(partial / "history.json", run)
@@ -88,5 +93,6 @@ def recover(
         "teacher": bench.model.fingerprint(),
         "data": bench.task.fingerprint(),
         "precision": bench.hardware.precision,
+        "scratch": scratch,
     }
     return bench.artifact("recover", recovery.name, VERSION, inputs, make, {"student": parent})

@@ -12,6 +12,7 @@ from prunelab.costs.disk import disk_bytes
 from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
+from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import make_plan, prune
 from prunelab.stages.recover import Recovery, recover
@@ -27,8 +28,9 @@ PICTURES = 10  # prompts shown side by side in the report
 class Request:
     """One run: every factor of the cross product, chosen.
 
-    ``sparsity`` is a share or one per component; ``recovery`` is None where nothing is trained.
-    ``metrics`` are the settings of the task's metrics, ``labels`` what a report row calls the choices.
+    ``sparsity`` is a share or one per component; ``recovery`` is None where nothing is trained. There are
+    ``rounds`` of scoring and planning; ``scratch`` adds the control of that name. ``metrics`` are the
+    settings of the task's metrics, ``labels`` what a report row calls the choices.
     """
 
     scorer: Part[Scorer | ObservingScorer]
@@ -37,11 +39,14 @@ class Request:
     budget: Part[Budget]
     sparsity: Any
     recovery: Part[Recovery] | None
+    bypass: Part[Bypasses]
     evaluation: Part[Evaluation]
     timing: Part[Timing]
     metrics: list[dict[str, Any]]
     labels: Mapping[str, Any]
     seed: int
+    rounds: int = 1
+    scratch: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,9 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
     check_scorer(request.scorer, request.granularity)
-    units = choose_units(bench, request.granularity, request.components)
+    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     bench.task.check()
-    make_plan(bench.model, units, Random().score(bench.model, units), request.budget, request.sparsity)
+    make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
 
 
@@ -102,31 +107,62 @@ def dense(bench: Bench) -> State:
 
 
 def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]:
-    """The pruned model and, with a recovery, the recovered one."""
-    scores = score(bench, request.scorer, units)
-    artifact = prune(bench, scores, units, request.budget, request.sparsity)
-    summary = artifact.json("pruned.json")
-    states = [_reopened(bench, "pruned", artifact, summary["achieved"])]
+    """The pruned model and, with a recovery, the recovered one and the control trained from scratch."""
+    units, origin = fit(bench, units, request.bypass)
+    artifact = in_rounds(bench, request, units, origin)
+    states = [_reopened(bench, "pruned", artifact, artifact)]
     if request.recovery is not None:
-        student = _reopened(bench, "student", artifact, summary["achieved"]).model
-        healed = recover(bench, artifact.address, student, summary["structures"], request.recovery)
-        recovered = _reopened(bench, "recovered", healed, summary["achieved"])
-        states.append(replace(recovered, history=healed.json("history.json")))
+        states.append(recovered(bench, request.recovery, artifact, scratch=False))
+        if request.scratch:
+            states.append(recovered(bench, request.recovery, artifact, scratch=True))
     return states
 
 
-def _reopened(bench: Bench, name: str, artifact: Artifact, achieved: Mapping[str, float]) -> State:
-    """A saved model as every rank reads it back."""
+def in_rounds(bench: Bench, request: Request, units: Sequence[Unit], origin: str) -> Artifact:
+    """The pruned model after ``rounds`` of scoring and planning.
+
+    Each round scores the model with the previous rounds' removals gated, and goes an equal step further
+    towards the sparsity; the weights are slimmed by the last plan alone.
+    """
+    artifact: Artifact | None = None
+    for number in range(1, request.rounds + 1):
+        scores = score(bench, request.scorer, units, origin, artifact)
+        sparsity = _part_of(request.sparsity, number / request.rounds)
+        artifact = prune(bench, scores, units, request.budget, sparsity)
+    assert artifact is not None
+    return artifact
+
+
+def _part_of(sparsity: Any, part: float) -> Any:
+    if part == 1:
+        return sparsity
+    if isinstance(sparsity, Mapping):
+        return {name: value * part for name, value in sparsity.items()}
+    return sparsity * part
+
+
+def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
+    """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing."""
+    student = _reopened(bench, "student", artifact, artifact).model
+    structures = artifact.json("pruned.json")["structures"]
+    healed = recover(bench, artifact.address, student, structures, recovery, scratch)
+    state = _reopened(bench, "scratch" if scratch else "recovered", healed, artifact)
+    return replace(state, history=healed.json("history.json"))
+
+
+def _reopened(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> State:
+    """A saved model as every rank reads it back; ``pruned`` says what was removed from it."""
     folder = artifact.path / "model"
+    achieved = pruned.json("pruned.json")["achieved"]
     return State(name, bench.model.reopened(folder), artifact.address, folder, achieved)
 
 
-def _training_curve(history: Sequence[Mapping[str, float]]) -> Curve:
+def _training_curve(state: State) -> Curve:
     """The losses of a recovery over its steps."""
-    steps = [entry["step"] for entry in history]
-    names = [name for name in history[0] if name != "step"]
-    lines = [Line(name, steps, [entry[name] for entry in history]) for name in names]
-    return Curve("Recovery", "step", "loss", lines)
+    steps = [entry["step"] for entry in state.history]
+    names = [name for name in state.history[0] if name != "step"]
+    lines = [Line(name, steps, [entry[name] for entry in state.history]) for name in names]
+    return Curve(f"Recovery: {state.name}", "step", "loss", lines)
 
 
 def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
@@ -140,7 +176,7 @@ def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
         measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
         rows.append(_row(request, state, as_rows(measured), {**_cost(state), **timing[state.name]}))
     pictures = [_picture(bench, state.name, samples[state.name]) for state in states]
-    curves = [_training_curve(state.history) for state in states if state.history]
+    curves = [_training_curve(state) for state in states if state.history]
     return Outcome(rows, pictures, curves, {state.name: state.folder for state in states})
 
 

@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import ObservingScorer, Scorer
-from prunelab.core.scores import Scores, check_scores
+from prunelab.core.scores import Plan, Scores, check_scores
 from prunelab.core.units import Unit, overlap
+from prunelab.engine.hardware import device
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
+from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
 
 
-def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
+def choose_units(
+    bench: Bench, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
+) -> list[Unit]:
     """The units to be scored; refuses granularities that overlap or that the components do not have."""
-    units = bench.model.units(granularity, components)
+    units = bench.model.units(granularity, components, bypasses)
     found = {unit.granularity for unit in units}
     missing = [name for name in granularity if name not in found]
     if missing:
@@ -44,24 +49,46 @@ def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[s
             )
 
 
-def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> Artifact:
-    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,)."""
+def score(
+    bench: Bench,
+    scorer: Part[Scorer | ObservingScorer],
+    units: Sequence[Unit],
+    bypass: str = "none",
+    previous: Artifact | None = None,
+) -> Artifact:
+    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,).
+
+    ``bypass`` says where the units' bypasses come from. ``previous`` is the pruned model of the round
+    before: what its plan removed is gated off while scoring, and stays the first to go.
+    """
+    plan = previous.tensors("plan.safetensors") if previous else {}
+    parents = {"previous": previous.address} if previous else {}
 
     def make(partial: Path, run: Run) -> Write:
-        scores = compute(bench, scorer.value, units)
+        with gated(bench.model.components, units, gates_of(plan, device(bench.hardware))):
+            scores = first_to_go(compute(bench, scorer.value, units), plan)
         check_scores(scores, units)
         rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
         run.table("scores", ("unit", "element", "score"), rows)
         return lambda folder: write_tensors(folder / "scores.safetensors", scores)
 
-    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units), make)
+    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make, parents)
+
+
+def first_to_go(scores: Scores, plan: Plan) -> Scores:
+    """The scores with those of removed elements below all others."""
+    if not plan:
+        return scores
+    every = torch.cat([values.flatten() for values in scores.values()])
+    floor = min(0.0, float(every.min())) - float(every.max() - every.min()) - 1
+    return {name: values.masked_fill(~plan[name], floor) for name, values in scores.items()}
 
 
 def stored_scores(
-    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str = "none"
 ) -> Scores | None:
     """Scores that an earlier run left in the store, or None."""
-    where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units))
+    where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units, bypass))
     return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
 
 
@@ -70,12 +97,15 @@ def load_scores(artifact: Artifact) -> dict[str, Tensor]:
     return artifact.tensors("scores.safetensors")
 
 
-def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> dict[str, object]:
+def inputs(
+    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit], bypass: str
+) -> dict[str, object]:
     """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
     observes = isinstance(scorer.value, ObservingScorer)
     return {
         "model": bench.model.fingerprint(),
         "units": [unit.name for unit in units],
+        "bypass": bypass,
         "scorer": dict(scorer.settings),
         "data": bench.task.fingerprint() if observes else None,
         "precision": bench.hardware.precision if observes else None,

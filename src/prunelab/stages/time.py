@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from prunelab.core.protocols import Model
+from prunelab.core.units import Unit, by_component
 from prunelab.costs.hardware import hardware
 from prunelab.costs.latency import latency
 from prunelab.costs.memory import peak_memory
+from prunelab.costs.timetable import timetable
 from prunelab.engine import ranks
 from prunelab.engine.hardware import device
 from prunelab.stages.bench import Bench, Part, Write, write_json
@@ -44,6 +46,34 @@ def measure(
     inputs = {"timing": dict(timing.settings), "hardware": hardware(where).as_json()}
     artifact = bench.artifact("time", bench.model.name, VERSION, inputs, make, dict(identities))
     return dict(artifact.json("timing.json"))
+
+
+def timetables(bench: Bench, units: Sequence[Unit]) -> tuple[dict[str, dict[str, float]], str]:
+    """Milliseconds inside the units' hosts per component, batch 1, and the artifact's address.
+
+    Measured once per model and hardware: an artifact of its own, which a latency budget reads.
+    """
+
+    def make(partial: Path, run: Run) -> Write:
+        measured = {name: _timetable(bench, name, members) for name, members in groups.items()}
+        return lambda folder: write_json(folder / "timetable.json", measured)
+
+    groups = by_component(units)
+    inputs = {
+        "model": bench.model.fingerprint(),
+        "units": [unit.name for unit in units],
+        "hardware": hardware(device(bench.hardware)).as_json(),
+    }
+    artifact = bench.artifact("timetable", bench.model.name, VERSION, inputs, make)
+    return dict(artifact.json("timetable.json")), artifact.address
+
+
+def _timetable(bench: Bench, component: str, units: Sequence[Unit]) -> dict[str, float]:
+    if ranks.rank():
+        return {}
+    bench.model.to(device(bench.hardware))
+    paths = [path for unit in units for path in (unit.host, *unit.spared)]
+    return timetable(bench.model.components[component], bench.model.example_inputs(component, 1), paths)
 
 
 @torch.no_grad()

@@ -71,6 +71,8 @@ def _blended(module: nn.Module, gate: Gate, factors: Tensor, value: Tensor, outp
 def _instead(module: nn.Module, gate: Gate, value: Tensor) -> Tensor:
     if gate.otherwise == "shortcut":
         return module.get_submodule("conv_shortcut")(value)
+    if gate.bypass is not None:
+        return gate.bypass.to(value.device)(value)
     return value
 
 

@@ -9,8 +9,9 @@ The config's ``structure`` says what differs from the dense model that the rest 
         "down_blocks.0.resnets.1": {"becomes": "input"}}}
 
 A module either changes attributes (and is resized when it is a Linear or a convolution), or ``becomes``
-what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays) or ``bias``
-(an attention without heads: its output projection's bias stays).
+what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays), ``bypass`` (a
+1x1 convolution after pooling, in the place of a convolution that changes the shape) or ``bias`` (an
+attention without heads: its output projection's bias stays).
 """
 
 import inspect
@@ -63,6 +64,36 @@ class Shortcut(Skip):
         return changed
 
 
+class Bypass(Skip):
+    """Stands where a convolution was removed that changed the shape: pooling, then a 1x1 convolution.
+
+    The output has the size that ``convolution``, an ``nn.Conv2d``, would have given.
+    """
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__("bypass", 0)
+        reach = zip(convolution.dilation, convolution.kernel_size, strict=True)
+        self.span = [dilation * (kernel - 1) + 1 for dilation, kernel in reach]
+        self.stride, self.padding = convolution.stride, convolution.padding
+        weight = convolution.weight
+        self.projection = nn.Conv2d(
+            convolution.in_channels, convolution.out_channels, 1, device=weight.device, dtype=weight.dtype
+        )
+
+    def pooled(self, hidden_states: Tensor) -> Tensor:
+        """The input averaged down to the output's height and width."""
+        sides = zip(hidden_states.shape[-2:], self.padding, self.span, self.stride, strict=True)
+        wanted = [(side + 2 * padding - span) // stride + 1 for side, padding, span, stride in sides]
+        size = (wanted[0], wanted[1])
+        same = hidden_states.shape[-2:] == size
+        return hidden_states if same else nn.functional.adaptive_avg_pool2d(hidden_states, size)
+
+    def instead(self, hidden_states: Tensor) -> Tensor:
+        """The cheapest operator that restores the shape."""
+        restored: Tensor = self.projection(self.pooled(hidden_states))
+        return restored
+
+
 class Bias(Skip):
     """Stands where an attention lost all its heads; what is left is its output projection's bias.
 
@@ -92,6 +123,8 @@ def replacement(module: nn.Module, becomes: str) -> nn.Module:
     """What stands in the place of ``module``; ValueError for a fate this file does not know."""
     if becomes == "shortcut":
         return Shortcut(module.get_submodule("conv_shortcut"))
+    if becomes == "bypass":
+        return Bypass(module)
     kind = type(module).__name__
     returns = {"Transformer2DModel": 1, "CLIPAttention": 2}.get(kind, 0)
     if becomes == "bias":
@@ -100,7 +133,7 @@ def replacement(module: nn.Module, becomes: str) -> nn.Module:
         return Bias(path, bias, bool(getattr(module, "residual_connection", False)), returns)
     if becomes in ("input", "nothing"):
         return Skip(becomes, returns)
-    raise ValueError(f"the structure asks for {becomes!r}; this file knows input, nothing, shortcut and bias")
+    raise ValueError(f"the structure asks for {becomes!r}; see the top of this file")
 
 
 def resize(module: nn.Module, attributes: Mapping[str, int]) -> None:

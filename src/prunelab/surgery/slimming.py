@@ -27,10 +27,11 @@ def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> tuple[nn.Mo
     """
     structure = structure_of(component, units, plan)
     small = apply_structure(copy.deepcopy(component), structure)
-    state = _remaining(component.state_dict(), units, plan)
+    state = {**_remaining(component.state_dict(), units, plan), **_bypasses(units, plan)}
     small.load_state_dict({name: state[name] for name in small.state_dict()}, strict=True, assign=True)
+    trainable = {name: parameter.requires_grad for name, parameter in component.named_parameters()}
     for name, parameter in small.named_parameters():
-        parameter.requires_grad_(component.get_parameter(name).requires_grad)
+        parameter.requires_grad_(trainable.get(name, False))
     return small, structure
 
 
@@ -89,6 +90,16 @@ def _remaining(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -
                 dim, index.nonzero().flatten().to(tensors[name].device)
             )
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _bypasses(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+    """The weights of the bypasses that come in the place of removed operators."""
+    return {
+        f"{unit.path}.{name}": tensor.detach().clone()
+        for unit in units
+        if unit.gate.bypass is not None and not plan[unit.name].all()
+        for name, tensor in unit.gate.bypass.state_dict().items()
+    }
 
 
 def removed_indices(units: Sequence[Unit], plan: Plan) -> dict[str, dict[int, Tensor]]:
