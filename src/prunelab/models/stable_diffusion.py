@@ -6,6 +6,7 @@ conditioning and the latents' scaling live behind this class; scorers and recove
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,11 @@ class StableDiffusion:
         unknown = [name for name in components if name not in self.components]
         if unknown:
             raise Refusal(f"unknown component {unknown[0]!r}: {self.name} has {', '.join(self.components)}")
-        return [unit for name in components for unit in walk(name, self.components[name], granularity)]
+        return [
+            unit
+            for name in components
+            for unit in walk(name, self.components[name], granularity, partial(self.example_inputs, name, 1))
+        ]
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
