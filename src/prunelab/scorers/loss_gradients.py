@@ -48,7 +48,10 @@ class Denoising:
         def loss(timestep: int) -> Tensor:
             times = torch.full((len(rows),), timestep, device=self.device)
             conditions = self.model.embed(self.prompts[start : rows.stop])
-            output = self.model.predict(self.model.noised(latents, times, noise), times, conditions)
+            # The input asks for a gradient too: torch 2.13 crashes on CPUs in the backward of a group norm
+            # whose own input (channels-last) asks for none, as it would behind frozen layers.
+            noisy = self.model.noised(latents, times, noise).detach().requires_grad_(torch.is_grad_enabled())
+            output = self.model.predict(noisy, times, conditions)
             wanted = self.model.target(latents, times, noise)
             return (output - wanted).pow(2).flatten(1).mean(dim=1).sum()
 
@@ -85,15 +88,15 @@ class Gradients:
     def observe(self, chunk: int) -> dict[str, Tensor]:
         """The gradients of one chunk of examples."""
         loss = self.denoising.losses(chunk)
-        names, wanted = list(self.parameters), list(self.parameters.values())
         sums = {name: torch.zeros_like(each, dtype=torch.float64) for name, each in self.parameters.items()}
-        with torch.enable_grad(), _trainable(wanted):
+        with torch.enable_grad(), _trainable(list(self.parameters.values())):
             for timestep in self.timesteps.tolist():
-                found = torch.autograd.grad(loss(timestep), wanted, allow_unused=True)
-                reached = {n: each for n, each in zip(names, found, strict=True) if each is not None}
-                _check_reached(names, reached)
+                loss(timestep).backward()
+                reached = {n: each.grad for n, each in self.parameters.items() if each.grad is not None}
+                _check_reached(self.parameters, reached)
                 for name, gradient in reached.items():
                     sums[name] += gradient
+                    self.parameters[name].grad = None
         return sums
 
 
@@ -117,4 +120,4 @@ def _trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
         yield
     finally:
         for parameter, value in zip(parameters, before, strict=True):
-            parameter.requires_grad_(value)
+            parameter.requires_grad_(value).grad = None
