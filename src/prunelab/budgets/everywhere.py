@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from prunelab.budgets.ranking import CLOSE, as_plan, candidates, check_choice, check_reach, share, take
+from prunelab.budgets.ranking import (
+    CLOSE,
+    as_plan,
+    candidates,
+    check_choice,
+    check_free,
+    check_reach,
+    share,
+    take,
+)
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
@@ -25,6 +34,7 @@ class Everywhere:
         """One ranking over everything; the target is a share of all components together."""
         if isinstance(sparsity, Mapping):
             raise Refusal("budget=global takes one sparsity for all; for one each use budget=per_component")
+        check_free(units, "global")
         components = list(by_component(units))
         total = sum(ledger.total(name) for name in components)
         target = share(sparsity, "the model") * total

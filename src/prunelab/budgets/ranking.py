@@ -8,7 +8,7 @@ from torch import Tensor
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Scores, keep_all
-from prunelab.core.units import Unit
+from prunelab.core.units import Unit, entangled
 
 OF = ("elements", "parameters", "macs", "latency")
 RANKS = ("score", "score_per_cost")
@@ -85,6 +85,26 @@ def share(sparsity: object, component: str) -> float:
     if not isinstance(asked, int | float) or isinstance(asked, bool) or not 0 <= asked < 1:
         raise Refusal(f"sparsity={asked!r} of {component} is not a share in [0, 1): 0.3 removes 30 %")
     return float(asked)
+
+
+def check_free(units: Sequence[Unit], budget: str) -> None:
+    """Refuse units whose elements cannot go one by one under a ranking over all of them."""
+    bound = [unit for unit in units if unit.runs]
+    if bound:
+        raise Refusal(
+            f"budget={budget} ranks all elements together, but {bound[0].granularity} units have to keep "
+            "equally many in each norm group and head: use budget=uniform"
+        )
+
+
+def check_separate(units: Sequence[Unit], of: str) -> None:
+    """Refuse to add up parameters or MACs of units that share them."""
+    shared = entangled(units) if of != "elements" else None
+    if shared:
+        raise Refusal(
+            f"budget.of={of} cannot be added up over {shared[0].granularity} units, which share parameters "
+            f"({shared[0].path} and {shared[1].path}): use budget.of=elements"
+        )
 
 
 def check_reach(

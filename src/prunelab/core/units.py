@@ -37,10 +37,10 @@ class Slice:
 class Gate:
     """Where one factor per element reproduces the removal, and what flows instead.
 
-    At the ``input`` of ``module`` the factors multiply the activations along ``dim``, each covering
-    ``block`` consecutive entries. At its ``output`` one factor blends the whole output with what flows
-    ``otherwise``: nothing, the module's input, its input through ``module.conv_shortcut``, or through
-    ``bypass``, a cheaper module that restores the shape.
+    At the ``input`` of ``module`` the factors multiply the activations along ``dim`` from ``offset`` on,
+    each covering ``block`` consecutive entries; other entries are left alone. At its ``output`` one factor
+    blends the whole output with what flows ``otherwise``: nothing, the module's input, its input through
+    ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape.
     """
 
     module: str
@@ -48,6 +48,7 @@ class Gate:
     otherwise: Otherwise = "nothing"
     dim: int = -1
     block: int = 1
+    offset: int = 0
     bypass: nn.Module | None = field(default=None, compare=False)
 
 
@@ -68,6 +69,9 @@ class Unit:
         inside it that survive the removal (a ResNet block's 1x1 shortcut).
     exact: whether gating equals slimming to round-off. Through a normalisation it does not, and the
         equality test is waived by this flag.
+    more_gates: the other places where the same factors apply, for elements that several modules read.
+    runs: 0 where any elements may go; otherwise the elements are so many equal runs in a row (norm
+        groups, attention heads), and each run has to keep equally many, at least one.
     Module and parameter paths are relative to the component.
     """
 
@@ -81,6 +85,8 @@ class Unit:
     spared: tuple[str, ...] = ()
     counters: tuple[Counter, ...] = ()
     exact: bool = True
+    more_gates: tuple[Gate, ...] = ()
+    runs: int = 0
 
     @property
     def name(self) -> str:
@@ -93,6 +99,18 @@ class Unit:
         ``tensors`` maps the component's parameter names to the parameters, or to their gradients.
         """
         return [piece.view(tensors[piece.parameter], self.elements) for piece in self.slices]
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Every place where the factors apply."""
+        return (self.gate, *self.more_gates)
+
+    def keeps_runs_equal(self, keep: Tensor) -> bool:
+        """Whether ``keep``, bool of shape (elements,), leaves every run equally long and not empty."""
+        if not self.runs:
+            return True
+        left = keep.reshape(self.runs, -1).sum(dim=1)
+        return bool((left == left[0]).all() and left[0] > 0)
 
     def parameters_per_element(self, component: nn.Module) -> int:
         """How many parameters leave with one element, less those of a bypass that comes instead."""
@@ -108,6 +126,17 @@ def overlap(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
         for piece in unit.slices:
             owner = owners.setdefault((unit.component, piece.parameter), unit)
             if owner.granularity != unit.granularity:
+                return owner, unit
+    return None
+
+
+def entangled(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
+    """The first two units that share a parameter (the rows of one are columns of the other), or None."""
+    owners: dict[tuple[str, str], Unit] = {}
+    for unit in units:
+        for piece in unit.slices:
+            owner = owners.setdefault((unit.component, piece.parameter), unit)
+            if owner is not unit:
                 return owner, unit
     return None
 

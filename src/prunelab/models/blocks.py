@@ -2,11 +2,12 @@
 
 Units are found by what a module *is*, not by the model it sits in: diffusers builds every denoiser from
 the same few blocks, so a new model made of known blocks needs no new walker. Each walker is a generator
-over one component; ``WALKERS`` maps a granularity to it.
+over one component; ``WALKERS`` maps a granularity to it. ``TRACERS`` are those that follow the wiring
+through a forward pass of example inputs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from diffusers.models.attention import BasicTransformerBlock, FeedForward
 from diffusers.models.attention_processor import Attention
@@ -17,8 +18,10 @@ from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPE
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
+from prunelab.models.channels import channels, norm_groups
 
 Walker = Callable[[str, nn.Module], Iterator[Unit]]
+Tracer = Callable[[str, nn.Module, Mapping[str, Any]], Iterator[Unit]]
 
 
 def heads(component: str, root: nn.Module) -> Iterator[Unit]:
@@ -200,11 +203,25 @@ def _whole(component: str, path: str, module: nn.Module, granularity: str, other
 
 
 WALKERS: dict[str, Walker] = {"operator": operators, "block": blocks, "head": heads, "neuron": neurons}
+TRACERS: dict[str, Tracer] = {"channel": channels, "norm_group": norm_groups}
 
 
-def walk(component: str, root: nn.Module, granularities: Sequence[str]) -> list[Unit]:
-    """All units of these granularities in one component; refuses a granularity nobody walks for."""
-    unknown = [name for name in granularities if name not in WALKERS]
+def walk(
+    component: str,
+    root: nn.Module,
+    granularities: Sequence[str],
+    inputs: Callable[[], Mapping[str, Any]] = dict,
+) -> list[Unit]:
+    """All units of these granularities in one component; refuses a granularity nobody walks for.
+
+    inputs: makes the keyword arguments of one forward pass; called only where wiring is traced.
+    """
+    known = (*WALKERS, *TRACERS)
+    unknown = [name for name in granularities if name not in known]
     if unknown:
-        raise Refusal(f"unknown granularity {unknown[0]!r}: choose from {', '.join(WALKERS)}")
-    return [unit for name in granularities for unit in WALKERS[name](component, root)]
+        raise Refusal(f"unknown granularity {unknown[0]!r}: choose from {', '.join(known)}")
+    units: list[Unit] = []
+    for name in granularities:
+        traced = name in TRACERS
+        units += TRACERS[name](component, root, inputs()) if traced else WALKERS[name](component, root)
+    return units

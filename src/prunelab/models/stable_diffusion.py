@@ -6,6 +6,7 @@ conditioning and the latents' scaling live behind this class; scorers and recove
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,11 @@ class StableDiffusion:
         unknown = [name for name in components if name not in self.components]
         if unknown:
             raise Refusal(f"unknown component {unknown[0]!r}: {self.name} has {', '.join(self.components)}")
-        units = [unit for name in components for unit in walk(name, self.components[name], granularity)]
+        units = [
+            unit
+            for name in components
+            for unit in walk(name, self.components[name], granularity, partial(self.example_inputs, name, 1))
+        ]
         if bypasses and "operator" in granularity:
             units += [unit for name in components for unit in shape_changing(name, self.components[name])]
         return units

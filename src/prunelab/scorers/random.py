@@ -16,7 +16,14 @@ from prunelab.core.units import Unit
 class Random:
     """Uniform scores in [0, 1), drawn per unit from ``(seed, unit name)``."""
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron")
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "channel",
+        "norm_group",
+    )
 
     seed: int = 0
 

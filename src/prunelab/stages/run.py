@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunelab.core.protocols import Budget, Model, ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, Budget, Model
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.disk import disk_bytes
@@ -33,7 +33,7 @@ class Request:
     settings of the task's metrics, ``labels`` what a report row calls the choices.
     """
 
-    scorer: Part[Scorer | ObservingScorer]
+    scorer: Part[AnyScorer]
     granularity: Sequence[str]
     components: Sequence[str]
     budget: Part[Budget]

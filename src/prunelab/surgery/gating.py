@@ -27,9 +27,10 @@ def gated(
     with ExitStack() as stack:
         for unit in units:
             if unit.name in gates:
-                module = components[unit.component].get_submodule(unit.gate.module)
-                handle = _attach(module, unit.gate, gates[unit.name])
-                stack.callback(handle.remove)
+                for gate in unit.gates:
+                    module = components[unit.component].get_submodule(gate.module)
+                    handle = _attach(module, gate, gates[unit.name])
+                    stack.callback(handle.remove)
         yield
 
 
@@ -51,6 +52,9 @@ def _attach(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
 def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
     """``value`` with each element's block of entries along ``gate.dim`` multiplied by its factor."""
     wide = factors.repeat_interleave(gate.block, dim=-1) if gate.block > 1 else factors
+    beyond = value.shape[gate.dim] - gate.offset - wide.shape[-1]
+    if gate.offset or beyond:
+        wide = nn.functional.pad(wide, (gate.offset, beyond), value=1.0)
     shape = [1] * value.ndim
     shape[gate.dim] = wide.shape[-1]
     if factors.ndim == 2:

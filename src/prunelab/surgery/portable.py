@@ -8,10 +8,10 @@ The config's ``structure`` says what differs from the dense model that the rest 
         "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": {"out_features": 24},
         "down_blocks.0.resnets.1": {"becomes": "input"}}}
 
-A module either changes attributes (and is resized when it is a Linear or a convolution), or ``becomes``
-what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays), ``bypass`` (a
-1x1 convolution after pooling, in the place of a convolution that changes the shape) or ``bias`` (an
-attention without heads: its output projection's bias stays).
+A module either changes attributes (and is resized when it is a Linear, a convolution or a norm), or
+``becomes`` what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays),
+``bypass`` (a 1x1 convolution after pooling, in the place of a convolution that changes the shape) or
+``bias`` (an attention without heads: its output projection's bias stays).
 """
 
 import inspect
@@ -137,18 +137,22 @@ def replacement(module: nn.Module, becomes: str) -> nn.Module:
 
 
 def resize(module: nn.Module, attributes: Mapping[str, int]) -> None:
-    """Set attributes; a Linear or convolution then gets parameters of its new shape, on its own device."""
+    """Set attributes; a layer with weights then gets parameters of its new shape, on its own device."""
     for name, value in attributes.items():
         if not hasattr(module, name):
             raise ValueError(
                 f"{type(module).__name__} has no attribute {name!r}: the structure is of another kind"
             )
-        setattr(module, name, value)
+        setattr(module, name, (value,) if name == "normalized_shape" else value)
     shape: tuple[int, ...]
     if isinstance(module, nn.Linear):
         shape = (module.out_features, module.in_features)
     elif isinstance(module, nn.Conv2d):
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
+    elif isinstance(module, nn.GroupNorm):
+        shape = (module.num_channels,)
+    elif isinstance(module, nn.LayerNorm):
+        shape = tuple(module.normalized_shape)
     else:
         return
     for name, old in list(module.named_parameters(recurse=False)):

@@ -40,6 +40,10 @@ def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Str
     modules: dict[str, dict[str, Any]] = {}
     for unit in units:
         keep = plan[unit.name]
+        if not unit.keeps_runs_equal(keep):
+            raise ValueError(
+                f"{unit.name} has {unit.runs} runs that must keep equally many elements, at least one"
+            )
         if not keep.all():
             modules.update(_whole(unit, keep) or _resized(component, unit, int(keep.sum()), modules))
     return {"version": VERSION, "base": type(component).__name__, "modules": dict(sorted(modules.items()))}
@@ -64,19 +68,24 @@ def _resized(
         if kind == "weight":
             entry = entries.setdefault(path, dict(modules.get(path, {})))
             attribute = _width(component.get_submodule(path), piece.dim)
-            width = entry.get(attribute, getattr(component.get_submodule(path), attribute))
+            width = entry.get(attribute, component.get_parameter(piece.parameter).shape[piece.dim])
             entry[attribute] = width - (unit.elements - kept) * piece.block
     for counter in unit.counters:
-        entries.setdefault(counter.module, {})[counter.attribute] = kept * counter.block
+        entry = entries.setdefault(counter.module, dict(modules.get(counter.module, {})))
+        entry[counter.attribute] = kept * counter.block
     return entries
 
 
 def _width(module: nn.Module, dim: int) -> str:
     """The attribute that holds the size of a weight's dimension."""
-    names = (
-        ("out_channels", "in_channels") if isinstance(module, nn.Conv2d) else ("out_features", "in_features")
-    )
-    return names[dim]
+    match module:
+        case nn.GroupNorm():
+            return "num_channels"
+        case nn.LayerNorm():
+            return "normalized_shape"
+        case nn.Conv2d():
+            return ("out_channels", "in_channels")[dim]
+    return ("out_features", "in_features")[dim]
 
 
 def _remaining(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:

@@ -1,0 +1,210 @@
+"""Channel units over a whole U-Net, the residual stream included.
+
+Which slices of which layers hold the same channel follows from the network's wiring: torch-pruning (Fang et
+al., CVPR 2023, arXiv 2301.12900) traces it, through additions, skip concatenations, attention and gated
+activations. Only its dependency graph is used; ranking, rounding and removal are prunelab's own.
+
+``channel``: an element is one channel. A group norm needs equally many channels in each of its groups, and
+attention equally many in each head, so these are the unit's runs. Through a norm a removed channel still
+counts in the statistics when it is only gated, so such units are not exact.
+``norm_group``: an element is a whole norm group of a layer inside a block, which no other norm sees: exact.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+import torch_pruning
+from diffusers import UNet2DConditionModel, UNet2DModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from prunelab.core.units import Counter, Gate, Slice, Unit
+from prunelab.costs.meta_copy import meta_copy
+
+
+@dataclass(frozen=True)
+class Member:
+    """One side of a layer that holds a coupling's channels, once from each of ``offsets`` on."""
+
+    path: str
+    module: nn.Module
+    side: Literal["in", "out"]
+    offsets: tuple[int, ...]
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the layer's activations along which the channels lie."""
+        return 1 if isinstance(self.module, nn.Conv2d) else -1
+
+    def slices(self, block: int) -> list[Slice]:
+        """The slices of its parameters: columns of what reads the channels, rows of what makes them."""
+        if self.side == "in":
+            return [Slice(f"{self.path}.weight", 1, block, offset) for offset in self.offsets]
+        names = [name for name, _ in self.module.named_parameters(recurse=False)]
+        return [Slice(f"{self.path}.{name}", 0, block, offset) for offset in self.offsets for name in names]
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """``width`` channels that every member has, in the order of the network's modules."""
+
+    width: int
+    members: tuple[Member, ...]
+
+    @property
+    def norms(self) -> list[Member]:
+        """The norms that the channels pass through."""
+        return [each for each in self.members if isinstance(each.module, nn.GroupNorm | nn.LayerNorm)]
+
+    @property
+    def source(self) -> str:
+        """The first layer that makes the channels: it names the unit."""
+        made = [each for each in self.members if each.side == "out" and each not in self.norms]
+        return made[0].path
+
+    def gates(self, block: int) -> tuple[Gate, ...]:
+        """Where the channels are read: behind norms and activations, so that gating is as removal is."""
+        return tuple(
+            Gate(each.path, "input", dim=each.dim, block=block, offset=offset)
+            for each in self.members
+            if each.side == "in"
+            for offset in each.offsets
+        )
+
+
+def channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+    """One unit per coupling; an element is a channel. Nothing where ``root`` is no U-Net of diffusers."""
+    for coupling in couplings(root, inputs):
+        attentions = _attentions(root, coupling)
+        groups = [each.module.num_groups for each in coupling.norms if isinstance(each.module, nn.GroupNorm)]
+        heads = [cast(Attention, root.get_submodule(path)).heads for path in attentions]
+        runs = math.lcm(*map(int, groups), *map(int, heads))
+        if coupling.width % runs == 0:
+            inner = [Counter(path, name) for path in attentions for name in ("inner_dim", "inner_kv_dim")]
+            counters = (*inner, *_sampler_counters(root, coupling))
+            exact = not coupling.norms and not attentions
+            yield _unit(component, "channel", coupling, coupling.width, runs, counters, exact)
+
+
+def norm_groups(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+    """One unit per coupling whose norms all see these channels alone, in the same groups."""
+    for coupling in couplings(root, inputs):
+        groups = {_own_groups(each, coupling.width) for each in coupling.norms}
+        count = groups.pop() if len(groups) == 1 else 0
+        if count:
+            counted = [Counter(each.path, "num_groups") for each in coupling.norms]
+            counters = (*counted, *_sampler_counters(root, coupling, coupling.width // count))
+            yield _unit(component, "norm_group", coupling, count, 1, counters, True)
+
+
+def _unit(
+    component: str,
+    granularity: str,
+    coupling: Coupling,
+    elements: int,
+    runs: int,
+    counters: tuple[Counter, ...],
+    exact: bool,
+) -> Unit:
+    block = coupling.width // elements
+    first, *more = coupling.gates(block)
+    return Unit(
+        component=component,
+        path=coupling.source,
+        granularity=granularity,
+        elements=elements,
+        slices=tuple(piece for each in coupling.members for piece in each.slices(block)),
+        gate=first,
+        host=coupling.source,
+        counters=counters,
+        exact=exact,
+        more_gates=tuple(more),
+        runs=runs,
+    )
+
+
+def _attentions(root: nn.Module, coupling: Coupling) -> list[str]:
+    """Attentions whose inner width these channels are; their softmax sees queries and keys shrink."""
+    paths = [each.path.removesuffix(".to_out.0") for each in coupling.members if each.side == "in"]
+    return [path for path in paths if path and isinstance(root.get_submodule(path), Attention)]
+
+
+def _own_groups(norm: Member, width: int) -> int:
+    """The number of groups of a norm that sees exactly these channels, else 0."""
+    match norm.module:
+        case nn.GroupNorm() if norm.module.num_channels == width and norm.offsets == (0,):
+            return int(norm.module.num_groups)
+    return 0
+
+
+def _sampler_counters(root: nn.Module, coupling: Coupling, block: int = 1) -> list[Counter]:
+    """Up- and downsamplers check the width of their input against an attribute of their own."""
+    counters = []
+    for each in coupling.members:
+        parent = each.path.rpartition(".")[0]
+        if isinstance(root.get_submodule(parent), Upsample2D | Downsample2D):
+            name = "channels" if each.side == "in" else "out_channels"
+            counters.append(Counter(parent, name, block))
+    return counters
+
+
+def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
+    """Every set of coupled channels, less the denoiser's own inputs and outputs."""
+    if not isinstance(root, UNet2DModel | UNet2DConditionModel):
+        return
+    shadow = meta_copy(root).requires_grad_(True)
+    examples = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(inputs))
+    with torch.enable_grad():
+        graph = torch_pruning.DependencyGraph().build_dependency(
+            shadow, examples, output_transform=lambda output: output[0], verbose=False
+        )
+    found = [
+        _coupling(graph, group, shadow) for group in graph.get_all_groups(ignored_layers=[shadow.conv_out])
+    ]
+    order = {path: number for number, (path, _) in enumerate(root.named_modules())}
+    yield from sorted(found, key=lambda coupling: order[coupling.source])
+
+
+def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
+    paths = {module: (number, path) for number, (path, module) in enumerate(root.named_modules())}
+    items = [item for item in group.items if item.dep.target.module in paths]
+    width = min(len(item.idxs) for item in items)
+    _check_period(graph, group, width)
+    members = {}
+    for item in items:
+        module = item.dep.target.module
+        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _is_norm(module)
+        number, path = paths[module]
+        offsets = _offsets(path, item.idxs, item.root_idxs, width)
+        members[number, reads] = Member(path, module, "in" if reads else "out", offsets)
+    return Coupling(width, tuple(members[key] for key in sorted(members)))
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.GroupNorm | nn.LayerNorm)
+
+
+def _check_period(graph: Any, group: Any, width: int) -> None:
+    """Where one layer holds the channels several times (a gated activation), they repeat with the width."""
+    first = group[0]
+    if len(first.idxs) == width:
+        return
+    probe = graph.get_pruning_group(first.dep.target.module, first.dep.handler, [0])
+    if sorted(probe[0].idxs) != list(range(0, len(first.idxs), width)):
+        raise ValueError(f"the channels of {first.dep.target.name} are coupled in no order known here")
+
+
+def _offsets(path: str, indices: list[int], roots: list[int], width: int) -> tuple[int, ...]:
+    """Where the channels 0, 1, ... of a coupling start in one layer, once or more often."""
+    held = sorted(zip(indices, roots, strict=True))
+    starts = [index for index, root in held if root % width == 0]
+    expected = [(start + i, i) for start in starts for i in range(width)]
+    if [(index, root % width) for index, root in held] != expected:
+        raise ValueError(f"the channels in {path} lie in no order known here")
+    return tuple(starts)

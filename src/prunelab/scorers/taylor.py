@@ -1,0 +1,111 @@
+"""Taylor scores over the timesteps that matter: what the loss would change by if an element's weights were 0.
+
+Diff-Pruning (Fang, Ma and Wang, NeurIPS 2023, arXiv 2305.10924): with L_t the model's own loss at timestep t,
+L_max the largest of them and T a threshold, gradients are summed, signed, over the timesteps t = 0, 1, ...
+before the first with L_t / L_max <= T, and only then made positive:
+
+    score(e) = sum_k | w_ek * sum_{t in prefix} dL_t / dw_ek |            over the weights w_ek of element e.
+
+``importance``: sum_abs as above; abs_sum, plain Taylor, which takes | sum_k w_ek g_ek | per weight matrix;
+squared, sum_k (w_ek g_ek)^2 plus |w g| of norms, which the paper's own experiments ran. Biases and norms
+count in no other case, except where a unit holds nothing else. Losses and gradients are sums over examples,
+so the prefix, fixed before any gradient is taken, is the same for any number of ranks.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Calibration, Model, Observation
+from prunelab.core.scores import Scores
+from prunelab.core.units import Slice, Unit
+from prunelab.scorers.loss_gradients import Denoising, Gradients, Losses, key
+
+IMPORTANCES = ("sum_abs", "abs_sum", "squared")
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """``samples`` training examples with one noise each, at every ``stride``-th timestep from 0 on.
+
+    threshold: a share in [0, 1), or None for all timesteps. ``batch_size`` examples are seen at once.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "channel",
+        "norm_group",
+    )
+
+    samples: int = 32
+    threshold: float | None = 0.05
+    stride: int = 1
+    importance: str = "sum_abs"
+    batch_size: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse knobs that mean nothing."""
+        if self.importance not in IMPORTANCES:
+            raise Refusal(
+                f"scorer.importance={self.importance!r} is unknown: choose from {', '.join(IMPORTANCES)}"
+            )
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise Refusal(
+                f"scorer.threshold={self.threshold} is no share in [0, 1): 0 or null takes all timesteps"
+            )
+        if self.stride < 1:
+            raise Refusal(f"scorer.stride={self.stride} goes nowhere: 1 looks at every timestep")
+
+    def passes(
+        self, model: Model, units: Sequence[Unit], calibration: Calibration
+    ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
+        """First the losses, which fix the timesteps, then the gradients, which give the scores."""
+        timesteps = torch.arange(0, model.timesteps, self.stride)
+        denoising = Denoising(model, calibration, self.samples, self.batch_size, self.seed)
+        if self.threshold is not None:
+            losses = yield Losses(denoising, timesteps)
+            timesteps = timesteps[: prefix(losses["losses"], self.threshold)]
+        gradients = yield Gradients(denoising, timesteps, units)
+        return {unit.name: self._score(unit, model.components[unit.component], gradients) for unit in units}
+
+    def _score(self, unit: Unit, component: nn.Module, gradients: Mapping[str, Tensor]) -> Tensor:
+        """float64 of shape (elements,); the mean over the examples, as the loss is one."""
+        weights = {piece.parameter: component.get_parameter(piece.parameter) for piece in unit.slices}
+        matrices = [piece for piece in unit.slices if weights[piece.parameter].ndim > 1]
+        score = torch.zeros(unit.elements, dtype=torch.float64)
+        for piece in unit.slices if self.importance == "squared" or not matrices else matrices:
+            weight = piece.view(weights[piece.parameter].detach(), unit.elements).double().cpu()
+            gradient = piece.view(gradients[key(unit, piece)], unit.elements) / self.samples
+            score += self._importance(weight * gradient, piece, piece in matrices)
+        return score
+
+    def _importance(self, products: Tensor, piece: Slice, matrix: bool) -> Tensor:
+        """``products`` w * g of shape (elements, weights) to (elements,)."""
+        match self.importance:
+            case "abs_sum":
+                return products.sum(dim=1).abs()
+            case "squared" if matrix:
+                return products.square().sum(dim=1)
+            case "squared" if piece.parameter.endswith(".bias"):
+                return products.new_zeros(len(products))
+        return products.abs().sum(dim=1)
+
+
+def prefix(losses: Tensor, threshold: float) -> int:
+    """How many timesteps come before the first whose loss is at most ``threshold`` of the largest."""
+    below = (losses <= threshold * losses.max()).nonzero()
+    count = int(below[0]) if len(below) else len(losses)
+    if count == 0:
+        raise Refusal(
+            f"scorer.threshold={threshold} leaves no timestep: the loss at t=0 is already below it "
+            "(the prefix is meant for losses that fall with t); use scorer.threshold=null"
+        )
+    return count
