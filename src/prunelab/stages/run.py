@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunelab.core.protocols import Budget, Model, ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.disk import disk_bytes
@@ -15,7 +15,7 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import make_plan, prune
 from prunelab.stages.recover import Recovery, recover
-from prunelab.stages.score import check_scorer, choose_units, score
+from prunelab.stages.score import check_scorer, choose_units, load_history, score
 from prunelab.stages.time import Timing, measure
 from prunelab.tracking.protocol import Run
 
@@ -31,7 +31,7 @@ class Request:
     ``metrics`` are the settings of the task's metrics, ``labels`` what a report row calls the choices.
     """
 
-    scorer: Part[Scorer | ObservingScorer]
+    scorer: Part[AnyScorer]
     granularity: Sequence[str]
     components: Sequence[str]
     budget: Part[Budget]
@@ -48,7 +48,8 @@ class Request:
 class State:
     """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
 
-    history: the losses of its recovery, one mapping with ``step`` per logged step.
+    history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
+        logged step.
     """
 
     name: str
@@ -85,6 +86,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     check_scorer(request.scorer, request.granularity)
     units = choose_units(bench, request.granularity, request.components)
     bench.task.check()
+    if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
+        request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench.model, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
 
@@ -106,7 +109,9 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     scores = score(bench, request.scorer, units)
     artifact = prune(bench, scores, units, request.budget, request.sparsity)
     summary = artifact.json("pruned.json")
-    states = [_reopened(bench, "pruned", artifact, summary["achieved"])]
+    states = [
+        replace(_reopened(bench, "pruned", artifact, summary["achieved"]), history=load_history(scores))
+    ]
     if request.recovery is not None:
         student = _reopened(bench, "student", artifact, summary["achieved"]).model
         healed = recover(bench, artifact.address, student, summary["structures"], request.recovery)
@@ -121,12 +126,13 @@ def _reopened(bench: Bench, name: str, artifact: Artifact, achieved: Mapping[str
     return State(name, bench.model.reopened(folder), artifact.address, folder, achieved)
 
 
-def _training_curve(history: Sequence[Mapping[str, float]]) -> Curve:
-    """The losses of a recovery over its steps."""
+def _training_curve(state: State) -> Curve:
+    """The losses of a training over its steps."""
+    history = state.history
     steps = [entry["step"] for entry in history]
     names = [name for name in history[0] if name != "step"]
     lines = [Line(name, steps, [entry[name] for entry in history]) for name in names]
-    return Curve("Recovery", "step", "loss", lines)
+    return Curve("Scores" if state.name == "pruned" else "Recovery", "step", "loss", lines)
 
 
 def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
@@ -140,7 +146,7 @@ def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
         measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
         rows.append(_row(request, state, as_rows(measured), {**_cost(state), **timing[state.name]}))
     pictures = [_picture(bench, state.name, samples[state.name]) for state in states]
-    curves = [_training_curve(state.history) for state in states if state.history]
+    curves = [_training_curve(state) for state in states if state.history]
     return Outcome(rows, pictures, curves, {state.name: state.folder for state in states})
 
 

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import Scores, check_scores
 from prunelab.core.units import Unit, overlap
 from prunelab.engine.observe import observe
-from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
+from prunelab.engine.optimise import optimise
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.recover import History
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -34,7 +36,7 @@ def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[
     return units
 
 
-def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[str]) -> None:
+def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str]) -> None:
     """Refuse a granularity that the scorer cannot mean, before any forward pass."""
     able = scorer.value.granularities
     for name in granularity:
@@ -44,22 +46,30 @@ def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[s
             )
 
 
-def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> Artifact:
-    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,)."""
+def score(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> Artifact:
+    """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,).
+
+    Trained scores have their losses in ``history.json``; a killed training goes on at its last checkpoint.
+    """
 
     def make(partial: Path, run: Run) -> Write:
-        scores = compute(bench, scorer.value, units)
+        history = History(partial / "history.json", run)
+        scores = compute(bench, scorer.value, units, partial / "checkpoints", history)
         check_scores(scores, units)
         rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
         run.table("scores", ("unit", "element", "score"), rows)
-        return lambda folder: write_tensors(folder / "scores.safetensors", scores)
+
+        def write(folder: Path) -> None:
+            write_tensors(folder / "scores.safetensors", scores)
+            if history.entries():
+                write_json(folder / "history.json", history.entries())
+
+        return write
 
     return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units), make)
 
 
-def stored_scores(
-    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]
-) -> Scores | None:
+def stored_scores(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> Scores | None:
     """Scores that an earlier run left in the store, or None."""
     where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units))
     return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
@@ -70,9 +80,14 @@ def load_scores(artifact: Artifact) -> dict[str, Tensor]:
     return artifact.tensors("scores.safetensors")
 
 
-def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> dict[str, object]:
+def load_history(artifact: Artifact) -> list[dict[str, float]]:
+    """The losses of a score artifact's training; none where nothing was trained."""
+    return list(artifact.json("history.json")) if (artifact.path / "history.json").is_file() else []
+
+
+def inputs(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> dict[str, object]:
     """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
-    observes = isinstance(scorer.value, ObservingScorer)
+    observes = isinstance(scorer.value, ObservingScorer | OptimisingScorer)
     return {
         "model": bench.model.fingerprint(),
         "units": [unit.name for unit in units],
@@ -82,10 +97,16 @@ def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence
     }
 
 
-def compute(bench: Bench, scorer: Scorer | ObservingScorer, units: Sequence[Unit]) -> Scores:
+def compute(
+    bench: Bench, scorer: AnyScorer, units: Sequence[Unit], checkpoints: Path, history: History
+) -> Scores:
     """The scores themselves, on every rank."""
     if isinstance(scorer, Scorer):
         return scorer.score(bench.model, units)
     calibration = bench.task.calibration(getattr(scorer, "seed", 0))
+    if isinstance(scorer, OptimisingScorer):
+        objective = scorer.objective(bench.model, units, calibration)
+        optimise(objective, scorer.schedule, bench.hardware, checkpoints, "score", history.log)
+        return scorer.read(objective.trained, units)
     observation = scorer.observation(bench.model, units, calibration)
     return scorer.reduce(observe(observation, bench.hardware, "score"), units)
