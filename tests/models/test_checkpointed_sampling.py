@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
@@ -184,3 +184,19 @@ def test_a_scheduler_that_remembers_steps_is_refused(model: StableDiffusion) -> 
     with pytest.raises(Refusal, match="DDIMScheduler, EulerDiscreteScheduler"):
         other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0, checkpointed=True)
     assert other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0).shape == (2, 1, 4, 8, 8)
+
+
+def test_each_step_runs_twice_forward_and_once_back(model: StableDiffusion) -> None:
+    attention = model.components["denoiser"].down_blocks[0].attentions[0].transformer_blocks[0].attn1
+    there, back = list[int](), list[int]()
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        there.append(1)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: back.append(1))
+
+    handle = attention.to_q.register_forward_hook(count)
+    noise = normal(model.latent_shape, 0, range(1), "test").requires_grad_(True)
+    model.sample(model.embed(PROMPTS[:1]), noise, 3, 1.0, checkpointed=True)[-1].sum().backward()
+    handle.remove()
+    assert (len(there), len(back)) == (6, 3)
