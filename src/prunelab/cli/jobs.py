@@ -77,7 +77,8 @@ def pretrain(config: DictConfig, folder: Path) -> None:
         made = pretraining(recipe, scratch, where, log.log)
     if ranks.rank() == 0:
         for name in ("pipeline", "judge"):
-            shutil.copytree(made / name, folder / name, dirs_exist_ok=True)
+            if (made / name).is_dir():  # a distilled model is judged by its teacher's judge
+                shutil.copytree(made / name, folder / name, dirs_exist_ok=True)
 
 
 def report(config: DictConfig, folder: Path) -> None:

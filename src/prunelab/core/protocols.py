@@ -1,8 +1,9 @@
 """The promises that models, tasks, scorers, budgets and recoveries keep to each other."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypedDict, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,21 @@ from prunelab.core.estimates import Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How a sampler goes through its steps; what is left out has its usual value.
+
+    last: return the latents after the last step alone (usually False).
+    checkpointed: keep one latent per step instead of the activations, and run each step again on the way
+        back (usually False). The gradient is that of plain backpropagation.
+    within: step number -> the context its denoiser runs in (usually none), entered again for every
+        repetition of the step. Whatever it draws must depend on the step alone.
+    """
+
+    last: bool
+    checkpointed: bool
+    within: Callable[[int], AbstractContextManager[None]]
 
 
 class Model(Protocol):
@@ -66,8 +82,15 @@ class Model(Protocol):
         """What ``predict`` is trained towards: noise, velocity or sample."""
         ...
 
-    def sample(self, conditions: Tensor | None, latents: Tensor, steps: int, guidance: float) -> Tensor:
-        """The sampler's latents after every step, shape (steps, batch, ...); differentiable."""
+    def sample(
+        self,
+        conditions: Tensor | None,
+        latents: Tensor,
+        steps: int,
+        guidance: float,
+        **options: Unpack[SamplingOptions],
+    ) -> Tensor:
+        """The sampler's latents after every step, shape (steps or 1, batch, ...); differentiable."""
         ...
 
     def reopened(self, folder: Path) -> "Model":
@@ -152,7 +175,41 @@ class MultiPassScorer(Protocol):
         ...
 
 
-AnyScorer = Scorer | ObservingScorer | MultiPassScorer
+class Optimisation(Protocol):
+    """A training in the shape the engine takes: it saves and resumes ``trained``."""
+
+    trained: nn.Module
+
+    def batch(self, draws: range) -> Any:
+        """The batch of these draws, on the CPU: a pure function of the draw numbers."""
+        ...
+
+    def loss(self, batch: Any) -> Mapping[str, Tensor]:
+        """``loss`` and parts worth logging, means over the batch; draws nothing from a global generator."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Move what is not ``trained``."""
+        ...
+
+
+@runtime_checkable
+class OptimisingScorer(Protocol):
+    """A scorer whose scores are trained; ``schedule`` holds the training engine's settings."""
+
+    granularities: ClassVar[tuple[str, ...]]
+    schedule: Any
+
+    def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Optimisation:
+        """What is trained; refuses what cannot be, and makes no forward pass."""
+        ...
+
+    def read(self, trained: nn.Module, units: Sequence[Unit]) -> Scores:
+        """Scores from the trained module."""
+        ...
+
+
+AnyScorer = Scorer | ObservingScorer | MultiPassScorer | OptimisingScorer
 
 
 class Budget(Protocol):

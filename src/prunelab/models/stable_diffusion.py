@@ -8,13 +8,14 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.protocols import SamplingOptions
 from prunelab.core.units import Unit
 from prunelab.models.blocks import walk
 from prunelab.models.bypasses import shape_changing
@@ -152,14 +153,23 @@ class StableDiffusion:
         """What the U-Net is trained towards, by the scheduler's prediction type."""
         return target(self.pipeline.scheduler, latents, timesteps, noise)
 
-    def sample(self, conditions: Tensor | None, latents: Tensor, steps: int, guidance: float) -> Tensor:
-        """Latents after every step, shape (steps, batch, ...); guidance 1 runs without the empty prompt."""
+    def sample(
+        self,
+        conditions: Tensor | None,
+        latents: Tensor,
+        steps: int,
+        guidance: float,
+        **options: Unpack[SamplingOptions],
+    ) -> Tensor:
+        """Latents after every step, shape (steps or 1, batch, ...); guidance 1 needs no empty prompt."""
         if conditions is None:
             raise ValueError("a text-to-image model samples under conditions")
         if guidance == 1.0:
-            return trajectory(
-                self.pipeline.scheduler, lambda x, t: self.predict(x, t, conditions), latents, steps
-            )
+
+            def held(noisy: Tensor, timesteps: Tensor) -> Tensor:
+                return self.predict(noisy, timesteps, conditions)
+
+            return trajectory(self.pipeline.scheduler, held, latents, steps, **options)
         empty = self.embed([""]).expand(len(conditions), -1, -1)
         both = torch.cat([empty, conditions])
 
@@ -167,7 +177,7 @@ class StableDiffusion:
             free, held = self.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
             return free + guidance * (held - free)
 
-        return trajectory(self.pipeline.scheduler, guided, latents, steps)
+        return trajectory(self.pipeline.scheduler, guided, latents, steps, **options)
 
     def with_components(self, components: Mapping[str, nn.Module]) -> "StableDiffusion":
         """The same model with some components exchanged; the others are shared, not copied."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunelab.core.protocols import AnyScorer, Budget, Model
+from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.disk import disk_bytes
@@ -16,7 +16,7 @@ from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import make_plan, prune
 from prunelab.stages.recover import Recovery, recover
-from prunelab.stages.score import check_scorer, choose_units, score
+from prunelab.stages.score import check_scorer, choose_units, load_history, score
 from prunelab.stages.time import Timing, measure
 from prunelab.tracking.protocol import Run
 
@@ -53,7 +53,8 @@ class Request:
 class State:
     """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
 
-    history: the losses of its recovery, one mapping with ``step`` per logged step.
+    history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
+        logged step.
     """
 
     name: str
@@ -90,6 +91,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     check_scorer(request.scorer, request.granularity)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     bench.task.check()
+    if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
+        request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
 
@@ -109,8 +112,8 @@ def dense(bench: Bench) -> State:
 def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]:
     """The pruned model and, with a recovery, the recovered one and the control trained from scratch."""
     units, origin = fit(bench, units, request.bypass)
-    artifact = in_rounds(bench, request, units, origin)
-    states = [_reopened(bench, "pruned", artifact, artifact)]
+    artifact, scores = in_rounds(bench, request, units, origin)
+    states = [replace(_reopened(bench, "pruned", artifact, artifact), history=load_history(scores))]
     if request.recovery is not None:
         states.append(recovered(bench, request.recovery, artifact, scratch=False))
         if request.scratch:
@@ -118,8 +121,10 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     return states
 
 
-def in_rounds(bench: Bench, request: Request, units: Sequence[Unit], origin: str) -> Artifact:
-    """The pruned model after ``rounds`` of scoring and planning.
+def in_rounds(
+    bench: Bench, request: Request, units: Sequence[Unit], origin: str
+) -> tuple[Artifact, Artifact]:
+    """The pruned model after ``rounds`` of scoring and planning, and the scores of the last.
 
     Each round scores the model with the previous rounds' removals gated, and goes an equal step further
     towards the sparsity; the weights are slimmed by the last plan alone.
@@ -130,7 +135,7 @@ def in_rounds(bench: Bench, request: Request, units: Sequence[Unit], origin: str
         sparsity = _part_of(request.sparsity, number / request.rounds)
         artifact = prune(bench, scores, units, request.budget, sparsity)
     assert artifact is not None
-    return artifact
+    return artifact, scores
 
 
 def _part_of(sparsity: Any, part: float) -> Any:
@@ -158,11 +163,12 @@ def _reopened(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> 
 
 
 def _training_curve(state: State) -> Curve:
-    """The losses of a recovery over its steps."""
+    """The losses of a training over its steps."""
     steps = [entry["step"] for entry in state.history]
     names = [name for name in state.history[0] if name != "step"]
     lines = [Line(name, steps, [entry[name] for entry in state.history]) for name in names]
-    return Curve(f"Recovery: {state.name}", "step", "loss", lines)
+    title = "Scores" if state.name == "pruned" else f"Training: {state.name}"
+    return Curve(title, "step", "loss", lines)
 
 
 def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import AnyScorer, Observation, ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, Observation, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import Plan, Scores, check_scores
 from prunelab.core.units import Unit, overlap
 from prunelab.engine.hardware import Hardware, device
 from prunelab.engine.observe import observe
-from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
+from prunelab.engine.optimise import optimise
+from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.recover import History
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 
@@ -59,18 +61,27 @@ def score(
     """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,).
 
     ``bypass`` says where the units' bypasses come from. ``previous`` is the pruned model of the round
-    before: what its plan removed is gated off while scoring, and stays the first to go.
+    before: what its plan removed is gated off while scoring, and stays the first to go. Trained scores
+    have their losses in ``history.json``; a killed training goes on at its last checkpoint.
     """
     plan = previous.tensors("plan.safetensors") if previous else {}
     parents = {"previous": previous.address} if previous else {}
 
     def make(partial: Path, run: Run) -> Write:
+        history = History(partial / "history.json", run)
         with gated(bench.model.components, units, gates_of(plan, device(bench.hardware))):
-            scores = first_to_go(compute(bench, scorer.value, units), plan)
+            scores = compute(bench, scorer.value, units, partial / "checkpoints", history)
+        scores = first_to_go(scores, plan)
         check_scores(scores, units)
         rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
         run.table("scores", ("unit", "element", "score"), rows)
-        return lambda folder: write_tensors(folder / "scores.safetensors", scores)
+
+        def write(folder: Path) -> None:
+            write_tensors(folder / "scores.safetensors", scores)
+            if history.entries():
+                write_json(folder / "history.json", history.entries())
+
+        return write
 
     return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make, parents)
 
@@ -97,6 +108,11 @@ def load_scores(artifact: Artifact) -> dict[str, Tensor]:
     return artifact.tensors("scores.safetensors")
 
 
+def load_history(artifact: Artifact) -> list[dict[str, float]]:
+    """The losses of a score artifact's training; none where nothing was trained."""
+    return list(artifact.json("history.json")) if (artifact.path / "history.json").is_file() else []
+
+
 def inputs(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit], bypass: str) -> dict[str, object]:
     """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
     observes = not isinstance(scorer.value, Scorer)
@@ -110,7 +126,9 @@ def inputs(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit], bypass:
     }
 
 
-def compute(bench: Bench, scorer: AnyScorer, units: Sequence[Unit]) -> Scores:
+def compute(
+    bench: Bench, scorer: AnyScorer, units: Sequence[Unit], checkpoints: Path, history: History
+) -> Scores:
     """The scores themselves, on every rank."""
     if isinstance(scorer, Scorer):
         return scorer.score(bench.model, units)
@@ -118,6 +136,10 @@ def compute(bench: Bench, scorer: AnyScorer, units: Sequence[Unit]) -> Scores:
     if isinstance(scorer, ObservingScorer):
         observation = scorer.observation(bench.model, units, calibration)
         return scorer.reduce(observe(observation, bench.hardware, "score"), units)
+    if isinstance(scorer, OptimisingScorer):
+        objective = scorer.objective(bench.model, units, calibration)
+        optimise(objective, scorer.schedule, bench.hardware, checkpoints, "score", history.log)
+        return scorer.read(objective.trained, units)
     return follow(scorer.passes(bench.model, units, calibration), bench.hardware)
 
 

@@ -69,7 +69,7 @@ class TextToImageRecipe:
     @property
     def fingerprint(self) -> str:
         """A hash of every field and of the data's content."""
-        content = json.dumps({"version": VERSION, **vars(self)}, default=_content, sort_keys=True)
+        content = json.dumps({"version": VERSION, **vars(self)}, default=what_counts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def phases(self) -> list[Phase]:
@@ -164,7 +164,7 @@ class TextToImageRecipe:
             return build()
 
 
-def _content(value: Any) -> Any:
+def what_counts(value: Any) -> Any:
     """What of a field counts: a schedule without its checkpoint interval, a data set's fingerprint."""
     if isinstance(value, Schedule):
         return {name: setting for name, setting in asdict(value).items() if name != "checkpoint_every"}

@@ -1,0 +1,175 @@
+"""Learned gates: hard-concrete gates trained through the whole sampler; an element's logit is its score.
+
+EcoDiff (Zhang et al. 2024, arXiv 2412.02852) on the distribution of Louizos et al. (2018, arXiv 1712.01312).
+With the logit l of an element and u ~ U(0, 1), drawn anew for every sample and step of the sampler,
+
+    s = sigmoid((log(u + d) - log(1 - u + d) + l) / beta),    gate = clamp(gamma + (zeta - gamma) s, 0, 1).
+
+The logits are the same at all steps. They minimise the mean squared distance between the last latents of
+the gated and of the dense model, from the same prompts and noise, plus ``weight`` times a penalty: the mean
+of |l| over each unit's elements (published), or the probability that a gate is open (Louizos et al., eq. 12,
+exact at d = 0); both averaged over the units of a granularity and summed over the granularities.
+Sparsity is asked for afterwards, so one training serves all.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import log
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.draws import generator, normal, visits
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Calibration, Model
+from prunelab.core.scores import Scores
+from prunelab.core.units import Unit
+from prunelab.surgery.gating import gated
+
+GAMMA, ZETA = -0.1, 1.1
+CHUNK = 8  # prompts that the dense model samples at once: part of the result to round-off, so not a setting
+
+
+def hard_concrete(logits: Tensor, uniform: Tensor, beta: float, damping: float) -> Tensor:
+    """Gates in [0, 1] from logits (elements,) and uniform noise (batch, elements)."""
+    noise = (uniform + damping).log() - (1 - uniform + damping).log()
+    return ((ZETA - GAMMA) * ((noise + logits) / beta).sigmoid() + GAMMA).clamp(0, 1)
+
+
+def open_probability(logits: Tensor, beta: float) -> Tensor:
+    """The probability that an undamped gate is above 0."""
+    return (logits - beta * log(-GAMMA / ZETA)).sigmoid()
+
+
+@dataclass(frozen=True)
+class LearnedGates:
+    """``prompts`` of the calibration data, ``steps`` of the sampler under ``guidance``.
+
+    schedule: of the training; its batches are draws from the prompts. same_noise: one starting latent for
+    all prompts, as published. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
+    distribution of Louizos et al. regulariser: l1 or l0.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron")
+
+    schedule: Any
+    prompts: int = 100
+    steps: int = 10
+    guidance: float = 1.0
+    same_noise: bool = True
+    initial: float = 3.0
+    beta: float = 0.83
+    damping: float = 0.5
+    regulariser: str = "l1"
+    weight: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.regulariser not in ("l1", "l0"):
+            raise Refusal(f"scorer.regulariser={self.regulariser!r} is unknown: choose from l1, l0")
+        if self.prompts < 1 or self.steps < 1:
+            raise Refusal("scorer.prompts and scorer.steps of learned gates must be at least 1")
+        if self.beta <= 0 or self.damping < 0:
+            raise Refusal(
+                "scorer.beta must be above 0 and scorer.damping at least 0: the paper has 0.83, 0.5"
+            )
+
+    def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
+        """What is minimised; refuses units that the sampler's steps do not run through."""
+        outside = [unit for unit in units if unit.component != "denoiser"]
+        if outside:
+            raise Refusal(
+                f"learned gates are trained through the sampler's steps, which never run the "
+                f"{outside[0].component}: use components=[denoiser], or another scorer"
+            )
+        return GateTraining(self, model, units, calibration.prompts(range(self.prompts)))
+
+    def read(self, trained: nn.Module, units: Sequence[Unit]) -> Scores:
+        """The logits."""
+        pairs = zip(units, trained.parameters(), strict=True)
+        return {unit.name: logits.detach().cpu().double() for unit, logits in pairs}
+
+    def penalty(self) -> Callable[[Tensor], Tensor]:
+        """What the regulariser says of each logit."""
+        return torch.abs if self.regulariser == "l1" else partial(open_probability, beta=self.beta)
+
+
+class GateTraining:
+    """Draw i is the i-th prompt of an order shuffled anew for every pass, with gate noise of its own."""
+
+    def __init__(
+        self, knobs: LearnedGates, model: Model, units: Sequence[Unit], prompts: Sequence[str]
+    ) -> None:
+        self.knobs, self.model, self.units, self.prompts = knobs, model, units, prompts
+        self.sizes = [unit.elements for unit in units]
+        self.trained: nn.Module = nn.ParameterList(torch.full((size,), knobs.initial) for size in self.sizes)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Move the frozen model; the logits are moved by the engine."""
+        self.model.to(device)
+        self.device = device
+
+    def batch(self, draws: range) -> dict[str, Tensor]:
+        """The numbers of these draws and of their prompts, int64: all else follows from them."""
+        items = visits(draws, len(self.prompts), self.knobs.seed, "gate training order")
+        return {"draws": torch.tensor(list(draws)), "items": items}
+
+    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Means over the batch: ``loss`` and its parts ``difference`` and ``penalty``."""
+        items = batch["items"].cpu()
+        latents = self._sample(items, checkpointed=True, within=partial(self._gated, batch["draws"].tolist()))
+        difference = (latents - self.dense[items].to(self.device)).pow(2).mean()
+        penalty = self._penalty()
+        loss = difference + self.knobs.weight * penalty
+        return {"loss": loss, "difference": difference, "penalty": penalty}
+
+    def gates(self, draws: Sequence[int], step: int) -> dict[str, Tensor]:
+        """Gates of shape (draws, elements) per unit at one step of the sampler: equal whenever asked for."""
+        purpose, seed = f"gate noise of step {step}", self.knobs.seed
+        rows = [torch.rand(sum(self.sizes), generator=generator(seed, draw, purpose)) for draw in draws]
+        logits = torch.cat(list(self.trained.parameters()))
+        values = hard_concrete(
+            logits, torch.stack(rows).to(logits.device), self.knobs.beta, self.knobs.damping
+        )
+        return dict(zip([unit.name for unit in self.units], values.split(self.sizes, dim=1), strict=True))
+
+    @contextmanager
+    def _gated(self, draws: Sequence[int], step: int) -> Iterator[None]:
+        with gated(self.model.components, self.units, self.gates(draws, step)):
+            yield
+
+    def _sample(self, items: Tensor, **options: Any) -> Tensor:
+        """The last latents of these prompts."""
+        conditions, noise = self._conditions[items].to(self.device), self._noise[items].to(self.device)
+        return self.model.sample(
+            conditions, noise, self.knobs.steps, self.knobs.guidance, last=True, **options
+        )[-1]
+
+    def _penalty(self) -> Tensor:
+        penalty, kinds = self.knobs.penalty(), dict[str, list[Tensor]]()
+        for unit, logits in zip(self.units, self.trained.parameters(), strict=True):
+            kinds.setdefault(unit.granularity, []).append(penalty(logits).mean())
+        return torch.stack([torch.stack(means).mean() for means in kinds.values()]).sum()
+
+    @cached_property
+    def dense(self) -> Tensor:
+        """The dense model's last latents of every prompt, computed once."""
+        with torch.no_grad():
+            return torch.cat(
+                [self._sample(items) for items in torch.arange(len(self.prompts)).split(CHUNK)]
+            ).cpu()
+
+    @cached_property
+    def _conditions(self) -> Tensor:
+        with torch.no_grad():
+            return self.model.embed(self.prompts).cpu()
+
+    @cached_property
+    def _noise(self) -> Tensor:
+        draws = [0] * len(self.prompts) if self.knobs.same_noise else range(len(self.prompts))
+        return normal(self.model.latent_shape, self.knobs.seed, draws, "calibration latents")

@@ -1,0 +1,202 @@
+"""Backpropagation through the sampler, checkpointed at every step, against plain backpropagation."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from torch import Tensor, nn
+
+from prunelab.core.draws import generator, normal
+from prunelab.core.errors import Refusal
+from prunelab.core.units import Unit
+from prunelab.costs.live_tensors import peak_of_new_tensors
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.surgery.gating import gated
+
+PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
+
+
+class Noisy:
+    """Gates from logits and fresh noise at every step, drawn anew on every entry."""
+
+    def __init__(self, model: StableDiffusion, units: list[Unit], logits: list[Tensor]) -> None:
+        self.model, self.units, self.logits = model, units, logits
+        self.entered = list[int]()
+
+    def __call__(self, step: int) -> AbstractContextManager[None]:
+        return self._gated(step)
+
+    @contextmanager
+    def _gated(self, step: int) -> Iterator[None]:
+        self.entered.append(step)
+        source = generator(7, step, "test noise")
+        gates = {
+            unit.name: (logit + torch.randn(2, unit.elements, generator=source, dtype=logit.dtype)).sigmoid()
+            for unit, logit in zip(self.units, self.logits, strict=True)
+        }
+        with gated(self.model.components, self.units, gates):
+            yield
+
+
+def double(model: StableDiffusion) -> StableDiffusion:
+    """The denoiser in float64, with gradients for one of its weights."""
+    denoiser = copy.deepcopy(model.components["denoiser"]).double()
+    exact = model.with_components({"denoiser": denoiser})
+    denoiser.conv_in.weight.requires_grad_(True)
+    return exact
+
+
+def gradients(model: StableDiffusion, guidance: float, checkpointed: bool) -> tuple[list[Tensor], list[int]]:
+    """Those of logits, latents, conditions and a weight for a loss of the last latents; the steps entered."""
+    denoiser = model.components["denoiser"]
+    denoiser.zero_grad()
+    units = model.units(["head", "neuron"], ["denoiser"])
+    logits = [torch.linspace(-1, 2, u.elements, dtype=torch.float64).requires_grad_(True) for u in units]
+    latents = normal(model.latent_shape, 0, range(2), "test").double().requires_grad_(True)
+    conditions = model.embed(PROMPTS).detach().double().requires_grad_(True)
+    within = Noisy(model, units, logits)
+    last = model.sample(
+        conditions, latents, 3, guidance, last=True, checkpointed=checkpointed, within=within
+    )[-1]
+    (last - normal(model.latent_shape, 1, range(2), "test").double()).pow(2).mean().backward()
+    leaves = [*logits, latents, conditions, denoiser.conv_in.weight]
+    return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None], within.entered
+
+
+@pytest.mark.parametrize("scheduler", ["DDIM", "Euler"])
+def test_the_gradient_is_that_of_plain_backpropagation(model: StableDiffusion, scheduler: str) -> None:
+    exact = double(model)
+    if scheduler == "Euler":
+        exact.pipeline.scheduler = EulerDiscreteScheduler.from_config(model.pipeline.scheduler.config)
+    plain, once = gradients(exact, 1.0, checkpointed=False)
+    checked, twice = gradients(exact, 1.0, checkpointed=True)
+    assert once == [0, 1, 2]
+    assert twice == [0, 1, 2, 2, 1, 0]  # each step a second time, backwards
+    assert len(plain) == len(exact.units(["head", "neuron"], ["denoiser"])) + 3
+    for expected, found in zip(plain, checked, strict=True):
+        scale = float(expected.abs().max())
+        assert scale > 0
+        assert float((found - expected).abs().max()) < 1e-12 * scale
+
+
+def test_noise_that_is_not_replayed_gives_another_gradient(model: StableDiffusion) -> None:
+    """What the identity above would miss if the noise came from a generator that goes on."""
+    exact = double(model)
+    source = torch.Generator().manual_seed(0)
+    logit = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    unit = exact.units(["head"], ["denoiser"])[0]
+
+    @contextmanager
+    def within(step: int) -> Iterator[None]:
+        gate = (logit + torch.randn(4, generator=source, dtype=torch.float64)).sigmoid()
+        with gated(exact.components, [unit], {unit.name: gate}):
+            yield
+
+    found = []
+    for checkpointed in (False, True):
+        source.manual_seed(0)
+        conditions = exact.embed(PROMPTS[:1]).detach().double()
+        latents = normal(exact.latent_shape, 0, range(1), "test").double()
+        passed = exact.sample(conditions, latents, 3, 1.0, checkpointed=checkpointed, within=within)
+        (gradient,) = torch.autograd.grad(passed[-1].pow(2).mean(), logit)
+        found.append(float(gradient))
+    assert found[0] != pytest.approx(found[1], rel=1e-3)
+
+
+def test_guidance_is_checkpointed_too(model: StableDiffusion) -> None:
+    found = []
+    unit = model.units(["neuron"], ["denoiser"])[0]
+    for checkpointed in (False, True):
+        gate = torch.full((2, unit.elements), 0.9, requires_grad=True)
+        noise = normal(model.latent_shape, 0, range(2), "test")
+
+        @contextmanager
+        def within(step: int, gate: Tensor = gate) -> Iterator[None]:
+            with gated(model.components, [unit], {unit.name: gate}):
+                yield
+
+        conditions = model.embed(PROMPTS).detach()
+        passed = model.sample(conditions, noise, 2, 3.0, checkpointed=checkpointed, within=within)
+        (gradient,) = torch.autograd.grad(passed[-1].pow(2).mean(), gate)
+        found.append(gradient)
+    assert torch.allclose(found[0], found[1], rtol=1e-5, atol=1e-8)
+
+
+def saved(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
+    """Bytes of what autograd keeps between the forward and the backward pass, each storage once."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
+    conditions = model.embed(PROMPTS).detach()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def test_one_latent_per_step_is_kept_and_no_more(model: StableDiffusion) -> None:
+    latent = 2 * 4 * 8 * 8 * 4  # bytes of both samples
+    kept = {steps: saved(model, steps, checkpointed=True) for steps in (1, 2, 5)}
+    assert kept[2] - kept[1] == latent
+    assert kept[5] - kept[1] == 4 * latent
+    assert kept[1] < 2 * latent
+    assert saved(model, 2, checkpointed=False) - saved(model, 1, checkpointed=False) > 100 * latent
+
+
+def peak(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
+    """Bytes of live tensors at their highest, forward and backward."""
+    latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
+    conditions = model.embed(PROMPTS).detach()
+
+    def there_and_back() -> None:
+        passed = model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
+        passed[-1].pow(2).mean().backward()
+
+    return peak_of_new_tensors(there_and_back)
+
+
+def test_peak_memory_grows_by_one_latent_per_step_and_no_more(model: StableDiffusion) -> None:
+    latent = 2 * 4 * 8 * 8 * 4
+    few, many = peak(model, 2, checkpointed=True), peak(model, 6, checkpointed=True)
+    assert 0 < many - few <= 4 * (latent + 64)  # beside each latent, the step's timestep
+    assert peak(model, 2, checkpointed=False) > 1.5 * few
+
+
+def test_last_is_the_last_of_all(model: StableDiffusion) -> None:
+    noise, conditions = normal(model.latent_shape, 0, range(2), "test"), model.embed(PROMPTS)
+    with torch.no_grad():
+        every = model.sample(conditions, noise, 3, 2.0)
+        last = model.sample(conditions, noise, 3, 2.0, last=True)
+    assert last.shape == (1, *every.shape[1:])
+    assert torch.equal(every[-1], last[0])
+
+
+def test_a_scheduler_that_remembers_steps_is_refused(model: StableDiffusion) -> None:
+    other = model.with_components({})
+    other.pipeline.scheduler = DPMSolverMultistepScheduler.from_config(model.pipeline.scheduler.config)
+    noise = normal(model.latent_shape, 0, range(1), "test")
+    with pytest.raises(Refusal, match="DDIMScheduler, EulerDiscreteScheduler"):
+        other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0, checkpointed=True)
+    assert other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0).shape == (2, 1, 4, 8, 8)
+
+
+def test_each_step_runs_twice_forward_and_once_back(model: StableDiffusion) -> None:
+    attention = model.components["denoiser"].down_blocks[0].attentions[0].transformer_blocks[0].attn1
+    there, back = list[int](), list[int]()
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        there.append(1)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: back.append(1))
+
+    handle = attention.to_q.register_forward_hook(count)
+    noise = normal(model.latent_shape, 0, range(1), "test").requires_grad_(True)
+    model.sample(model.embed(PROMPTS[:1]), noise, 3, 1.0, checkpointed=True)[-1].sum().backward()
+    handle.remove()
+    assert (len(there), len(back)) == (6, 3)

@@ -1,0 +1,227 @@
+"""Learned gates against the formulas written out, and against themselves when they are interrupted."""
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prunelab.core.draws import generator, normal
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import ObservingScorer, OptimisingScorer, Scorer
+from prunelab.core.scores import check_scores
+from prunelab.engine.hardware import Hardware
+from prunelab.engine.optimise import Schedule, optimise
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
+
+PROMPTS = [
+    "a red seven on a blue background",
+    "a white two on a black background",
+    "a pink nine on a grey background",
+]
+SCHEDULE = Schedule(steps=4, batch_size=2, learning_rate=0.5, decay="constant", clip=None, checkpoint_every=1)
+SMALL = LearnedGates(SCHEDULE, prompts=3, steps=2, initial=1.0, weight=0.1)
+
+
+class Prompts:
+    def prompts(self, draws: range) -> list[str]:
+        return [PROMPTS[i % len(PROMPTS)] for i in draws]
+
+
+def by_hand(logit: float, u: float, beta: float, damping: float) -> float:
+    s = 1 / (1 + math.exp(-(math.log(u + damping) - math.log(1 - u + damping) + logit) / beta))
+    return min(1.0, max(0.0, s * 1.2 - 0.1))
+
+
+def test_the_gate_by_hand() -> None:
+    logits, uniform = [-4.0, -1.0, 0.0, 0.3, 3.0], [[0.5, 0.9, 0.01, 0.4, 0.999], [0.2, 0.6, 0.7, 0.8, 0.1]]
+    for damping in (0.5, 0.1, 1e-9):
+        gates = hard_concrete(torch.tensor(logits), torch.tensor(uniform), 0.83, damping)
+        expected = [
+            [by_hand(lo, u, 0.83, damping) for lo, u in zip(logits, row, strict=True)] for row in uniform
+        ]
+        assert np.allclose(gates.numpy(), expected, atol=1e-6)
+    assert gates.min() == 0
+    assert gates.max() == 1
+
+
+def test_damping_shrinks_the_noise_as_published() -> None:
+    """At logit 3 and damping 0.5 about 3.4 % of the gates are below 1 at any one step."""
+    uniform = torch.linspace(0, 1, 100001)[None, :]
+    closed = hard_concrete(torch.full((100001,), 3.0), uniform, 0.83, 0.5) < 1
+    assert float(closed.float().mean()) == pytest.approx(0.034, abs=0.001)
+
+
+def test_the_open_probability_is_that_of_undamped_gates() -> None:
+    uniform = (torch.arange(100000)[None, :] + 0.5) / 100000
+    for logit in (-3.0, 0.0, 1.0):
+        opened = hard_concrete(torch.full((100000,), logit), uniform, 0.83, 0.0) > 0
+        expected = float(open_probability(torch.tensor(logit), 0.83))
+        assert float(opened.float().mean()) == pytest.approx(expected, abs=1e-4)
+
+
+def objective(model: StableDiffusion, scorer: LearnedGates, *granularity: str) -> GateTraining:
+    return scorer.objective(model, model.units(granularity or ["head"], ["denoiser"]), Prompts())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("same_noise", [True, False])
+def test_the_loss_by_a_loop_over_samples_and_steps(model: StableDiffusion, same_noise: bool) -> None:
+    """One sample at a time, weights scaled in place of hooks, the sampler written out."""
+    scorer = replace(SMALL, same_noise=same_noise, initial=0.2)
+    training = objective(model, scorer, "neuron")
+    for number, logits in enumerate(training.trained.parameters()):
+        logits.add_(0.1 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(number)))
+    batch = training.batch(range(2, 4))
+    losses = training.loss(batch)
+    errors = []
+    for draw, item in zip([2, 3], batch["items"].tolist(), strict=True):
+        noise = normal(model.latent_shape, 0, [0 if same_noise else item], "calibration latents")
+        dense, gated = (sampled(model, training, PROMPTS[item], noise, d) for d in (None, draw))
+        errors.append(float((dense - gated).pow(2).mean()))
+    logits = [values.double() for values in training.trained.parameters()]
+    penalty = sum(float(values.abs().mean()) for values in logits) / len(logits)
+    assert float(losses["difference"]) == pytest.approx(sum(errors) / 2, rel=1e-3)
+    assert errors[0] > 1e-3
+    assert float(losses["penalty"]) == pytest.approx(penalty, rel=1e-5)
+    assert float(losses["loss"]) == pytest.approx(sum(errors) / 2 + 0.1 * penalty, rel=1e-3)
+
+
+def sampled(
+    model: StableDiffusion, training: GateTraining, prompt: str, noise: Tensor, draw: int | None
+) -> Tensor:
+    """Two DDIM steps of one sample; with a ``draw``, neurons are gated by scaling the columns after them."""
+    bars = model.pipeline.scheduler.alphas_cumprod.double()
+    denoiser, conditions, current = model.components["denoiser"], model.embed([prompt]), noise.double()
+    sizes = [unit.elements for unit in training.units]
+    for step, (now, then) in enumerate([(999, 499), (499, None)]):
+        columns = [denoiser.get_submodule(unit.gate.module).weight for unit in training.units]
+        before = [weight.clone() for weight in columns]
+        if draw is not None:
+            source = generator(0, draw, f"gate noise of step {step}")
+            uniform = torch.rand(sum(sizes), generator=source).split(sizes)
+            for weight, logits, row in zip(columns, training.trained.parameters(), uniform, strict=True):
+                pairs = zip(logits.tolist(), row.tolist(), strict=True)
+                weight.mul_(torch.tensor([by_hand(logit, u, 0.83, 0.5) for logit, u in pairs]))
+        velocity = denoiser(current.float(), torch.tensor([now]), conditions).sample.double()
+        for weight, values in zip(columns, before, strict=True):
+            weight.copy_(values)
+        bar, after = bars[now], torch.tensor(1.0).double() if then is None else bars[then]
+        clean = bar.sqrt() * current - (1 - bar).sqrt() * velocity
+        current = after.sqrt() * clean + (1 - after).sqrt() * (
+            bar.sqrt() * velocity + (1 - bar).sqrt() * current
+        )
+    return current
+
+
+def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusion) -> None:
+    batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
+    both = objective(model, replace(SMALL, initial=-2.0), "head", "neuron").loss(batch)
+    assert float(both["penalty"].detach()) == pytest.approx(2 * 2.0)
+    l0 = objective(model, replace(SMALL, initial=-2.0, regulariser="l0"), "head", "neuron").loss(batch)
+    expected = 2 / (1 + math.exp(2.0 + 0.83 * math.log(0.1 / 1.1)))
+    assert float(l0["penalty"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def gradient(training: GateTraining, draws: range) -> Tensor:
+    training.trained.zero_grad()
+    training.loss(training.batch(draws))["loss"].backward()
+    return torch.cat([p.grad for p in training.trained.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("granularity", ["operator", "block", "head", "neuron"])
+def test_a_batch_of_4_is_two_of_2(model: StableDiffusion, granularity: str) -> None:
+    training = objective(model, SMALL, granularity)
+    four = gradient(training, range(4))
+    halves = (gradient(training, range(2)) + gradient(training, range(2, 4))) / 2
+    assert four.abs().max() > 0
+    assert torch.allclose(four, halves, rtol=1e-3, atol=1e-5 * float(four.abs().max()))
+
+
+def test_a_batch_is_the_same_whenever_it_is_asked_for(model: StableDiffusion) -> None:
+    training = objective(model, SMALL)
+    first = gradient(training, range(6, 8))
+    torch.rand(3)
+    gradient(training, range(2))
+    assert torch.equal(gradient(training, range(6, 8)), first)
+
+
+def trained(model: StableDiffusion, folder: Path, failing: int | None = None) -> dict[str, Tensor]:
+    training = objective(model, SMALL, "head", "neuron")
+    loss, calls = training.loss, iter(range(100))
+
+    def interrupted(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if next(calls) == failing:
+            raise KeyError("the power went")
+        return loss(batch)
+
+    training.loss = interrupted  # type: ignore[method-assign, assignment]
+    optimise(training, SCHEDULE, Hardware(), folder, "test", lambda values, step: None)
+    scores = SMALL.read(training.trained, training.units)
+    check_scores(scores, training.units)
+    return dict(scores)
+
+
+def test_a_killed_training_ends_bitwise_where_it_would_have(model: StableDiffusion, tmp_path: Path) -> None:
+    straight = trained(model, tmp_path / "straight")
+    with pytest.raises(KeyError, match="the power went"):
+        trained(model, tmp_path / "killed", failing=2)
+    resumed = trained(model, tmp_path / "killed")
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    values = torch.cat(list(straight.values()))
+    assert values.dtype == torch.float64
+    assert len(values.unique()) > len(values) / 2  # elements have come apart
+
+
+def test_the_model_is_left_as_it_was(model: StableDiffusion, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in model.components["denoiser"].state_dict().items()}
+    trained(model, tmp_path)
+    after = model.components["denoiser"].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(module._forward_pre_hooks for module in model.components["denoiser"].modules())
+
+
+def started(folder: Path, processes: int) -> dict[str, Tensor]:
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    job = str(Path(__file__).with_name("two_ranks_gates.py"))
+    command = [sys.executable, *(launch if processes > 1 else []), job, str(folder)]
+    result = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return load_file(folder / "scores.safetensors")
+
+
+def test_two_ranks_train_as_one_does(tmp_path: Path) -> None:
+    folders = {1: tmp_path / "one", 2: tmp_path / "two"}
+    for folder in folders.values():
+        folder.mkdir()
+    one, two = (started(folder, processes) for processes, folder in folders.items())
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-4)
+
+
+def test_a_scorer_is_of_one_kind() -> None:
+    assert isinstance(SMALL, OptimisingScorer)
+    assert not isinstance(SMALL, Scorer | ObservingScorer)
+
+
+def test_what_cannot_be_is_refused(model: StableDiffusion) -> None:
+    units = model.units(["head"], ["denoiser", "text_encoder"])
+    with pytest.raises(Refusal, match=r"text_encoder: use components=\[denoiser\]"):
+        SMALL.objective(model, units, Prompts())
+    for wrong, message in (
+        ({"regulariser": "l2"}, "l1, l0"),
+        ({"prompts": 0}, "at least 1"),
+        ({"beta": 0.0}, "above 0"),
+        ({"damping": -0.1}, "at least 0"),
+    ):
+        with pytest.raises(Refusal, match=message):
+            replace(SMALL, **wrong)
