@@ -20,7 +20,14 @@ from prunelab.core.units import Unit
 class Magnitude:
     """``p``: the norm's exponent; ``reduce``: mean or sum over an element's weights."""
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron")
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "weight",
+        "conv_weight",
+    )
 
     p: float = 1.0
     reduce: str = "mean"

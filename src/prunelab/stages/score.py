@@ -15,6 +15,7 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
+MOST_ROWS = 20_000  # of the table of single scores
 
 
 def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
@@ -50,11 +51,21 @@ def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[
     def make(partial: Path, run: Run) -> Write:
         scores = compute(bench, scorer.value, units)
         check_scores(scores, units)
-        rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
-        run.table("scores", ("unit", "element", "score"), rows)
+        _log(run, scores, units)
         return lambda folder: write_tensors(folder / "scores.safetensors", scores)
 
     return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units), make)
+
+
+def _log(run: Run, scores: Scores, units: Sequence[Unit]) -> None:
+    """A table of every element's score, or where these are too many of each unit's range."""
+    if sum(unit.elements for unit in units) <= MOST_ROWS:
+        rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
+        run.table("scores", ("unit", "element", "score"), rows)
+        return
+    read = ((unit.name, scores[unit.name]) for unit in units)
+    ranges = [(name, float(own.min()), float(own.mean()), float(own.max())) for name, own in read]
+    run.table("scores", ("unit", "smallest", "mean", "largest"), ranges)
 
 
 def stored_scores(
