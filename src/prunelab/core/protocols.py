@@ -1,6 +1,6 @@
 """The promises that models, tasks, scorers, budgets and recoveries keep to each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -37,8 +37,12 @@ class Model(Protocol):
         """Keyword arguments of one forward pass of ``component``."""
         ...
 
-    def embed(self, prompts: Sequence[str]) -> Tensor:
-        """Conditions of the prompts, batch first."""
+    def embed(self, prompts: Sequence[str]) -> Tensor | None:
+        """Conditions of the prompts, batch first; None where the model is unconditional."""
+        ...
+
+    def real_tokens(self, prompts: Sequence[str]) -> Tensor:
+        """True where ``embed`` reads a token of the prompt, False at padding: bool (batch, tokens)."""
         ...
 
     def encode(self, media: Tensor) -> Tensor:
@@ -97,10 +101,14 @@ class Observation(Protocol):
 
 
 class Calibration(Protocol):
-    """Draws a scorer may look at: prompts, latents and noise, each by its global number."""
+    """Training examples a scorer may look at, each by its global number."""
 
     def prompts(self, draws: range) -> list[str]:
         """The prompts of these draws."""
+        ...
+
+    def media(self, draws: range) -> Tensor:
+        """The examples themselves, uint8, for the model to encode; in the same order as the prompts."""
         ...
 
 
@@ -128,6 +136,22 @@ class ObservingScorer(Protocol):
     def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
         """Scores from the summed statistics."""
         ...
+
+
+@runtime_checkable
+class MultiPassScorer(Protocol):
+    """A scorer whose later forward passes depend on what the earlier ones gave."""
+
+    granularities: ClassVar[tuple[str, ...]]
+
+    def passes(
+        self, model: Model, units: Sequence[Unit], calibration: Calibration
+    ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
+        """Yields an observation, is sent its statistics summed over all ranks, and returns the scores."""
+        ...
+
+
+AnyScorer = Scorer | ObservingScorer | MultiPassScorer
 
 
 class Budget(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import Budget, Model, ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, Budget, Model
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.compressed import compressed_bytes
@@ -35,7 +35,7 @@ class Request:
     ``metrics`` are the settings of the task's metrics, ``labels`` what a report row calls the choices.
     """
 
-    scorer: Part[Scorer | ObservingScorer]
+    scorer: Part[AnyScorer]
     granularity: Sequence[str]
     components: Sequence[str]
     budget: Part[Budget]

@@ -1,15 +1,16 @@
 """Score: importance per element, on the dense model, for any budget and sparsity to read."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import ObservingScorer, Scorer
+from prunelab.core.protocols import AnyScorer, Observation, ObservingScorer, Scorer
 from prunelab.core.scores import Scores, check_scores
 from prunelab.core.units import Unit, overlap
+from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_tensors
 from prunelab.tracking.protocol import Run
@@ -35,7 +36,7 @@ def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[
     return units
 
 
-def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[str]) -> None:
+def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str]) -> None:
     """Refuse a granularity that the scorer cannot mean, before any forward pass."""
     able = scorer.value.granularities
     for name in granularity:
@@ -45,7 +46,7 @@ def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[s
             )
 
 
-def score(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> Artifact:
+def score(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> Artifact:
     """Scores of ``units``: ``scores.safetensors`` maps unit name to float64 of shape (elements,)."""
 
     def make(partial: Path, run: Run) -> Write:
@@ -68,9 +69,7 @@ def _log(run: Run, scores: Scores, units: Sequence[Unit]) -> None:
     run.table("scores", ("unit", "smallest", "mean", "largest"), ranges)
 
 
-def stored_scores(
-    bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]
-) -> Scores | None:
+def stored_scores(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> Scores | None:
     """Scores that an earlier run left in the store, or None."""
     where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units))
     return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
@@ -81,9 +80,9 @@ def load_scores(artifact: Artifact) -> dict[str, Tensor]:
     return artifact.tensors("scores.safetensors")
 
 
-def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence[Unit]) -> dict[str, object]:
+def inputs(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit]) -> dict[str, object]:
     """What decides the scores: model, units, the scorer's knobs, and the data if it looks at any."""
-    observes = isinstance(scorer.value, ObservingScorer)
+    observes = not isinstance(scorer.value, Scorer)
     return {
         "model": bench.model.fingerprint(),
         "units": [unit.name for unit in units],
@@ -93,10 +92,23 @@ def inputs(bench: Bench, scorer: Part[Scorer | ObservingScorer], units: Sequence
     }
 
 
-def compute(bench: Bench, scorer: Scorer | ObservingScorer, units: Sequence[Unit]) -> Scores:
+def compute(bench: Bench, scorer: AnyScorer, units: Sequence[Unit]) -> Scores:
     """The scores themselves, on every rank."""
     if isinstance(scorer, Scorer):
         return scorer.score(bench.model, units)
     calibration = bench.task.calibration(getattr(scorer, "seed", 0))
-    observation = scorer.observation(bench.model, units, calibration)
-    return scorer.reduce(observe(observation, bench.hardware, "score"), units)
+    if isinstance(scorer, ObservingScorer):
+        observation = scorer.observation(bench.model, units, calibration)
+        return scorer.reduce(observe(observation, bench.hardware, "score"), units)
+    return follow(scorer.passes(bench.model, units, calibration), bench.hardware)
+
+
+def follow(passes: Generator[Observation, Mapping[str, Tensor], Scores], hardware: Hardware) -> Scores:
+    """Make the observations that a scorer asks for, one after another, until it knows the scores."""
+    observation = next(passes)
+    while True:
+        try:
+            observation = passes.send(observe(observation, hardware, "score"))
+        except StopIteration as done:
+            scores: Scores = done.value
+            return scores

@@ -90,9 +90,9 @@ class TextToImage:
             raise Refusal(f"the evaluation asks for {count} held-out examples, the data has {len(split)}")
         return self._examples(split, range(count))
 
-    def calibration(self, seed: int) -> "ShuffledPrompts":
-        """Prompts of the training split in an order of their own, for scorers."""
-        return ShuffledPrompts(self.data.train(), seed)
+    def calibration(self, seed: int) -> "ShuffledExamples":
+        """Examples of the training split in an order of their own, for scorers."""
+        return ShuffledExamples(self.data.train(), seed)
 
     def embed(self, media: Tensor) -> Tensor:
         """Features (n, d) of uint8 images."""
@@ -112,13 +112,21 @@ class TextToImage:
 
 
 @dataclass(frozen=True)
-class ShuffledPrompts:
-    """Captions of a split by draw number: draw i is the i-th of the split's seeded order."""
+class ShuffledExamples:
+    """Examples of a split by draw number: draw i is the i-th of the split's seeded order."""
 
     split: Any
     seed: int
 
     def prompts(self, draws: range) -> list[str]:
         """The captions of these draws; past the end the split starts again."""
+        return list(self.split.select_columns("caption")[self._rows(draws)]["caption"])
+
+    def media(self, draws: range) -> Tensor:
+        """The images of these draws, uint8 (n, 3, H, W)."""
+        rows = self.split.select_columns("image").with_format("torch")[self._rows(draws)]
+        return torch.as_tensor(rows["image"]).to(torch.uint8)
+
+    def _rows(self, draws: range) -> list[int]:
         permutation = order(len(self.split), self.seed, 0, "calibration order")
-        return [self.split[int(permutation[i % len(self.split)])]["caption"] for i in draws]
+        return [int(permutation[i % len(self.split)]) for i in draws]
