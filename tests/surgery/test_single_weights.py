@@ -10,9 +10,14 @@ import prunelab
 from prunelab.core.draws import generator
 from prunelab.core.units import Unit
 from prunelab.costs.zeros import nominal, zeroed, zeros
+from prunelab.engine.hardware import Hardware
+from prunelab.engine.optimise import Schedule, optimise
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.recovery.draws import Draws
+from prunelab.recovery.finetune import Finetune
 from prunelab.stages.prune import planned_costs, slimmed
 from prunelab.surgery.gating import gated, gates_of
+from prunelab.surgery.zeros import hold_zeros
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
 GRANULARITIES = [["weight"], ["conv_weight"], ["weight", "conv_weight"]]
@@ -98,3 +103,19 @@ def test_the_nominal_total_of_the_study() -> None:
         assert nominal(counts, asked) == pytest.approx(total, abs=5e-4)
     assert nominal(counts, {"denoiser": 0.35}) == pytest.approx(0.35 * 865_910_724 / 1_206_298_564)
     assert nominal(counts, 0.3) == pytest.approx(0.3)
+
+
+def test_zeros_stay_zero_in_training(model: StableDiffusion, tmp_path: Path) -> None:
+    units, plan = chosen(model, ["weight", "conv_weight"])
+    units = [unit for unit in units if unit.component == "denoiser"]
+    student, _ = slimmed(model, units, plan)
+    draws = Draws(torch.randn(8, 4, 8, 8, generator=generator(0, 0, "bank")), PROMPTS * 4, 1000, 0.1, 0)
+    objective = Finetune().objective(student, model, draws)
+    hold_zeros(objective.trained, units, plan)
+    before = {name: value.detach().clone() for name, value in objective.trained.named_parameters()}
+    schedule = Schedule(3, 4, 1e-3, weight_decay=1e-2, ema=0.9)
+    optimise(objective, schedule, Hardware(), tmp_path, "test", lambda values, step: None)
+    for unit in units:
+        weight = objective.trained.get_parameter(f"{unit.path}.weight").detach().flatten()
+        assert not weight[~plan[unit.name]].any()
+        assert not torch.equal(weight, before[f"{unit.path}.weight"].flatten())

@@ -27,6 +27,7 @@ TITLES = {
     "macs": "MACs",
     "macs_without_attention": "MACs without attention",
 }
+NOMINAL = "Nominal total"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def sparsity(rows: Sequence[Row]) -> Table:
     note = "Elements are of the chosen units; parameters, non-zeros and MACs of the pruned components."
     totals = [row["sparsity"].get("nominal") for row in rows]
     if any(total is not None for total in totals):
-        headings += (Heading("Nominal total", "the request as if every parameter could go"),)
+        headings += (Heading(NOMINAL, "the request as if every parameter could go"),)
         cells = [(*cell, Cell(share(total))) for cell, total in zip(cells, totals, strict=True)]
         note += (
             " The nominal total counts each share as one of all parameters of its component, as the study "

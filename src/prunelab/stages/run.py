@@ -16,7 +16,7 @@ from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
-from prunelab.stages.prune import make_plan, prune
+from prunelab.stages.prune import load_plan, make_plan, prune
 from prunelab.stages.recover import Recovery, recover
 from prunelab.stages.score import check_scorer, choose_units, score
 from prunelab.stages.time import Timing, measure
@@ -126,7 +126,8 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     states = [_reopened(bench, "pruned", artifact, summary["achieved"])]
     if request.recovery is not None:
         student = _reopened(bench, "student", artifact, summary["achieved"]).model
-        healed = recover(bench, artifact.address, student, summary["structures"], request.recovery)
+        removed = (units, load_plan(artifact))
+        healed = recover(bench, artifact.address, student, summary["structures"], request.recovery, removed)
         recovered = _reopened(bench, "recovered", healed, summary["achieved"])
         states.append(replace(recovered, history=healed.json("history.json")))
     return states
