@@ -36,6 +36,7 @@ def make_row(
             "requested": None if dense else sparsity,
             "of": None if dense else "parameters",
             **dict.fromkeys(("elements", "parameters", "nonzeros", "macs"), 1 - kept),
+            "nominal": None,
         },
         "metrics": {
             "frechet_distance": estimate(50 + 100 * (1 - kept) + seed, 2.0),
@@ -47,6 +48,7 @@ def make_row(
             "latency_ms": {"denoiser_b1": {"median": median, "p95": median * 1.1}},
             "peak_memory_bytes": None,
             "disk_bytes": int(2_500_000 * kept),
+            "compressed_bytes": None,
             "components": {"denoiser": counts},
         },
         "address": "evaluate-dense-0" if dense else f"evaluate-{state}-{scorer}-{sparsity}-{seed}",

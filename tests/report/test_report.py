@@ -134,3 +134,14 @@ def test_numbers_that_json_cannot_hold_are_not_written(tmp_path: Path, rows: lis
     with pytest.raises(AssertionError, match=r"row\.metrics\.psnr\.value"):
         write_report(tmp_path, rows, [], [], {})
     assert not (tmp_path / "report.json").exists()
+
+
+def test_the_nominal_total_and_the_compressed_size_are_shown_where_they_are_known(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    plain = page_of(tmp_path, rows, []).words
+    assert {"Nominal total", "Compressed"} & set(plain) == set()
+    rows[1]["sparsity"]["nominal"] = 0.385
+    rows[0]["cost"]["compressed_bytes"], rows[1]["cost"]["compressed_bytes"] = 2_000_000, 1_500_000
+    shown = page_of(tmp_path, rows, []).words
+    assert {"Nominal total", "38.5 %", "Compressed", "1.50 MB", "\N{MINUS SIGN}25.0 %"} <= set(shown)

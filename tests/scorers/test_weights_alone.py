@@ -44,3 +44,19 @@ def test_random_depends_on_the_seed_and_the_unit_alone(model: StableDiffusion) -
     assert torch.equal(first[units[4].name], alone[units[4].name])
     assert not torch.equal(first[units[0].name], Random(4).score(model, units)[units[0].name])
     assert not torch.equal(first[units[0].name], first[units[1].name])
+
+
+def test_magnitude_of_single_weights_is_their_size(model: StableDiffusion) -> None:
+    for granularity in ("weight", "conv_weight"):
+        for unit in model.units([granularity], ["denoiser"])[:3]:
+            weight = model.components["denoiser"].get_submodule(unit.path).weight.detach()
+            expected = [abs(value) for row in weight.flatten(1).tolist() for value in row]
+            assert Magnitude().score(model, [unit])[unit.name].tolist() == expected
+
+
+def test_random_scores_are_drawn_when_they_are_read(model: StableDiffusion) -> None:
+    units = model.units(["weight"], ["denoiser"])
+    drawn = Random(0).score(model, units)
+    assert len(drawn) == len(units)
+    assert list(drawn) == [unit.name for unit in units]
+    assert torch.equal(drawn[units[0].name], drawn[units[0].name])

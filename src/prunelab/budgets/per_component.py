@@ -1,13 +1,13 @@
 """Per-component budget: the units of each component compete with each other, at a sparsity of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from prunelab.budgets.everywhere import Everywhere
-from prunelab.budgets.ranking import check_choice, share
-from prunelab.core.errors import Refusal
+from prunelab.budgets.ranking import check_choice
+from prunelab.budgets.shares import shares
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit, by_component
@@ -27,14 +27,8 @@ class PerComponent:
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """A ranking per component; ``sparsity`` is one share, or one per component (absent = keep all)."""
         groups = by_component(units)
-        if isinstance(sparsity, Mapping):
-            unknown = [name for name in sparsity if name not in groups]
-            if unknown:
-                raise Refusal(
-                    f"sparsity names {unknown[0]!r}: components with chosen units are {', '.join(groups)}"
-                )
         inside = Everywhere(self.of, self.rank)
         plan: dict[str, Tensor] = {}
-        for component, members in groups.items():
-            plan.update(inside.plan(scores, members, ledger, share(sparsity, component)))
+        for component, asked in shares(sparsity, list(groups)).items():
+            plan.update(inside.plan(scores, groups[component], ledger, asked))
         return plan

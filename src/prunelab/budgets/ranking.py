@@ -38,6 +38,11 @@ def candidates(scores: Scores, units: Sequence[Unit], ledger: Ledger, rank: str)
     """Every element, lowest key first. An element that costs nothing never goes under score_per_cost."""
     found = []
     for unit in units:
+        if unit.matrix is not None:
+            raise Refusal(
+                f"{unit.granularity} units are single weights, too many to be ranked one by one: "
+                "use budget=groups, n_of_m or owl"
+            )
         cost = ledger.cost(unit)
         for index, score in enumerate(scores[unit.name].tolist()):
             if rank == "score" or cost > 0:

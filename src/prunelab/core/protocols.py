@@ -62,6 +62,10 @@ class Model(Protocol):
         """Conditions of the prompts, batch first; None where the model is unconditional."""
         ...
 
+    def real_tokens(self, prompts: Sequence[str]) -> Tensor:
+        """True where ``embed`` reads a token of the prompt, False at padding: bool (batch, tokens)."""
+        ...
+
     def encode(self, media: Tensor) -> Tensor:
         """uint8 media to float32 latents."""
         ...

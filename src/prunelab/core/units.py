@@ -17,18 +17,22 @@ Otherwise = Literal["nothing", "input", "shortcut", "bypass"]
 class Slice:
     """The rows of one parameter that belong to a unit's elements.
 
-    Element ``i`` owns indices ``offset + i * block`` up to ``offset + (i + 1) * block`` along ``dim``.
+    Element ``i`` owns indices ``offset + i * block`` up to ``offset + (i + 1) * block`` along ``dim``, or
+    along the whole parameter read row by row where the slice is ``flat``.
     """
 
     parameter: str
-    dim: int
+    dim: int = 0
     block: int = 1
     offset: int = 0
+    flat: bool = False
 
     def view(self, tensor: Tensor, elements: int) -> Tensor:
         """The slice of ``tensor`` (the parameter, its gradient, ...) as ``(elements, -1)``."""
         if tensor.ndim == 0:
             return tensor.reshape(1, 1)
+        if self.flat:
+            tensor = tensor.reshape(-1)
         rows = tensor.narrow(self.dim, self.offset, elements * self.block)
         return rows.movedim(self.dim, 0).reshape(elements, -1)
 
@@ -40,11 +44,12 @@ class Gate:
     At the ``input`` of ``module`` the factors multiply the activations along ``dim`` from ``offset`` on,
     each covering ``block`` consecutive entries; other entries are left alone. At its ``output`` one factor
     blends the whole output with what flows ``otherwise``: nothing, the module's input, its input through
-    ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape.
+    ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape. At its
+    ``weight`` there is one factor per weight, row by row.
     """
 
     module: str
-    at: Literal["input", "output"]
+    at: Literal["input", "output", "weight"]
     otherwise: Otherwise = "nothing"
     dim: int = -1
     block: int = 1
@@ -67,6 +72,9 @@ class Unit:
 
     host: the module whose multiply-accumulates the elements share equally; ``spared`` are modules
         inside it that survive the removal (a ResNet block's 1x1 shortcut).
+    matrix: (rows, columns) where the elements are the single weights of one matrix, row by row: outputs by
+        inputs, a convolution's kernel among its inputs. Such weights become zero and keep their place.
+    layer: the transformer block that the unit lies in, empty outside of any.
     exact: whether gating equals slimming to round-off. Through a normalisation it does not, and the
         equality test is waived by this flag.
     more_gates: the other places where the same factors apply, for elements that several modules read.
@@ -87,6 +95,8 @@ class Unit:
     exact: bool = True
     more_gates: tuple[Gate, ...] = ()
     runs: int = 0
+    matrix: tuple[int, int] | None = None
+    layer: str = ""
 
     @property
     def name(self) -> str:

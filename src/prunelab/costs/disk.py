@@ -10,7 +10,12 @@ def disk_bytes(folder: Path) -> int:
 
     Refuses a folder that holds none, which is no saved model.
     """
+    return sum(file.stat().st_size for file in weight_files(folder))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files in ``folder`` and below; refuses a folder that holds none."""
     files = sorted(folder.rglob("*.safetensors"))
     if not files:
         raise Refusal(f"no safetensors files under {folder}: name the folder of a saved diffusers model")
-    return sum(file.stat().st_size for file in files)
+    return files

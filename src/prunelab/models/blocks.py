@@ -19,6 +19,7 @@ from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPE
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
 from prunelab.models.channels import channels, norm_groups
+from prunelab.models.weights import conv_weights, weights
 
 Walker = Callable[[str, nn.Module], Iterator[Unit]]
 Tracer = Callable[[str, nn.Module, Mapping[str, Any]], Iterator[Unit]]
@@ -202,7 +203,14 @@ def _whole(component: str, path: str, module: nn.Module, granularity: str, other
     )
 
 
-WALKERS: dict[str, Walker] = {"operator": operators, "block": blocks, "head": heads, "neuron": neurons}
+WALKERS: dict[str, Walker] = {
+    "operator": operators,
+    "block": blocks,
+    "head": heads,
+    "neuron": neurons,
+    "weight": weights,
+    "conv_weight": conv_weights,
+}
 TRACERS: dict[str, Tracer] = {"channel": channels, "norm_group": norm_groups}
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
 from prunelab.core.units import Unit
+from prunelab.models.architectures import Architecture, architecture_hash, build_stable_diffusion
 from prunelab.models.blocks import walk
 from prunelab.models.bypasses import shape_changing
 from prunelab.models.folders import content_hash, locate, open_random
@@ -49,14 +50,27 @@ class StableDiffusion:
 
     @classmethod
     def open(
-        cls, name: str, path: str | None = None, weights: str = "pretrained", embedded: str | None = None
+        cls,
+        name: str,
+        path: str | None = None,
+        weights: str = "pretrained",
+        embedded: str | None = None,
+        architecture: Architecture | None = None,
     ) -> "StableDiffusion":
         """Open the folder ``path``, else the ``embedded`` one; random weights need its configs only.
 
+        Random weights of a published ``architecture`` need no folder; such a model has no tokenizer.
         Raises Refusal for a missing or broken folder, another kind of pipeline, or unknown ``weights``.
         """
         if weights not in ("pretrained", "random"):
             raise Refusal(f"unknown weights {weights!r}: choose from pretrained, random")
+        if architecture is not None and path is None:
+            if weights != "random":
+                raise Refusal(
+                    f"{name} comes without weights: give path=FOLDER of its diffusers pipeline, or "
+                    "weights=random to plan on its architecture"
+                )
+            return cls(name, build_stable_diffusion(architecture), architecture_hash(architecture))
         folder = locate(path, embedded)
         pipeline = open_random(folder) if weights == "random" else open_pipeline(folder)
         missing = [
@@ -95,7 +109,7 @@ class StableDiffusion:
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
         device = next(self.components[component].parameters()).device
-        tokens = self.pipeline.tokenizer.model_max_length
+        tokens = self.pipeline.text_encoder.config.max_position_embeddings
         latents = torch.zeros(batch, *self.latent_shape, device=device)
         if component == "text_encoder":
             return {"input_ids": torch.zeros(batch, tokens, dtype=torch.long, device=device)}
@@ -114,18 +128,33 @@ class StableDiffusion:
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """Prompts to conditions of shape (batch, tokens, width), padded to the tokenizer's length."""
-        tokenizer = self.pipeline.tokenizer
-        tokens = tokenizer(
+        encoder = self.components["text_encoder"]
+        device = next(encoder.parameters()).device
+        states: Tensor = encoder(self._tokens(prompts).input_ids.to(device))[0]
+        return states
+
+    def real_tokens(self, prompts: Sequence[str]) -> Tensor:
+        """True where ``embed`` reads a token of the prompt, False at padding: bool (batch, tokens)."""
+        mask: Tensor = self._tokens(prompts).attention_mask.bool()
+        return mask
+
+    def _tokens(self, prompts: Sequence[str]) -> Any:
+        tokenizer = self._tokenizer()
+        return tokenizer(
             list(prompts),
             padding="max_length",
             max_length=tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
         )
-        encoder = self.components["text_encoder"]
-        device = next(encoder.parameters()).device
-        states: Tensor = encoder(tokens.input_ids.to(device))[0]
-        return states
+
+    def _tokenizer(self) -> Any:
+        if self.pipeline.tokenizer is None:
+            raise Refusal(
+                f"{self.name} was built without a folder and has no tokenizer: it can be planned "
+                "(prunelab plan); to run, give path=FOLDER of its diffusers pipeline"
+            )
+        return self.pipeline.tokenizer
 
     def encode(self, media: Tensor) -> Tensor:
         """uint8 images (batch, 3, H, W) to scaled latents: the posterior's mean, so that nothing is drawn."""
@@ -193,6 +222,7 @@ class StableDiffusion:
 
     def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
         """Write an ordinary diffusers folder; pruned components carry their structure."""
+        self._tokenizer()
         save_pipeline(
             self.pipeline, folder, {ATTRIBUTES[key]: dict(value) for key, value in structures.items()}
         )

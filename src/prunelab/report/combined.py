@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from prunelab.core.errors import Refusal
+from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
 from prunelab.report.pictures import Picture, read_strips
 from prunelab.report.report import JSON, write_report
@@ -43,7 +44,8 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
         _add_new(pictures, [_relabelled(picture, report, fields) for picture in _pictures(path, report)])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).write_text(markdown(over_seeds(rows)), encoding="utf-8")
+    summary = markdown(over_seeds(rows)) + cliff_markdown(cliffs(rows))
+    (folder / SUMMARY).write_text(summary, encoding="utf-8")
     return write_report(folder, rows, sorted(pictures, key=lambda one: one.state != "dense"), [], context)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
 from prunelab.report.pictures import Picture, inline
 from prunelab.report.schema import Row
@@ -41,12 +42,13 @@ def render(
         loader=PackageLoader("prunelab.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    sweep = sparsity_curves(rows)
+    sweep, found = sparsity_curves(rows), cliffs(rows)
+    edges = [cliff_table(found)] if found else []
     return environment.get_template("page.html.jinja").render(
         title=context.get(TITLE, "prunelab report"),
         facts={key: _plain(value) for key, value in context.items() if key != TITLE},
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
-        tables=[quality(rows), sparsity(rows), cost(rows), components(rows)],
+        tables=[quality(rows), *edges, sparsity(rows), cost(rows), components(rows)],
         grids=_grids(pictures),
         sweep=_panels(sweep, 0),
         panels=_panels(curves, len(sweep)),

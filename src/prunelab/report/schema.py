@@ -20,10 +20,10 @@ Check = Callable[[object], bool]
 def check_row(row: Row) -> None:
     """Fail an assertion, naming the field, unless ``row`` has every field of the schema and no other."""
     _fields(row, ROW, {}, "row")
-    _fields(row["sparsity"], SPARSITY, {}, "row.sparsity")
+    _fields(row["sparsity"], SPARSITY, NOMINAL, "row.sparsity")
     for name, estimate in row["metrics"].items():
         _check_estimate(estimate, f"row.metrics.{name}")
-    _check_cost(row["cost"], COST, "row.cost")
+    _check_cost(row["cost"], COST, "row.cost", COMPRESSED)
     for name, cost in row["cost"]["components"].items():
         _check_cost(cost, COMPONENT_COST, f"row.cost.components.{name}")
 
@@ -47,9 +47,11 @@ def _check_estimate(estimate: object, where: str) -> None:
     assert len(undefined) == 1, f"{where} is undefined in part"
 
 
-def _check_cost(cost: object, fields: Mapping[str, Check], where: str) -> None:
+def _check_cost(
+    cost: object, fields: Mapping[str, Check], where: str, extra: Mapping[str, Check] | None = None
+) -> None:
     optional = {name: check for name, check in COST.items() if name not in fields and name != "components"}
-    checked = _fields(cost, fields, optional, where)
+    checked = _fields(cost, fields, {**optional, **(extra or {})}, where)
     for setting, latency in checked.get("latency_ms", {}).items():
         _fields(latency, LATENCY, LATENCY_INTERVAL, f"{where}.latency_ms.{setting}")
 
@@ -114,6 +116,7 @@ SPARSITY: dict[str, Check] = {
     "of": _or_null(_text),
     **dict.fromkeys(ACHIEVED, _or_null(_number)),
 }
+NOMINAL: dict[str, Check] = {"nominal": _or_null(_number)}
 ESTIMATE: dict[str, Check] = {**dict.fromkeys(("value", "low", "high"), _or_null(_number)), "n": _count}
 COMPONENT_COST: dict[str, Check] = dict.fromkeys(COUNTS, _count)
 COST: dict[str, Check] = {
@@ -123,5 +126,6 @@ COST: dict[str, Check] = {
     "disk_bytes": _or_null(_count),
     "components": _mapping,
 }
+COMPRESSED: dict[str, Check] = {"compressed_bytes": _or_null(_count)}
 LATENCY: dict[str, Check] = {"median": _number, "p95": _number}
 LATENCY_INTERVAL: dict[str, Check] = {"low": _number, "high": _number}

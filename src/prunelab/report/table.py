@@ -27,6 +27,7 @@ TITLES = {
     "macs": "MACs",
     "macs_without_attention": "MACs without attention",
 }
+NOMINAL = "Nominal total"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ def sparsity(rows: Sequence[Row]) -> Table:
     achieved = [tuple(Cell(share(row["sparsity"][name])) for name in ACHIEVED) for row in rows]
     cells = [(_requested(row), *parts) for row, parts in zip(rows, achieved, strict=True)]
     note = "Elements are of the chosen units; parameters, non-zeros and MACs of the pruned components."
+    totals = [row["sparsity"].get("nominal") for row in rows]
+    if any(total is not None for total in totals):
+        headings += (Heading(NOMINAL, "the request as if every parameter could go"),)
+        cells = [(*cell, Cell(share(total))) for cell, total in zip(cells, totals, strict=True)]
+        note += (
+            " The nominal total counts each share as one of all parameters of its component, as the study "
+        )
+        note += "of Stable Diffusion 2 does: the real zeros are the non-zeros removed."
     return Table("Sparsity, requested and achieved", note, headings, _lines(rows, cells))
 
 
@@ -95,6 +104,11 @@ def cost(rows: Sequence[Row]) -> Table:
         Heading("On disk"),
     )
     cells = [_cost_cells(row, dense_of(row, rows), settings) for row in rows]
+    if any(row["cost"].get("compressed_bytes") is not None for row in rows):
+        headings += (Heading("Compressed", "the saved model through lossless DEFLATE"),)
+        cells = [
+            (*cell, _compressed(row, dense_of(row, rows))) for cell, row in zip(cells, rows, strict=True)
+        ]
     note = (
         "MACs count attention's two products. Zeroed weights are not faster "
         "weights: a model is called faster only where its latency interval lies below the dense one's."
@@ -156,6 +170,12 @@ def _cost_cells(row: Row, dense: Row | None, settings: Sequence[str]) -> tuple[C
         Cell(size(own["peak_memory_bytes"])),
         Cell(size(own["disk_bytes"]), disk),
     )
+
+
+def _compressed(row: Row, dense: Row | None) -> Cell:
+    own = row["cost"].get("compressed_bytes")
+    base = dense["cost"].get("compressed_bytes") if dense and row["state"] != "dense" else None
+    return Cell(size(own), change(own or 0, base or 0))
 
 
 def _latency(row: Row, dense: Row | None, setting: str) -> Cell:

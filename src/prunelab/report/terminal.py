@@ -9,7 +9,7 @@ from rich.text import Text
 from prunelab.report.labels import text, varying
 from prunelab.report.quantities import share
 from prunelab.report.schema import Row
-from prunelab.report.table import Cell, Table, cost, quality, sparsity
+from prunelab.report.table import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
 
 ACROSS = 4  # this many models fit side by side; more are listed below each other
 WIDEST = 18  # characters of a cell on one line, for three models in a terminal of 80
@@ -27,9 +27,12 @@ def _across(tables: Sequence[Table]) -> RichTable:
     drawn.add_column("")
     for line in tables[0].lines:
         drawn.add_column(line.state, justify="right")
+    hidden = set(ON_THE_PAGE_ONLY)
+    if any(heading.text == NOMINAL for table in tables for heading in table.headings):
+        hidden.remove(f"{TITLES['nonzeros']} removed")  # the real zeros beside the nominal total
     for table in tables:
         for i, heading in enumerate(table.headings):
-            if heading.text not in ON_THE_PAGE_ONLY:
+            if heading.text not in hidden:
                 drawn.add_row(heading.text, *(_joined(line.cells[i]) for line in table.lines))
         drawn.add_section()
     return drawn

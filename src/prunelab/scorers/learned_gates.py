@@ -167,7 +167,9 @@ class GateTraining:
     @cached_property
     def _conditions(self) -> Tensor:
         with torch.no_grad():
-            return self.model.embed(self.prompts).cpu()
+            conditions = self.model.embed(self.prompts)
+        assert conditions is not None, "gates are trained under prompts"
+        return conditions.cpu()
 
     @cached_property
     def _noise(self) -> Tensor:

@@ -27,6 +27,8 @@ class Magnitude:
         "neuron",
         "channel",
         "norm_group",
+        "weight",
+        "conv_weight",
     )
 
     p: float = 1.0

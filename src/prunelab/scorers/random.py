@@ -1,10 +1,11 @@
 """Random scores: the control that every method has to beat under the same budget."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from prunelab.core.draws import generator
 from prunelab.core.protocols import Model
@@ -23,17 +24,29 @@ class Random:
         "neuron",
         "channel",
         "norm_group",
+        "weight",
+        "conv_weight",
     )
 
     seed: int = 0
 
     def score(self, model: Model, units: Sequence[Unit]) -> Scores:
-        """Scores that look neither at the weights nor at data."""
-        return {
-            unit.name: torch.rand(
-                unit.elements,
-                dtype=torch.float64,
-                generator=generator(self.seed, 0, f"random scores of {unit.name}"),
-            )
-            for unit in units
-        }
+        """Scores that look neither at the weights nor at data; drawn whenever they are read."""
+        return Drawn(self.seed, {unit.name: unit.elements for unit in units})
+
+
+class Drawn(Mapping[str, Tensor]):
+    """Unit name -> its random scores. None is held: a model's single weights are hundreds of millions."""
+
+    def __init__(self, seed: int, elements: Mapping[str, int]) -> None:
+        self.seed, self.elements = seed, elements
+
+    def __getitem__(self, name: str) -> Tensor:
+        own = generator(self.seed, 0, f"random scores of {name}")
+        return torch.rand(self.elements[name], dtype=torch.float64, generator=own)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.elements)
+
+    def __len__(self) -> int:
+        return len(self.elements)

@@ -9,11 +9,12 @@ from rich.table import Table
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
+from prunelab.costs.zeros import zeros
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Bench, write_json
 from prunelab.stages.bypass import origin_of
-from prunelab.stages.prune import make_plan, slimmed
-from prunelab.stages.run import Request
+from prunelab.stages.prune import make_plan, nominal_total, planned_costs
+from prunelab.stages.run import Request, fitted
 from prunelab.stages.score import check_scorer, choose_units, stored_scores
 
 SCHEMA = 1
@@ -25,6 +26,7 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     Scores come from the store where an earlier run left them, else they are drawn at random from the
     seed and labelled ``random``.
     """
+    request = fitted(request, bench.model)
     check_scorer(request.scorer, request.granularity)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     stored = stored_scores(bench, request.scorer, units, origin_of(bench, units, request.bypass))
@@ -36,7 +38,12 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
         "scores": "random" if stored is None else request.scorer.name,
         "model": bench.model.name,
         "budget": request.budget.name,
-        "sparsity": {"requested": request.sparsity, "of": request.budget.value.of},
+        "sparsity": {
+            "requested": request.sparsity,
+            "of": request.budget.value.of,
+            "nominal": nominal_total(bench.model, units, request.sparsity),
+        },
+        "zeros": zeros(units, chosen),
         "total": figures.pop("total"),
         "components": figures,
         "units": [_described(unit, chosen) for unit in units],
@@ -48,7 +55,7 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
 def costs(bench: Bench, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Mapping[str, int]]]:
     """Component (and ``total``) -> cost -> its dense and its pruned figure."""
     before = model_costs(bench.model)
-    after = model_costs(slimmed(bench.model, units, plan)[0])
+    after = planned_costs(bench.model, units, plan)
     return {
         name: {key: {"dense": value, "pruned": after[name][key]} for key, value in figures.items()}
         for name, figures in before.items()
@@ -63,7 +70,13 @@ def _described(unit: Unit, plan: Plan) -> dict[str, Any]:
 def table(content: Mapping[str, Any]) -> Table:
     """The plan for people: what each component costs before and after."""
     shown = Table(
-        "component", "cost", "dense", "pruned", "removed", title=f"plan from {content['scores']} scores"
+        "component",
+        "cost",
+        "dense",
+        "pruned",
+        "removed",
+        title=f"plan from {content['scores']} scores",
+        caption=_zeros(content),
     )
     for name, figures in {**content["components"], "total": content["total"]}.items():
         for cost, figure in figures.items():
@@ -72,3 +85,17 @@ def table(content: Mapping[str, Any]) -> Table:
                 name, cost.replace("_", " "), f"{figure['dense']:,}", f"{figure['pruned']:,}", f"{share:.1%}"
             )
     return shown
+
+
+def _zeros(content: Mapping[str, Any]) -> str | None:
+    """The zeros of a plan over single weights beside the total that the study of SD 2 would name."""
+    nominal = content["sparsity"]["nominal"]
+    if nominal is None:
+        return None
+    total = sum(content["zeros"].values())
+    held = sum(content["components"][name]["parameters"]["dense"] for name in content["zeros"])
+    return (
+        f"{total:,} zeros are {total / held:.1%} of the {held:,} parameters of "
+        f"{' and '.join(content['zeros'])}; counted as if every parameter could go "
+        f"the request is {nominal:.1%} (nominal)"
+    )

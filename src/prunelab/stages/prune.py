@@ -11,6 +11,8 @@ from prunelab.core.scores import Plan, Scores, check_scores, removed
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.component import model_costs
 from prunelab.costs.ledger import CostLedger
+from prunelab.costs.parameters import parameters
+from prunelab.costs.zeros import nominal, single_weights, zeroed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.score import load_scores
 from prunelab.stages.time import timetables
@@ -54,6 +56,24 @@ def achieved(
     return {"elements": elements, **{key: share(key) for key in ("parameters", "nonzeros", "macs")}}
 
 
+def nominal_total(model: Model, units: Sequence[Unit], sparsity: object) -> float | None:
+    """The total sparsity as the study of Stable Diffusion 2 counts it; None unless weights go one by one."""
+    if not single_weights(units):
+        return None
+    return nominal({name: parameters(model.components[name]) for name in by_component(units)}, sparsity)
+
+
+def planned_costs(model: Model, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, int]]:
+    """Costs per component and in total after ``plan``; weights that become zero need no copy of the model."""
+    structural = [unit for unit in units if unit.matrix is None]
+    costs = model_costs(slimmed(model, structural, plan)[0] if structural else model)
+    for name, members in by_component([unit for unit in units if unit.matrix is not None]).items():
+        gone = zeroed(model.components[name], members, plan)
+        costs[name]["nonzeros"] -= gone
+        costs["total"]["nonzeros"] -= gone
+    return costs
+
+
 def prune(
     bench: Bench, scores: Artifact, units: Sequence[Unit], budget: Part[Budget], sparsity: object
 ) -> Artifact:
@@ -65,11 +85,12 @@ def prune(
         costs = model_costs(model)
         shares = achieved(bench.model, units, plan, costs)
         run.log({f"achieved/{name}": share for name, share in shares.items()})
+        total = {"nominal": nominal_total(bench.model, units, sparsity)}
 
         def write(folder: Path) -> None:
             model.save(folder / "model", structures)
             write_tensors(folder / "plan.safetensors", plan)
-            write_json(folder / "pruned.json", _summary(structures, costs, shares))
+            write_json(folder / "pruned.json", _summary(structures, costs, {**shares, **total}))
 
         return write
 
@@ -81,7 +102,9 @@ def prune(
 
 
 def _summary(
-    structures: Mapping[str, Structure], costs: Mapping[str, Mapping[str, int]], shares: Mapping[str, float]
+    structures: Mapping[str, Structure],
+    costs: Mapping[str, Mapping[str, int]],
+    shares: Mapping[str, float | None],
 ) -> dict[str, Any]:
     return {"structures": structures, "costs": costs, "achieved": shares}
 

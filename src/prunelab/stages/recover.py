@@ -1,17 +1,20 @@
 """Recover: train the pruned model back to health, resumably."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from prunelab.core.protocols import Model
+from prunelab.core.scores import Plan
+from prunelab.core.units import Unit
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
 from prunelab.recovery.scratch import forget
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
+from prunelab.surgery.zeros import hold_zeros
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -64,10 +67,12 @@ def recover(
     structures: Mapping[str, Mapping[str, Any]],
     recovery: Part[Recovery],
     scratch: bool = False,
+    removed: tuple[Sequence[Unit], Plan] = ((), {}),
 ) -> Artifact:
     """The recovered model as ``model/``; ``parent`` is the address of the student before recovery.
 
     With ``scratch`` the student keeps its shape and forgets its weights before the same training.
+    ``removed``: units and the plan over them, whose single weights stay zero in training.
     A killed recovery continues from its last checkpoint and ends in the same weights, bitwise.
     """
     chosen = recovery.value
@@ -79,6 +84,8 @@ def recover(
             forget(student.components["denoiser"], chosen.seed)
         draws = Draws(latents, examples.prompts, bench.model.timesteps, chosen.method.drop, chosen.seed)
         objective = chosen.method.objective(student, bench.model, draws)
+        units = [unit for unit in removed[0] if unit.component == "denoiser"]  # what recoveries train
+        hold_zeros(objective.trained, units, removed[1])
         history = History(partial / "history.json", run)
         optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", history.log)
 

@@ -5,22 +5,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
+from prunelab.costs.compressed import compressed_bytes
 from prunelab.costs.disk import disk_bytes
+from prunelab.costs.zeros import single_weights
 from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
 from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
-from prunelab.stages.prune import make_plan, prune
+from prunelab.stages.prune import load_plan, make_plan, prune
 from prunelab.stages.recover import Recovery, recover
 from prunelab.stages.score import check_scorer, choose_units, load_history, score
 from prunelab.stages.time import Timing, measure
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
+COMPONENTS = ("denoiser", "text_encoder", "vae")  # what a model may have
 PICTURES = 10  # prompts shown side by side in the report
 
 
@@ -61,7 +65,7 @@ class State:
     model: Model
     address: str
     folder: Path
-    achieved: Mapping[str, float]
+    achieved: Mapping[str, float | None]
     history: Sequence[Mapping[str, float]] = ()
 
 
@@ -77,10 +81,23 @@ class Outcome:
 
 def run(bench: Bench, request: Request) -> Outcome:
     """Everything, from the store where it is there; refuses what cannot be before work starts."""
+    request = fitted(request, bench.model)
     units = check(bench, request)
     states = [dense(bench)]
     states += pruned(bench, request, units)
-    return report(bench, request, states)
+    return report(bench, request, states, single_weights(units))
+
+
+def fitted(request: Request, model: Model) -> Request:
+    """The request without components that other models have and this one lacks: a text encoder."""
+    absent = [name for name in COMPONENTS if name not in model.components]
+    components = [name for name in request.components if name not in absent]
+    if not components:
+        raise Refusal(f"{model.name} has no {request.components[0]}: it has {', '.join(model.components)}")
+    asked = request.sparsity
+    if isinstance(asked, Mapping):
+        asked = {name: share for name, share in asked.items() if name not in absent}
+    return replace(request, components=components, sparsity=asked)
 
 
 def check(bench: Bench, request: Request) -> list[Unit]:
@@ -105,7 +122,7 @@ def dense(bench: Bench) -> State:
 
     identity = {"model": bench.model.fingerprint()}
     saved = bench.artifact("dense", bench.model.name, VERSION, identity, make)
-    nothing = dict.fromkeys(("elements", "parameters", "nonzeros", "macs"), 0.0)
+    nothing: dict[str, float | None] = dict.fromkeys(("elements", "parameters", "nonzeros", "macs"), 0.0)
     return State("dense", bench.model, saved.address, saved.path / "model", nothing)
 
 
@@ -115,9 +132,9 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     artifact, scores = in_rounds(bench, request, units, origin)
     states = [replace(_reopened(bench, "pruned", artifact, artifact), history=load_history(scores))]
     if request.recovery is not None:
-        states.append(recovered(bench, request.recovery, artifact, scratch=False))
+        states.append(recovered(bench, request.recovery, units, artifact, scratch=False))
         if request.scratch:
-            states.append(recovered(bench, request.recovery, artifact, scratch=True))
+            states.append(recovered(bench, request.recovery, units, artifact, scratch=True))
     return states
 
 
@@ -146,11 +163,14 @@ def _part_of(sparsity: Any, part: float) -> Any:
     return sparsity * part
 
 
-def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
+def recovered(
+    bench: Bench, recovery: Part[Recovery], units: Sequence[Unit], artifact: Artifact, scratch: bool
+) -> State:
     """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing."""
     student = _reopened(bench, "student", artifact, artifact).model
     structures = artifact.json("pruned.json")["structures"]
-    healed = recover(bench, artifact.address, student, structures, recovery, scratch)
+    removed = (units, load_plan(artifact))
+    healed = recover(bench, artifact.address, student, structures, recovery, scratch, removed)
     state = _reopened(bench, "scratch" if scratch else "recovered", healed, artifact)
     return replace(state, history=healed.json("history.json"))
 
@@ -171,8 +191,11 @@ def _training_curve(state: State) -> Curve:
     return Curve(title, "step", "loss", lines)
 
 
-def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
-    """Evaluate every state against the dense one and put each into a row."""
+def report(bench: Bench, request: Request, states: Sequence[State], compressed: bool) -> Outcome:
+    """Evaluate every state against the dense one and put each into a row.
+
+    ``compressed``: also how far the saved models shrink without loss, which takes a while for large ones.
+    """
     samples = {state.name: sample(bench, state.model, state.address, request.evaluation) for state in states}
     timing = measure(
         bench, {s.name: s.model for s in states}, {s.name: s.address for s in states}, request.timing
@@ -180,7 +203,9 @@ def report(bench: Bench, request: Request, states: Sequence[State]) -> Outcome:
     rows = []
     for state in states:
         measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
-        rows.append(_row(request, state, as_rows(measured), {**_cost(state), **timing[state.name]}))
+        rows.append(
+            _row(request, state, as_rows(measured), {**_cost(state, compressed), **timing[state.name]})
+        )
     pictures = [_picture(bench, state.name, samples[state.name]) for state in states]
     curves = [_training_curve(state) for state in states if state.history]
     return Outcome(rows, pictures, curves, {state.name: state.folder for state in states})
@@ -208,11 +233,16 @@ def _row(
     }
 
 
-def _cost(state: State) -> dict[str, Any]:
+def _cost(state: State, compressed: bool) -> dict[str, Any]:
     """Costs in total at the top level, and each component's below."""
     costs = model_costs(state.model)
     total = costs.pop("total")
-    return {**total, "disk_bytes": disk_bytes(state.folder), "components": costs}
+    return {
+        **total,
+        "disk_bytes": disk_bytes(state.folder),
+        "compressed_bytes": compressed_bytes(state.folder) if compressed else None,
+        "components": costs,
+    }
 
 
 def _picture(bench: Bench, state: str, samples: Artifact) -> Picture:

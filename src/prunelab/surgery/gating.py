@@ -3,9 +3,10 @@
 A gate is a factor per element, of shape ``(elements,)``, or per sample and element, ``(batch,
 elements)``: one batch then holds many ablations at once. Where a sampler stacks k copies of the batch
 (classifier-free guidance: unconditional first, conditional second) the factors are tiled k times.
+Single weights have one factor for all samples.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -29,12 +30,27 @@ def gated(
             if unit.name in gates:
                 for gate in unit.gates:
                     module = components[unit.component].get_submodule(gate.module)
-                    handle = _attach(module, gate, gates[unit.name])
-                    stack.callback(handle.remove)
+                    stack.callback(_attached(module, gate, gates[unit.name]))
         yield
 
 
-def _attach(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
+def _attached(module: nn.Module, gate: Gate, factors: Tensor) -> Callable[[], None]:
+    """Gate ``module``; what is returned takes the gate away."""
+    if gate.at == "weight":
+        return _shadowed(module, factors)
+    return _hooked(module, gate, factors).remove
+
+
+def _shadowed(module: nn.Module, factors: Tensor) -> Callable[[], None]:
+    """The scaled weight hides the parameter, which stays what and where it is."""
+    weight = module.get_parameter("weight")
+    if factors.ndim != 1:
+        raise ValueError("single weights have one factor for the whole batch, not one per sample")
+    object.__setattr__(module, "weight", weight * factors.reshape(weight.shape).to(weight.dtype))
+    return lambda: object.__delattr__(module, "weight")
+
+
+def _hooked(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
     if gate.at == "input":
         return module.register_forward_pre_hook(
             lambda _, inputs: (_scaled(inputs[0], gate, factors), *inputs[1:])

@@ -1,7 +1,8 @@
 """Slimming: perform a plan physically.
 
 The plan becomes a *structure* (which modules are resized, which become what) that the portable rebuild
-reads, and a state dict with the removed slices left out. Slimming in memory and reopening from disk
+reads, and a state dict with the removed slices left out, or zero where single weights go: their matrix
+keeps its shape. Slimming in memory and reopening from disk
 take the same two steps, so that saved and loaded models cannot differ.
 """
 
@@ -44,7 +45,7 @@ def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Str
             raise ValueError(
                 f"{unit.name} has {unit.runs} runs that must keep equally many elements, at least one"
             )
-        if not keep.all():
+        if unit.matrix is None and not keep.all():
             modules.update(_whole(unit, keep) or _resized(component, unit, int(keep.sum()), modules))
     return {"version": VERSION, "base": type(component).__name__, "modules": dict(sorted(modules.items()))}
 
@@ -53,7 +54,7 @@ def _whole(unit: Unit, keep: Tensor) -> dict[str, dict[str, Any]] | None:
     """The entry of a unit that goes as a whole, or None where modules are only resized."""
     if unit.gate.at == "output":
         return {unit.path: {"becomes": unit.gate.otherwise}}
-    if unit.counters and not keep.any():  # an attention cannot run without heads
+    if unit.granularity == "head" and not keep.any():  # an attention cannot run without heads
         return {unit.path: {"becomes": "bias"}}
     return None
 
@@ -91,6 +92,7 @@ def _width(module: nn.Module, dim: int) -> str:
 def _remaining(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
     """The state dict without the removed slices; parameters of modules removed whole are left in."""
     tensors = dict(state)
+    tensors.update(_zeroed(state, units, plan))
     for name, dims in removed_indices(units, plan).items():
         for dim, gone in dims.items():
             index = torch.ones(tensors[name].shape[dim], dtype=torch.bool)
@@ -111,12 +113,26 @@ def _bypasses(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
     }
 
 
+def _zeroed(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+    """The parameters of single weights with zeros in the place of those that go."""
+    return {
+        piece.parameter: state[piece.parameter].masked_fill(_gone(state[piece.parameter], unit, plan), 0)
+        for unit in units
+        if unit.matrix is not None and not plan[unit.name].all()
+        for piece in unit.slices
+    }
+
+
+def _gone(weight: Tensor, unit: Unit, plan: Plan) -> Tensor:
+    return ~plan[unit.name].reshape(weight.shape).to(weight.device)
+
+
 def removed_indices(units: Sequence[Unit], plan: Plan) -> dict[str, dict[int, Tensor]]:
     """Parameter -> dimension -> the indices that go, for units whose elements are slices of parameters."""
     gone: dict[str, dict[int, list[Tensor]]] = {}
     for unit in units:
         keep = plan[unit.name]
-        if keep.all() or unit.gate.at == "output":
+        if keep.all() or unit.gate.at == "output" or unit.matrix is not None:
             continue
         for piece in unit.slices:
             starts = (~keep).nonzero().flatten()[:, None] * piece.block + piece.offset

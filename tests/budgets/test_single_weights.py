@@ -1,0 +1,199 @@
+"""Budgets over single weights against plain loops, on matrices small enough to be read."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from prunelab.budgets.everywhere import Everywhere
+from prunelab.budgets.groups import Groups
+from prunelab.budgets.lowest import lowest
+from prunelab.budgets.n_of_m import NOfM
+from prunelab.budgets.owl import Owl
+from prunelab.budgets.per_component import PerComponent
+from prunelab.budgets.uniform import Uniform
+from prunelab.core.errors import Refusal
+from prunelab.core.scores import removed
+from prunelab.core.units import Gate, Unit
+
+
+class Counting:
+    """A ledger in which every element costs one."""
+
+    def cost(self, unit: Unit) -> float:
+        return 1.0
+
+    def total(self, component: str) -> float:
+        return float(sum(unit.elements for unit in UNITS if unit.component == component))
+
+
+def matrix(name: str, rows: int, columns: int, layer: str, component: str = "denoiser") -> Unit:
+    shape = (rows, columns)
+    return Unit(
+        component, name, "weight", rows * columns, (), Gate(name, "weight"), name, matrix=shape, layer=layer
+    )
+
+
+UNITS = [
+    matrix("a", 5, 12, "block.0"),
+    matrix("b", 4, 24, "block.1"),
+    matrix("c", 3, 12, ""),
+    matrix("d", 6, 12, "layer.0", "text_encoder"),
+    matrix("e", 6, 12, "layer.1", "text_encoder"),
+    matrix("f", 6, 12, "layer.2", "text_encoder"),
+]
+HEAD = Unit("denoiser", "h", "head", 4, (), Gate("h", "input"), "h")
+
+
+def scores(seed: int = 0, tied: bool = False) -> dict[str, Tensor]:
+    """Heavy-tailed scores, so that some are outliers; ``tied``: few different values."""
+    random = np.random.default_rng(seed)
+    drawn = {unit.name: np.exp(2.5 * random.standard_normal(unit.elements)) for unit in UNITS}
+    return {name: torch.from_numpy(np.ceil(v) if tied else v) for name, v in drawn.items()}
+
+
+def planned(budget: object, sparsity: object, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    return dict(budget.plan(given, UNITS, Counting(), sparsity))  # type: ignore[attr-defined]
+
+
+def without_lowest(values: list[float], share: float) -> list[bool]:
+    """Keep-mask by a full sort of (value, index)."""
+    gone = sorted(range(len(values)), key=lambda i: (values[i], i))[: int(len(values) * share + 1e-9)]
+    return [i not in set(gone) for i in range(len(values))]
+
+
+def in_chunks(values: list[float], size: int, share: float) -> list[bool]:
+    return [
+        keep
+        for start in range(0, len(values), size)
+        for keep in without_lowest(values[start : start + size], share)
+    ]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.475, 0.9])
+def test_rows_and_matrices_by_a_full_sort(share: float, tied: bool) -> None:
+    given = scores(1, tied)
+    for scope in ("row", "matrix"):
+        plan = planned(Groups(scope), share, given)
+        for unit in UNITS:
+            assert unit.matrix is not None
+            width = unit.matrix[1] if scope == "row" else unit.elements
+            assert plan[unit.name].tolist() == in_chunks(given[unit.name].tolist(), width, share)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_components_and_everything_by_a_full_sort(tied: bool) -> None:
+    given = scores(2, tied)
+    groups = {"global": [UNITS], "component": [UNITS[:3], UNITS[3:]]}
+    for scope, groupings in groups.items():
+        plan = planned(Groups(scope), 0.3, given)
+        for members in groupings:
+            joined = [value for unit in members for value in given[unit.name].tolist()]
+            kept = [keep for unit in members for keep in plan[unit.name].tolist()]
+            assert kept == without_lowest(joined, 0.3)
+
+
+def test_exactly_int_n_s_zeros_per_group() -> None:
+    plan = planned(Groups("row"), 0.35, scores())
+    for unit in UNITS:
+        assert unit.matrix is not None
+        zeros = (~plan[unit.name]).reshape(unit.matrix).sum(dim=1)
+        assert zeros.tolist() == [int(unit.matrix[1] * 0.35)] * unit.matrix[0]
+    everywhere = planned(Groups("global"), 0.35, scores())
+    assert removed(everywhere) == int(sum(unit.elements for unit in UNITS) * 0.35)
+
+
+def test_a_share_per_component_and_none_for_the_other() -> None:
+    plan = planned(Groups(), {"text_encoder": 0.475}, scores())
+    assert all(bool(plan[unit.name].all()) for unit in UNITS[:3])
+    assert [int((~plan[unit.name]).sum()) for unit in UNITS[3:]] == [int(72 * 0.475)] * 3
+
+
+def test_all_scores_equal_go_by_index() -> None:
+    assert lowest(torch.ones(2, 6), 2).tolist() == [[True, True, False, False, False, False]] * 2
+    assert lowest(torch.tensor([[3.0, 1.0, 1.0, 0.0, 1.0]]), 3).tolist() == [[False, True, True, True, False]]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("m", "share"), [(4, 0.5), (4, 0.25), (2, 0.5), (12, 0.75)])
+def test_n_of_m_by_a_loop(m: int, share: float, tied: bool) -> None:
+    given = scores(3, tied)
+    plan = planned(NOfM(m), share, given)
+    for unit in UNITS:
+        assert plan[unit.name].tolist() == in_chunks(given[unit.name].tolist(), m, share)
+
+
+def test_n_of_m_refuses_what_is_no_whole_pattern() -> None:
+    with pytest.raises(
+        Refusal, match=r"12 weights, no multiple of budget\.m=8: .*m=2 or 3 or 4 or 6 or 12 fits"
+    ):
+        planned(NOfM(8), 0.5, scores())
+    with pytest.raises(Refusal, match=r"0\.25, 0\.5, 0\.75"):
+        planned(NOfM(4), 0.3, scores())
+    assert removed(planned(NOfM(8), 0.0, scores())) == 0  # nothing goes, so no width matters
+
+
+def outlier_share(values: list[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return sum(value > 7 * mean for value in values) / len(values)
+
+
+@pytest.mark.parametrize("scope", ["row", "matrix"])
+def test_owl_on_blocks_of_one_size_by_the_papers_formula(scope: str) -> None:
+    given, share, spread = scores(4), 0.5, 0.08
+    blocks = [given[unit.name].tolist() for unit in UNITS[3:]]
+    ratios = [outlier_share(block) for block in blocks]
+    low, high = min(ratios), max(ratios)
+    assert low < high
+    scaled = [(ratio - low) * (2 * spread / (high - low)) for ratio in ratios]
+    keep = [ratio - sum(scaled) / len(scaled) + (1 - share) for ratio in scaled]
+    plan = planned(Owl(scope), {"text_encoder": share}, given)
+    for unit, values, kept in zip(UNITS[3:], blocks, keep, strict=True):
+        width = 12 if scope == "row" else 72
+        assert plan[unit.name].tolist() == in_chunks(values, width, 1 - kept)
+
+
+def test_owl_keeps_the_total_where_blocks_differ_in_size() -> None:
+    shares = Owl().allocation(scores(5), UNITS[:3], 0.4)
+    assert set(shares) == {"block.0", "block.1"}
+    assert shares["block.0"] != pytest.approx(0.4)
+    assert (60 * shares["block.0"] + 96 * shares["block.1"]) / 156 == pytest.approx(0.4)
+    plan = planned(Owl(), {"denoiser": 0.4}, scores(5))
+    assert int((~plan[UNITS[2].name]).sum()) == int(36 * 0.4)  # in no block
+
+
+def test_owl_without_differences_is_groups() -> None:
+    given = {unit.name: torch.arange(unit.elements).double() for unit in UNITS}
+    one, other = planned(Owl(), 0.3, given), planned(Groups(), 0.3, given)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_budgets_refuse_units_they_cannot_take() -> None:
+    heads = {HEAD.name: torch.arange(4.0)}
+    for budget in (Groups(), NOfM(), Owl()):
+        with pytest.raises(Refusal, match="granularity=weight"):
+            budget.plan(heads, [HEAD], Counting(), 0.5)
+    for structural in (Uniform(), Everywhere(), PerComponent()):
+        with pytest.raises(Refusal, match="budget=groups, n_of_m or owl"):
+            structural.plan(scores(), UNITS, Counting(), 0.5)
+    outside = [matrix("z", 2, 4, "")]
+    with pytest.raises(Refusal, match="lie in none: use budget=groups"):
+        Owl().plan({outside[0].name: torch.arange(8.0)}, outside, Counting(), 0.5)
+
+
+def test_bad_choices_are_refused() -> None:
+    with pytest.raises(Refusal, match="row, matrix, component, global"):
+        Groups("column")
+    with pytest.raises(Refusal, match="row, matrix"):
+        Owl("component")
+    with pytest.raises(Refusal, match=r"7 and 0\.08"):
+        Owl(spread=0.6)
+    with pytest.raises(Refusal, match="2 or more"):
+        NOfM(1)
+    with pytest.raises(Refusal, match=r"budget\.scope=component"):
+        planned(Groups("global"), {"denoiser": 0.5}, scores())
+    with pytest.raises(Refusal, match="'unet'"):
+        planned(Groups(), {"unet": 0.5}, scores())
