@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
-from prunelab.models.blocks import walk
 from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import noised, target, trajectory
+from prunelab.models.units import units_of
 from prunelab.surgery.opening import open_pipeline
 from prunelab.surgery.saving import save_pipeline
 
@@ -73,16 +72,11 @@ class PixelDiffusion:
         """A hash of the folder's files (of its configuration alone where weights are random)."""
         return self._fingerprint
 
-    def units(self, granularity: Sequence[str], components: Sequence[str]) -> list[Unit]:
-        """Units of the denoiser; see :mod:`prunelab.models.blocks`."""
-        unknown = [name for name in components if name not in self.components]
-        if unknown:
-            raise Refusal(f"unknown component {unknown[0]!r}: {self.name} has {', '.join(self.components)}")
-        return [
-            unit
-            for name in components
-            for unit in walk(name, self.components[name], granularity, partial(self.example_inputs, name, 1))
-        ]
+    def units(
+        self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
+    ) -> list[Unit]:
+        """See :func:`prunelab.models.units.units_of`."""
+        return units_of(self, granularity, components, bypasses)
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero images and timesteps."""

@@ -6,7 +6,6 @@ conditioning and the latents' scaling live behind this class; scorers and recove
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,10 +17,9 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
 from prunelab.core.units import Unit
 from prunelab.models.architectures import Architecture, architecture_hash, build_stable_diffusion
-from prunelab.models.blocks import walk
-from prunelab.models.bypasses import shape_changing
 from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import noised, target, trajectory
+from prunelab.models.units import units_of
 from prunelab.surgery.opening import open_pipeline
 from prunelab.surgery.saving import save_pipeline
 
@@ -93,18 +91,8 @@ class StableDiffusion:
     def units(
         self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
     ) -> list[Unit]:
-        """Units of the named components; ``bypasses`` adds the operators that need one to be removed."""
-        unknown = [name for name in components if name not in self.components]
-        if unknown:
-            raise Refusal(f"unknown component {unknown[0]!r}: {self.name} has {', '.join(self.components)}")
-        units = [
-            unit
-            for name in components
-            for unit in walk(name, self.components[name], granularity, partial(self.example_inputs, name, 1))
-        ]
-        if bypasses and "operator" in granularity:
-            units += [unit for name in components for unit in shape_changing(name, self.components[name])]
-        return units
+        """See :func:`prunelab.models.units.units_of`."""
+        return units_of(self, granularity, components, bypasses)
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
