@@ -9,11 +9,11 @@ from prunelab.budgets.rounding import count
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import removed
-from prunelab.core.units import Gate, Slice, Unit
+from prunelab.core.units import Gate, Unit
 
 
-def unit(elements: int, runs: int, name: str = "a", slices: tuple[Slice, ...] = ()) -> Unit:
-    return Unit("denoiser", name, "channel", elements, slices, Gate(name, "input"), name, runs=runs)
+def unit(elements: int, runs: int, name: str = "a") -> Unit:
+    return Unit("denoiser", name, "channel", elements, (), Gate(name, "input"), name, runs=runs)
 
 
 class Free:
@@ -73,8 +73,7 @@ def test_a_multiple_that_leaves_nothing_to_remove_is_refused() -> None:
 
 
 def test_what_does_not_fit_channels_is_refused() -> None:
-    shared = Slice("conv.weight", 0), Slice("conv.weight", 1)
-    pair = [unit(8, 2, "a", shared[:1]), unit(8, 2, "b", shared[1:])]
+    pair = [unit(8, 2, "a"), unit(8, 2, "b")]
     scores = {each.name: torch.rand(8) for each in pair}
     for budget in (Everywhere(), PerComponent()):
         with pytest.raises(Refusal, match="budget=uniform"):

@@ -8,7 +8,7 @@ from torch import Tensor
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Scores, keep_all
-from prunelab.core.units import Unit, entangled
+from prunelab.core.units import Unit
 
 OF = ("elements", "parameters", "macs", "latency")
 RANKS = ("score", "score_per_cost")
@@ -104,11 +104,11 @@ def check_free(units: Sequence[Unit], budget: str) -> None:
 
 def check_separate(units: Sequence[Unit], of: str) -> None:
     """Refuse to add up parameters or MACs of units that share them."""
-    shared = entangled(units) if of != "elements" else None
-    if shared:
+    wired = [unit for unit in units if unit.runs]
+    if wired and of != "elements":
         raise Refusal(
-            f"budget.of={of} cannot be added up over {shared[0].granularity} units, which share parameters "
-            f"({shared[0].path} and {shared[1].path}): use budget.of=elements"
+            f"budget.of={of} cannot be added up over {wired[0].granularity} units: the rows of one are "
+            "columns of another; use budget.of=elements"
         )
 
 

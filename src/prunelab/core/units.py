@@ -140,17 +140,6 @@ def overlap(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
     return None
 
 
-def entangled(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
-    """The first two units that share a parameter (the rows of one are columns of the other), or None."""
-    owners: dict[tuple[str, str], Unit] = {}
-    for unit in units:
-        for piece in unit.slices:
-            owner = owners.setdefault((unit.component, piece.parameter), unit)
-            if owner is not unit:
-                return owner, unit
-    return None
-
-
 def by_component(units: Sequence[Unit]) -> dict[str, list[Unit]]:
     """Units grouped by the component they belong to, in their order."""
     groups: dict[str, list[Unit]] = {}

@@ -1,0 +1,97 @@
+"""The unconditional pixel model: against diffusers' own pipeline, and by its promises."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler
+from torch import Tensor
+
+from prunelab.core.draws import normal
+from prunelab.core.errors import Refusal
+from prunelab.engine.hardware import Hardware
+from prunelab.models.pixel_diffusion import PixelDiffusion
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.taylor import Taylor
+from prunelab.stages.score import follow
+
+UNET: dict[str, Any] = {
+    "sample_size": 8,
+    "block_out_channels": [8, 16],
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "attention_head_dim": None,
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+}
+SCHEDULER: dict[str, Any] = {"num_train_timesteps": 100, "prediction_type": "epsilon"}
+
+
+def drawn() -> PixelDiffusion:
+    return PixelDiffusion.open("pixels", weights="random", unet=UNET, scheduler=SCHEDULER)
+
+
+@torch.no_grad()
+def test_sampling_equals_the_pipeline() -> None:
+    model = drawn()
+    scheduler = DDIMScheduler.from_config(model.pipeline.scheduler.config)
+    pipeline = DDIMPipeline(model.components["denoiser"], scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    theirs = pipeline(
+        2,
+        torch.Generator().manual_seed(0),
+        num_inference_steps=4,
+        use_clipped_model_output=False,
+        output_type="np",
+    )
+    ours = model.decode(model.sample(None, noise, 4, 1.0)[-1])
+    assert (ours.permute(0, 2, 3, 1) - torch.as_tensor(theirs.images)).abs().max() < 1e-5
+
+
+def test_nothing_conditions_it_and_pixels_are_latents() -> None:
+    model, images = drawn(), torch.arange(192, dtype=torch.uint8).reshape(1, 3, 8, 8)
+    assert model.embed(["a word"]) is None
+    assert model.latent_shape == (3, 8, 8)
+    assert torch.equal((model.decode(model.encode(images)) * 255).round().to(torch.uint8), images)
+    noise, timesteps = normal((3, 8, 8), 0, range(1), "noise"), torch.tensor([7])
+    assert torch.equal(model.target(model.encode(images), timesteps, noise), noise)
+
+
+def test_random_weights_are_the_same_every_time_and_survive_the_disk(tmp_path: Path) -> None:
+    first, again = drawn(), drawn()
+    weights = first.components["denoiser"].state_dict()
+    assert all(torch.equal(v, weights[n]) for n, v in again.components["denoiser"].state_dict().items())
+    assert first.fingerprint() == again.fingerprint()
+    first.save(tmp_path, {})
+    reopened = first.reopened(tmp_path)
+    assert all(torch.equal(v, weights[n]) for n, v in reopened.components["denoiser"].state_dict().items())
+    assert reopened.fingerprint() != first.fingerprint()
+
+
+def test_taylor_scores_it_without_prompts() -> None:
+    class Noise:
+        def prompts(self, draws: range) -> list[str]:
+            return [""] * len(draws)
+
+        def media(self, draws: range) -> Tensor:
+            return torch.full((len(draws), 3, 8, 8), 100, dtype=torch.uint8)
+
+    model = drawn()
+    units = model.units(["channel"], ["denoiser"])
+    scorer = Taylor(samples=2, stride=50, batch_size=2)
+    scores = follow(scorer.passes(model, units, Noise()), Hardware())
+    assert all(scores[unit.name].min() > 0 for unit in units)
+
+
+def test_what_cannot_be_opened_is_one_line(model: StableDiffusion, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="path=FOLDER"):
+        PixelDiffusion.open("pixels", unet=UNET, scheduler=SCHEDULER)
+    with pytest.raises(Refusal, match="pretrained, random"):
+        PixelDiffusion.open("pixels", weights="none")
+    with pytest.raises(Refusal, match="unknown component 'vae'"):
+        drawn().units(["channel"], ["vae"])
+    model.save(tmp_path, {})
+    with pytest.raises(Refusal, match="unconditional U-Net"):
+        PixelDiffusion.open("pixels", path=str(tmp_path))
