@@ -1,11 +1,13 @@
 """Recover: train the pruned model back to health, resumably."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
@@ -35,6 +37,11 @@ class Recovery:
     examples: int
     seed: int
 
+    def __post_init__(self) -> None:
+        """Refuse to train on nothing."""
+        if self.examples < 1:
+            raise Refusal(f"recovery.examples={self.examples} leaves nothing to train on: at least 1")
+
 
 class History:
     """The losses of a training by step, kept in a file that survives kills."""
@@ -45,6 +52,11 @@ class History:
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Record the losses of one step; steps done again after a restart have the same ones."""
+        if not all(math.isfinite(value) for value in values.values()):
+            raise Refusal(
+                f"the recovery diverged: at step {step} the loss is {values['loss']}; "
+                "lower recovery.schedule.learning_rate"
+            )
         self.by_step[str(step)] = dict(values)
         aside = self.file.with_suffix(".partial")
         write_json(aside, self.by_step)

@@ -35,7 +35,12 @@ def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[
 
 
 def check_scorer(scorer: Part[Scorer | ObservingScorer], granularity: Sequence[str]) -> None:
-    """Refuse a granularity that the scorer cannot mean, before any forward pass."""
+    """Refuse what is no scorer, and a granularity that it cannot mean, before any forward pass."""
+    if not isinstance(scorer.value, Scorer | ObservingScorer):
+        raise Refusal(
+            f"scorer={scorer.name} is a {type(scorer.value).__name__} without granularities, or without "
+            "either score or observation and reduce: see prunelab.core.protocols"
+        )
     able = scorer.value.granularities
     for name in granularity:
         if name not in able:
