@@ -9,40 +9,46 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
+from hydra.conf import ConfigSourceInfo, OverridesConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from prunelab.cli.checking import check, conf_folder, nearest
+from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
+from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.relaunch import in_ranks, launched, leave_word, wants_ranks
 from prunelab.core.errors import Refusal
 
-JOBS = ("run", "plan", "pretrain", "report")
-LAUNCHED = "PRUNELAB_LAUNCHED"  # set for the ranks that a job starts: their parent speaks for them
-REFUSED = "refusal.txt"  # how a rank tells its parent why it stopped
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
 
 def main() -> None:
     """Run the job named by the first word; exit code 0 only when every job of a sweep ended well."""
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "PASSIVE"
-    )  # spinning threads on shared cores are 10-100 times slower
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are bitwise at equal thread counts
+    # Threads that spin are 10-100 times slower on shared cores; results are bitwise at equal thread counts.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are
     try:
-        sys.exit(command(sys.argv[1:]))
+        code = command(sys.argv[1:])
     except Refusal as refusal:
-        sys.exit(f"prunelab: {refusal}")
+        code = _complain(str(refusal), 1)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if not _interrupted(stop):
+            raise
+        code = _complain("interrupted: the same command goes on from here", INTERRUPTED)
+    sys.exit(code)
 
 
 def command(words: Sequence[str]) -> int:
-    """Run a command line; the number of jobs that were refused."""
-    job, overrides = _split(words)
-    if not any(word in ("--help", "-h", "--cfg", "-c", "--info") for word in overrides):
-        check(overrides)
+    """Run a command line; 1 if a job of it was refused, else 0."""
+    arguments = parse(words)
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
+    check(arguments)
     done = Done()
-    sys.argv = [sys.argv[0], *overrides, f"job={job}"]
-    hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(done.job)()
-    return done.finish(job)
+    sys.argv = [sys.argv[0], *arguments.options, *arguments.words, f"job={arguments.job}"]
+    _started(done.job)
+    return done.finish(arguments.job)
 
 
 def embedded(name: str) -> str:
@@ -50,12 +56,26 @@ def embedded(name: str) -> str:
     return str(Path(__file__).resolve().parent.parent / "embedded" / name)
 
 
-def _split(words: Sequence[str]) -> tuple[str, list[str]]:
-    if not words or "=" in words[0] or words[0].startswith("-"):
-        return "run", list(words)
-    if words[0] not in JOBS:
-        raise Refusal(f"unknown job {words[0]!r}: {nearest(words[0], JOBS)}")
-    return words[0], list(words[1:])
+def _started(job: Callable[[DictConfig], None]) -> None:
+    """Let Hydra run the job, or the jobs, that ``sys.argv`` describes."""
+    from prunelab.artifacts.disk import refusing_disk_errors
+
+    try:
+        with refusing_disk_errors(Path.cwd(), ELSEWHERE):
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(job)()
+    except HydraException as error:
+        raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
+
+
+def _interrupted(stop: BaseException) -> bool:
+    """Whether Ctrl-C is behind it: Lightning turns one into an exit of its own."""
+    return isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+
+
+def _complain(line: str, code: int) -> int:
+    if not launched():
+        print(f"prunelab: {line}", file=sys.stderr)
+    return code
 
 
 class Done:
@@ -63,7 +83,7 @@ class Done:
 
     def __init__(self) -> None:
         self.folders: list[Path] = []
-        self.refusals: list[str] = []
+        self.refused = False
         self.sweep: Path | None = None
 
     def job(self, config: DictConfig) -> None:
@@ -72,57 +92,46 @@ class Done:
         folder = Path(settings.runtime.output_dir)
         if settings.mode is not None and settings.mode.name == "MULTIRUN":
             self.sweep = folder.parent
+        _look_in(settings.runtime.config_sources)
         try:
-            _run(config, folder, list(settings.overrides.task))
+            _run(config, folder, settings.overrides)
             self.folders.append(folder)
         except Refusal as refusal:
-            self.refusals.append(
-                f"{', '.join(settings.overrides.task)}: {refusal}" if self.sweep else str(refusal)
-            )
-            _leave_word(folder, str(refusal))
+            self._refuse(folder, ", ".join(settings.overrides.task), str(refusal))
+
+    def _refuse(self, folder: Path, name: str, reason: str) -> None:
+        self.refused = True
+        if launched():
+            leave_word(folder, reason)
+        _complain(f"{name}: {reason}" if self.sweep else reason, 1)
 
     def finish(self, job: str) -> int:
-        """Combine the reports of a sweep, print the folder that was written, and count the refusals."""
+        """Combine the reports of a sweep and print the folder that was written; 1 if a job was refused."""
         folder = self.folders[-1] if self.folders else None
-        if self.sweep and self.folders and job == "run" and LAUNCHED not in os.environ:
+        if launched():
+            return int(self.refused)
+        if self.sweep and self.folders and job == "run":
             from prunelab.cli.jobs import combine
 
             folder = combine(self.sweep, self.folders)
-        for refusal in self.refusals:
-            print(f"prunelab: {refusal}", file=sys.stderr)
-        if folder and LAUNCHED not in os.environ and os.environ.get("RANK", "0") == "0":
+        if folder and os.environ.get("RANK", "0") == "0":
             print(folder.absolute())
-        return min(len(self.refusals), 1)
+        return int(self.refused)
 
 
-def _run(config: DictConfig, folder: Path, overrides: list[str]) -> None:
-    if config.devices > 1 and "RANK" not in os.environ:
-        _in_ranks(config.devices, folder, overrides)
+def _look_in(sources: Sequence[ConfigSourceInfo]) -> None:
+    """Let configurations from the user's own folders name classes in files beside them."""
+    for source in sources:
+        if source.provider.startswith(SEARCH_PATH) and source.path not in sys.path:
+            sys.path.append(source.path)
+
+
+def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
+    if wants_ranks(config):
+        in_ranks(config, folder, overrides)
         return
     from prunelab.cli import jobs
 
     jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     job(config, folder)
-
-
-def _in_ranks(devices: int, folder: Path, overrides: list[str]) -> None:
-    """The same job in ``devices`` processes that torch's elastic launcher starts and watches."""
-    from prunelab.engine.launch import launch
-
-    os.environ[LAUNCHED] = "1"
-    words = [word for word in overrides if not word.startswith("job=")]
-    job = next((word.removeprefix("job=") for word in overrides if word.startswith("job=")), "run")
-    try:
-        ended_well = launch(devices, ["-m", "prunelab", job, *words, f"hydra.run.dir={folder}"])
-    finally:
-        del os.environ[LAUNCHED]
-    if not ended_well:
-        note = folder / REFUSED
-        raise Refusal(note.read_text("utf-8") if note.is_file() else "a rank failed; its message is above")
-
-
-def _leave_word(folder: Path, refusal: str) -> None:
-    if LAUNCHED in os.environ and os.environ.get("RANK") == "0":
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REFUSED).write_text(refusal, encoding="utf-8")

@@ -1,6 +1,6 @@
 """From a resolved configuration to the objects that the stages work with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,11 @@ def bench(config: DictConfig) -> Bench:
 def request(config: DictConfig) -> Request:
     """The factors of one run."""
     recovers = config.recovery.get("method") is not None
-    granularity = plain(config.granularity)
+    granularity = names(config, "granularity")
     return Request(
         scorer=part("scorer", config.scorer),
-        granularity=[granularity] if isinstance(granularity, str) else granularity,
-        components=plain(config.components),
+        granularity=granularity,
+        components=names(config, "components"),
         budget=part("budget", config.budget),
         sparsity=plain(config.sparsity),
         recovery=part("recovery", config.recovery) if recovers else None,
@@ -104,10 +104,19 @@ def request(config: DictConfig) -> Request:
     )
 
 
-def labels(granularity: str | list[str]) -> dict[str, Any]:
+def names(config: DictConfig, key: str) -> list[str]:
+    """The value of a key that takes one name or several."""
+    value = plain(config[key])
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(name, str) and name for name in listed):
+        raise Refusal(f"{key}={value} names nothing: give one name, or several as {key}=[one,two]")
+    return listed
+
+
+def labels(granularity: Sequence[str]) -> dict[str, Any]:
     """What a row of the report calls the choices."""
-    names = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery")}
-    return {**names, "granularity": granularity if isinstance(granularity, str) else "+".join(granularity)}
+    chosen = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery")}
+    return {**chosen, "granularity": "+".join(granularity)}
 
 
 def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:

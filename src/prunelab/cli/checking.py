@@ -1,18 +1,20 @@
 """Check a command line before anything is imported or started, and say what would have worked."""
 
-import difflib
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, parse_overrides
 from prunelab.core.errors import Refusal
 
 MOST_COMBINATIONS = 64  # of a sweep that are composed beforehand
@@ -25,40 +27,40 @@ def conf_folder() -> Path:
     return installed if installed.is_dir() else here.parent.parent / "conf"
 
 
-def choices(group: str) -> list[str]:
-    """The names a configuration group offers."""
-    return sorted(file.stem for file in (conf_folder() / group).glob("*.yaml"))
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """``did you mean X? Choices: ...``."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Choices: {', '.join(known)}"
-
-
-def check(words: Sequence[str]) -> None:
-    """Refuse an unknown choice, an unknown key or an impossible sparsity, in one line."""
-    words = [word for word in words if not word.startswith("-")]
-    try:
-        overrides = OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        raise Refusal(f"cannot read the command line: {' '.join(str(error).split())}") from error
-    for override in overrides:
-        _check_choice(override)
+def check(arguments: Arguments) -> None:
+    """Refuse an unknown choice, an unknown key or an impossible value, in one line."""
     with initialize_config_dir(str(conf_folder()), version_base=None):
-        for combination in itertools.islice(_combinations(overrides), MOST_COMBINATIONS):
-            _check_values(_composed(combination))
+        search = [word for word in arguments.words if word.startswith(f"{SEARCH_PATH}=")]
+        known = {key: choices(key, search) for key in {each.key_or_group for each in arguments.overrides}}
+        for override in arguments.overrides:
+            _check_override(override, arguments.many, known[override.key_or_group])
+        groups = {key for key, names in known.items() if names}
+        for combination in itertools.islice(_combinations(arguments.overrides), MOST_COMBINATIONS):
+            _check_composed(combination, {*groups, SEARCH_PATH})
 
 
-def _check_choice(override: Override) -> None:
-    group = override.key_or_group
-    known = choices(group)
-    if not known:
-        return
-    for value in _values(override):
+def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
+    key, written = override.key_or_group, override.input_line
+    if key == "job":
+        raise Refusal("unknown key 'job': a job is a word of its own, as in prunelab plan sparsity=0.5")
+    if override.is_sweep_override() and not many:
+        raise Refusal(f"{written} is a sweep: prunelab -m {written}, or {key}=[...] for a list")
+    if not override.is_delete():
+        _check_choice(key, _values(override), known)
+    if key == "sweep" and not many:
+        raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
+
+
+def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> None:
+    for value in values if known else ():
         if value not in (*known, "null"):
             raise Refusal(f"unknown {group} {value!r}: {nearest(value, known)}")
+
+
+def choices(group: str, search: Sequence[str]) -> list[str]:
+    """The names a configuration group offers; none where ``group`` is a plain key."""
+    loader = GlobalHydra.instance().config_loader()
+    return list(loader.get_group_options(group, config_name="config", overrides=list(search)))
 
 
 def _values(override: Override) -> list[str]:
@@ -82,32 +84,76 @@ def _words(override: Override) -> list[str]:
     return [f"{key}={value}" for value in _values(override)]
 
 
-def _composed(words: Sequence[str]) -> DictConfig:
+def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
+    """Refuse a job whose configuration does not compose or holds impossible values.
+
+    Files are chosen by overrides of ``groups``; the others set keys of what was chosen.
+    """
+    overrides = parse_overrides(words)
+    chosen = [str(each.input_line) for each in overrides if each.key_or_group in groups]
+    plain = [each for each in overrides if each.key_or_group not in groups]
+    before = _composed(tuple(chosen))
+    for override in plain:
+        _check_key(before, override)
+    config = _composed(tuple(words)) if plain else before
+    _check_values(config)
+    for key in {override.key_or_group for override in plain}:
+        _check_kind(key, _written(before, key), _written(config, key))
+
+
+@lru_cache(maxsize=MOST_COMBINATIONS)
+def _composed(words: tuple[str, ...]) -> DictConfig:
     try:
-        return compose("config", overrides=list(words), return_hydra_config=False)
+        return compose("config", overrides=list(words), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise Refusal(_explained(words, error)) from error
+        raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
 
 
-def _explained(words: Sequence[str], error: Exception) -> str:
-    """Which key does not exist, and the one that was probably meant."""
-    keys = {
-        word: word.partition("=")[0]
-        for word in words
-        if word[0] not in "+~" and not word.startswith("hydra.")
-    }
-    config = compose("config", overrides=[word for word, key in keys.items() if choices(key)])
-    for key in keys.values():
-        if choices(key):
-            continue
-        parent, _, name = key.rpartition(".")
-        node: Any = OmegaConf.select(config, parent) if parent else config
-        known = (
-            [str(each) for each in node] if isinstance(node, DictConfig) else [str(each) for each in config]
-        )
-        if name not in known or not isinstance(node, DictConfig):
-            return f"unknown key {key!r}: {nearest(name, sorted(known))}"
-    return f"the configuration does not compose: {' '.join(str(error).split())}"
+def _check_key(config: DictConfig, override: Override) -> None:
+    """Refuse a key that does not exist, with the one that was probably meant; ``+key`` adds one."""
+    if override.is_add() or override.is_force_add():
+        return
+    node: Any = OmegaConf.to_container(config, resolve=False)
+    parts = override.key_or_group.split(".")
+    for depth, name in enumerate(parts, start=1):
+        known = [str(key) for key in node] if isinstance(node, Mapping) else []
+        if depth == 1:
+            known += [group for group in config.hydra.runtime.choices if group.isidentifier()]
+        if name not in known:
+            where = f"{'.'.join(parts[: depth - 1])} holds no keys" if not known else ""
+            near = nearest(name, sorted(key for key in {*known} - {"job", "hydra"} if key[0] != "_"))
+            raise Refusal(f"unknown key {'.'.join(parts[:depth])!r}: {where or near}")
+        node = node.get(name)
+
+
+def _written(config: DictConfig, key: str) -> Any:
+    """The value under ``key`` as it is written, interpolations and all, or None where there is none."""
+    node: Any = OmegaConf.to_container(config, resolve=False)
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
+
+
+def _check_kind(key: str, default: Any, value: Any) -> None:
+    """Refuse a text where the default is a number, half a step where it is a count, and the like."""
+    if value is None or isinstance(value, Mapping) or "${" in str(value):
+        return
+    if isinstance(default, Mapping):
+        raise Refusal(f"{key}={value} would replace {len(default)} keys: set {key}.KEY=VALUE instead")
+    kind = next((name for name, fits in KINDS.items() if fits(default)), None)
+    if kind is not None and not KINDS[kind](value) and not (kind == "a number" and _whole(value)):
+        raise Refusal(f"{key}={value} is not {kind}: it is {default} unless you say otherwise")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+KINDS: dict[str, Callable[[object], bool]] = {
+    "true or false": lambda value: isinstance(value, bool),
+    "a whole number": _whole,
+    "a number": lambda value: isinstance(value, float) and math.isfinite(value),
+}
 
 
 def _check_values(config: DictConfig) -> None:
@@ -116,5 +162,7 @@ def _check_values(config: DictConfig) -> None:
     for value in sparsity.values() if isinstance(sparsity, DictConfig) else [sparsity]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise Refusal(f"sparsity={value} is outside [0, 1): 0.3 removes 30 %, 0 nothing")
-    if not isinstance(config.devices, int) or config.devices < 1:
+    if not _whole(config.devices) or config.devices < 1:
         raise Refusal(f"devices={config.devices} is not a number of processes: use 1 or more")
+    if not _whole(config.seed) or config.seed < 0:
+        raise Refusal(f"seed={config.seed} is not a whole number from 0 on")

@@ -38,13 +38,20 @@ def _leave(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for state, saved in outcome.models.items():
         if state != "dense":
-            shutil.copytree(saved, folder / "models" / state, dirs_exist_ok=True)
+            _copy(saved, folder / "models" / state)
     write_report(
         folder, outcome.rows, outcome.pictures, outcome.curves, {"title": "prunelab", "command": _command()}
     )
-    console = Console(stderr=True)
-    console.print(terminal_table(outcome.rows))
-    console.print(f"report: {folder / 'report.html'}")
+    Console(stderr=True).print(terminal_table(outcome.rows))
+    print(f"report: {folder / 'report.html'}", file=sys.stderr)  # a console would break a long path in two
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The files of a folder; shutil.copytree would hide a full disk in a list of texts."""
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
 
 
 def _command() -> str:
@@ -78,7 +85,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
     if ranks.rank() == 0:
         for name in ("pipeline", "judge"):
             if (made / name).is_dir():  # a distilled model is judged by its teacher's judge
-                shutil.copytree(made / name, folder / name, dirs_exist_ok=True)
+                _copy(made / name, folder / name)
 
 
 def report(config: DictConfig, folder: Path) -> None:

@@ -40,6 +40,8 @@ class Watching(LightningModule):
     def __init__(self, observation: Observation) -> None:
         super().__init__()
         self.observation = observation
+        # A rank without a chunk runs too: the others would wait for it at Lightning's barriers.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def on_predict_start(self) -> None:
         """Bring the model to where this rank observes."""
@@ -82,8 +84,7 @@ class Collecting(Watching):
 
 def _run(observation: Observation, hardware: Hardware, describe: str, watching: Any) -> Any:
     mine = range(ranks.rank(), observation.chunks, ranks.world())
-    if mine:
-        chunks: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
-        trainer(hardware, [Progression(describe, len(mine))], inference_mode=False).predict(watching, chunks)
+    chunks: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
+    trainer(hardware, [Progression(describe, len(mine))], inference_mode=False).predict(watching, chunks)
     observation.to(torch.device("cpu"))
     return watching

@@ -12,7 +12,9 @@ from lightning.fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 
@@ -23,7 +25,18 @@ ADVICE = (
     "predict returned None.*",
     ".*resuming from a checkpoint that ended before the epoch.*",
     ".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+    ".*but local rank has zero length.*",
 )
+
+
+def check_hardware(hardware: Hardware) -> None:
+    """Refuse an accelerator, a strategy or a precision that this machine or Lightning does not have."""
+    try:
+        trainer(hardware, [])
+    except (MisconfigurationException, ValueError) as error:
+        settings = ("accelerator", "strategy", "precision")
+        wanted = " ".join(f"{name}={getattr(hardware, name)}" for name in settings)
+        raise Refusal(f"nothing runs with {wanted}: {' '.join(str(error).split())}") from error
 
 
 def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) -> Trainer:

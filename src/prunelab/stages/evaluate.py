@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import integers, normal
+from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.protocols import Model
 from prunelab.core.samples import Reference, Samples
@@ -19,6 +20,8 @@ from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
+# A covariance takes two samples; of everything else there must be one.
+LEAST = {"seeds": 1, "samples": 2, "steps": 1, "batch_size": 1, "real": 2, "held_out": 1}
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ class Evaluation:
     batch_size: int = 50
     real: int = 2000
     held_out: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse counts that leave nothing to measure."""
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise Refusal(f"evaluation.{name}={getattr(self, name)} is too few: at least {least}")
+
+    @property
+    def examples(self) -> int:
+        """How many held-out examples are looked at."""
+        return max(self.samples, self.real, self.held_out)
 
 
 class Sampling:
@@ -103,6 +117,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         shaped = {name: value.unflatten(0, (knobs.seeds, knobs.samples)) for name, value in rows.items()}
         held_out = HeldOut(model, latents, examples.prompts, knobs.seed)
         outputs = collect(held_out, bench.hardware, "held-out outputs")
+        _check_finite(outputs["outputs"], identity)
         pictures = shaped["media"][0, :16].permute(0, 2, 3, 1).numpy()
         run.images("samples", pictures, bench.task.test(len(pictures)).prompts)
         return lambda folder: write_tensors(folder / "samples.safetensors", {**shaped, **outputs})
@@ -114,6 +129,15 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         "precision": bench.hardware.precision,
     }
     return bench.artifact("sample", bench.model.name, VERSION, inputs, make, {"model": identity})
+
+
+def _check_finite(outputs: Tensor, identity: str) -> None:
+    """Refuse a model that no metric can be taken of."""
+    if not torch.isfinite(outputs).all():
+        raise Refusal(
+            f"the denoiser of {identity} gives values that are not finite (NaN or infinite): "
+            "check the model's weights, and a recovery's learning rate"
+        )
 
 
 def load_samples(artifact: Artifact) -> Samples:

@@ -1,6 +1,5 @@
 """Recover: train the pruned model back to health, resumably."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from prunelab.recovery.draws import Draws
 from prunelab.recovery.scratch import forget
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
+from prunelab.stages.history import History
 from prunelab.surgery.zeros import hold_zeros
 from prunelab.tracking.protocol import Run
 
@@ -39,25 +39,10 @@ class Recovery:
     examples: int
     seed: int
 
-
-class History:
-    """The losses of a training by step, kept in a file that survives kills."""
-
-    def __init__(self, file: Path, run: Run) -> None:
-        self.file, self.run = file, run
-        self.by_step: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.is_file() else {}
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Record the losses of one step; steps done again after a restart have the same ones."""
-        self.by_step[str(step)] = dict(values)
-        aside = self.file.with_suffix(".partial")
-        write_json(aside, self.by_step)
-        aside.replace(self.file)
-        self.run.log(values, step)
-
-    def entries(self) -> list[dict[str, float]]:
-        """One mapping per logged step, in order."""
-        return [{"step": int(step), **self.by_step[step]} for step in sorted(self.by_step, key=int)]
+    def __post_init__(self) -> None:
+        """Refuse to train on nothing."""
+        if self.examples < 1:
+            raise Refusal(f"recovery.examples={self.examples} leaves nothing to train on: at least 1")
 
 
 def recover(

@@ -12,6 +12,7 @@ from prunelab.costs.component import model_costs
 from prunelab.costs.compressed import compressed_bytes
 from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
+from prunelab.engine.trainer import check_hardware
 from prunelab.report import Curve, Line, Picture
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
@@ -107,7 +108,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     """
     check_scorer(request.scorer, request.granularity)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    bench.task.check()
+    bench.task.check(request.evaluation.value.examples)
+    check_hardware(bench.hardware)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
@@ -220,13 +222,14 @@ def _row(
         chosen |= dict.fromkeys(("scorer", "granularity", "budget", "recovery"))
     if state.name == "pruned":
         chosen |= {"recovery": None}
-    requested = 0.0 if state.name == "dense" else request.sparsity
-    sparsity = {"requested": requested, "of": request.budget.value.of, **state.achieved}
+    asked = {"requested": request.sparsity, "of": request.budget.value.of}
+    if state.name == "dense":
+        asked = dict.fromkeys(asked)
     return {
         "state": state.name,
         **chosen,
         "seed": request.seed,
-        "sparsity": sparsity,
+        "sparsity": {**asked, **state.achieved},
         "metrics": metrics,
         "cost": cost,
         "address": state.address,

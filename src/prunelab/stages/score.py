@@ -15,7 +15,7 @@ from prunelab.engine.hardware import Hardware, device
 from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
-from prunelab.stages.recover import History
+from prunelab.stages.history import History
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 
@@ -43,7 +43,13 @@ def choose_units(
 
 
 def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str]) -> None:
-    """Refuse a granularity that the scorer cannot mean, before any forward pass."""
+    """Refuse what is no scorer, and a granularity that it cannot mean, before any forward pass."""
+    if not isinstance(scorer.value, AnyScorer):
+        raise Refusal(
+            f"scorer={scorer.name} is a {type(scorer.value).__name__} without granularities, or without "
+            "what a scorer has (score, observation and reduce, passes, or objective and read): "
+            "see prunelab.core.protocols"
+        )
     able = scorer.value.granularities
     for name in granularity:
         if name not in able:

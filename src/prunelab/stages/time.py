@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.hardware import hardware
@@ -28,6 +29,11 @@ class Timing:
     batches: Sequence[int] = (1, 16)
     warmup: int = 10
     repeats: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse counts that leave nothing to time."""
+        if not self.batches or min(self.batches) < 1 or self.warmup < 0 or self.repeats < 1:
+            raise Refusal("evaluation.timing: batches and repeats start at 1, warmup at 0")
 
 
 def measure(

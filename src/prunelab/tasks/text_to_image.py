@@ -57,8 +57,8 @@ class TextToImage:
     metrics: Sequence[Metric]
     labels: Sequence[str] = ()
 
-    def check(self) -> None:
-        """Refuse data without the columns a text-to-image task needs, before anything runs."""
+    def check(self, held_out: int) -> None:
+        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs."""
         for split in (self.data.train(), self.data.test()):
             missing = [name for name in ("image", "caption", *self.labels) if name not in split.column_names]
             if missing:
@@ -66,6 +66,7 @@ class TextToImage:
                     f"the data has no column {missing[0]!r} (it has {', '.join(split.column_names)}): "
                     "a text-to-image task needs image, caption and task.labels"
                 )
+        self._check_enough(held_out)
 
     def fingerprint(self) -> str:
         """What of the data decides results."""
@@ -85,10 +86,8 @@ class TextToImage:
 
     def test(self, count: int) -> Examples:
         """The first ``count`` held-out examples."""
-        split = self.data.test()
-        if count > len(split):
-            raise Refusal(f"the evaluation asks for {count} held-out examples, the data has {len(split)}")
-        return self._examples(split, range(count))
+        self._check_enough(count)
+        return self._examples(self.data.test(), range(count))
 
     def calibration(self, seed: int) -> "ShuffledExamples":
         """Examples of the training split in an order of their own, for scorers."""
@@ -104,6 +103,14 @@ class TextToImage:
         with torch.no_grad():
             features, logits = self.judge(media)
         return features.cpu(), {name: logits[name].argmax(dim=1).cpu() for name in self.labels}
+
+    def _check_enough(self, count: int) -> None:
+        there = len(self.data.test())
+        if count > there:
+            raise Refusal(
+                f"the evaluation asks for {count} held-out examples, the data has {there}: "
+                "lower evaluation.samples, evaluation.real and evaluation.held_out"
+            )
 
     def _examples(self, split: Any, indices: range) -> Examples:
         rows = split.with_format("torch")[: min(len(indices), len(split))]

@@ -1,0 +1,125 @@
+"""The command line in this process: the real thing, without the seconds that a new process takes to import."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+TINY = (
+    "logger=none",
+    "granularity=block",
+    "data.train_size=64",
+    "data.test_size=64",
+    "evaluation.seeds=2",
+    "evaluation.samples=8",
+    "evaluation.steps=2",
+    "evaluation.batch_size=8",
+    "evaluation.real=64",
+    "evaluation.held_out=32",
+    "evaluation.timing.batches=[1,2]",
+    "evaluation.timing.warmup=1",
+    "evaluation.timing.repeats=2",
+)
+TRAINED = (
+    "recovery.examples=64",
+    "recovery.schedule.steps=6",
+    "recovery.schedule.batch_size=4",
+    "recovery.schedule.checkpoint_every=4",
+)
+
+
+@dataclass
+class Ended:
+    """How a command line ended: exit code, lines on either stream, and the stages it computed, in order."""
+
+    code: int = 0
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    computed: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that was written."""
+        assert self.code == 0, self.err
+        return Path(self.out[-1])
+
+    @property
+    def refusals(self) -> list[str]:
+        """The lines on standard error that say what was wrong."""
+        return [line for line in self.err if line.startswith("prunelab: ")]
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The rows of report.json by state."""
+        return {row["state"]: row for row in json.loads((self.folder / "report.json").read_text())["rows"]}
+
+    def numbers(self) -> dict[str, dict[str, Any]]:
+        """The rows without what a clock measured."""
+        rows = self.rows()
+        for row in rows.values():
+            row["cost"] = {name: value for name, value in row["cost"].items() if name != "latency_ms"}
+        return rows
+
+
+@contextlib.contextmanager
+def counted(stages: list[str]) -> Iterator[None]:
+    """Inside the context, every stage that is computed, and not read from the store, is noted."""
+    from prunelab.stages.bench import Bench
+
+    original = Bench._compute
+
+    def compute(bench: Bench, stage: str, *rest: Any) -> None:
+        stages.append(stage)
+        original(bench, stage, *rest)
+
+    with mock.patch.object(Bench, "_compute", compute):
+        yield
+
+
+def prunelab(*words: str, store: Path, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run ``prunelab WORDS`` beside ``store``."""
+    from prunelab.cli import main
+
+    ended, out, err = Ended(), io.StringIO(), io.StringIO()
+    store.parent.mkdir(parents=True, exist_ok=True)
+    around = (
+        counted(ended.computed),
+        mock.patch.object(sys, "argv", ["prunelab", *words]),
+        mock.patch.dict(os.environ, {"PRUNELAB_STORE": str(store), **(environment or {})}),
+        contextlib.chdir(store.parent),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    )
+    with contextlib.ExitStack() as stack:
+        for context in around:
+            stack.enter_context(context)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    ended.code = stop.value.code
+    ended.out, ended.err = out.getvalue().splitlines(), err.getvalue().splitlines()
+    return ended
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Ended]:
+    """``command(*words, store=FOLDER)`` runs a command line in this process."""
+    return prunelab
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Settings of a run of seconds without recovery."""
+    return (*TINY, "recovery=none")
+
+
+@pytest.fixture(scope="session")
+def tiny_trained() -> tuple[str, ...]:
+    """Settings of a run of seconds with six steps of recovery."""
+    return (*TINY, *TRAINED)

@@ -1,0 +1,88 @@
+"""What ``test_kills.py`` runs in a process of its own: jobs that die by SIGKILL in the middle of a stage.
+
+Every job is a fork of this process, which has imported everything and trained nothing (torch's autograd
+does not survive a fork of a process that has). Usage: ``killed_jobs.py FOLDER WORDS``, WORDS a JSON list.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prunelab.cli import jobs, main
+
+# Stage, the function in which it dies, at which call of the job, and whether the call is over by then.
+DEATHS = (
+    ("score", "prunelab.scorers.latent_shift.Ablations.observe", 2, False),
+    ("prune", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
+    ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 7, True),
+    ("recover's end", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
+    ("sample", "prunelab.stages.evaluate.Sampling.observe", 3, False),
+    ("time", "prunelab.stages.time.latency", 2, False),
+    ("evaluate", "prunelab.metrics.output_distance.OutputDistance.__call__", 2, False),
+    ("report", "prunelab.report.report.render", 1, True),
+)
+
+
+def deadly(original: Callable[..., Any], call: int, after: bool) -> Callable[..., Any]:
+    """``original``, which kills its process at the given call."""
+    calls = iter(range(1, call))
+
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        alive = next(calls, None) is not None
+        result = original(*arguments, **keywords) if alive or after else None
+        if not alive:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return function
+
+
+def patch(target: str, call: int, after: bool) -> None:
+    """Make the function ``target`` deadly in this process."""
+    path, _, name = target.rpartition(".")
+    try:
+        holder: Any = importlib.import_module(path)
+    except ModuleNotFoundError:
+        module, _, kind = path.rpartition(".")
+        holder = getattr(importlib.import_module(module), kind)
+    setattr(holder, name, deadly(getattr(holder, name), call, after))
+
+
+def job(store: Path, words: list[str], death: tuple[str, int, bool] | None = None) -> dict[str, Any]:
+    """Run the command line in a fork: how it ended, what it said, and what the store holds afterwards."""
+    said = store.parent / "said"
+    child = os.fork()
+    if not child:
+        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.environ["PRUNELAB_STORE"] = str(store)
+        if death:
+            patch(*death)
+        sys.argv = ["prunelab", *words]
+        try:
+            main()
+        except SystemExit as stop:
+            sys.stdout.flush()
+            os._exit(int(stop.code or 0))
+    status = os.waitpid(child, 0)[1]
+    held = {path.name: path.stat().st_mtime_ns for path in store.iterdir() if not path.name.startswith(".")}
+    return {"code": os.waitstatus_to_exitcode(status), "out": said.read_text().splitlines(), "held": held}
+
+
+def every_death(folder: Path, words: list[str]) -> None:
+    """One run that nothing interrupts, and one that dies in every stage and is started again each time."""
+    os.chdir(folder)
+    outcome: dict[str, Any] = {"straight": job(folder / "straight", words)}
+    outcome["deaths"] = {stage: job(folder / "killed", words, death) for stage, *death in DEATHS}  # type: ignore[arg-type]
+    outcome["last"] = job(folder / "killed", words)
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    assert jobs, "imported before the first fork, so that no job pays for it again"
+    every_death(Path(sys.argv[1]), json.loads(sys.argv[2]))

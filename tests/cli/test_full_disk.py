@@ -1,0 +1,91 @@
+"""A full disk in any stage is one line; with space again the same command goes on. So does one after Ctrl-C."""
+
+import errno
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+CHOICES = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1")
+# Stage, the function of it that writes, and what is left to compute when it is run again.
+WRITERS = {
+    "score": "prunelab.stages.score.write_tensors",
+    "prune": "prunelab.stages.prune.write_json",
+    "recover": "prunelab.stages.recover.write_json",
+    "checkpoint": "prunelab.engine.checkpoints.os.fsync",
+    "sample": "prunelab.stages.evaluate.write_tensors",
+    "time": "prunelab.stages.time.write_json",
+    "evaluate": "prunelab.stages.evaluate.write_json",
+    "models": "shutil.copyfile",
+    "page": "prunelab.report.report._write",
+}
+
+
+def full(*arguments: object, **keywords: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture(scope="module")
+def straight(command: Command, tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run with space enough."""
+    return command(*tiny_trained, *CHOICES, store=tmp_path_factory.mktemp("straight") / "store")
+
+
+def test_a_full_disk_in_every_stage(
+    command: Command, tiny_trained: tuple[str, ...], straight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = []
+    for stage, writer in WRITERS.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, full)
+            ended = command(*tiny_trained, *CHOICES, store=tmp_path / "store")
+        assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1), stage
+        assert "is full" in ended.refusals[0]
+        assert "free space and run the same command again" in ended.refusals[0]
+        assert not any("Traceback" in line for line in ended.err)
+        computed.append(ended.computed)
+    assert [stages[-1] for stages in computed if stages] == [
+        "score", "prune", "recover", "recover", "sample", "time", "evaluate"
+    ]  # fmt: skip
+    last = command(*tiny_trained, *CHOICES, store=tmp_path / "store")
+    assert last.computed == []
+    assert last.numbers() == straight.numbers()
+
+
+def test_a_folder_for_the_output_that_cannot_be_made(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "outputs").write_text("in the way")
+    ended = command("plan", *tiny, store=tmp_path / "store")
+    assert (ended.code, ended.out, len(ended.err)) == (1, [], 1)
+    assert "hydra.run.dir=FOLDER" in ended.err[0]
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Lightning turns a first Ctrl-C into an end of all others; put back what was there."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize(
+    "where", ["prunelab.scorers.latent_shift.Ablations.observe", "prunelab.stages.score.check_scores"]
+)
+def test_ctrl_c_ends_with_one_line(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Inside a Lightning loop and outside of one."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    ended = command(*tiny, *CHOICES, store=tmp_path / "store")
+    assert (ended.code, ended.out) == (130, [])
+    assert ended.err[-1] == "prunelab: interrupted: the same command goes on from here"
+    assert not any("Traceback" in line for line in ended.err)

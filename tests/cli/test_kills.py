@@ -1,0 +1,71 @@
+"""``kill -9`` in the middle of every stage: the same command goes on and ends with the same numbers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DRIVER = Path(__file__).with_name("killed_jobs.py")
+# The artifacts that are whole after the death in each stage, by the first word of their names.
+WHOLE = {
+    "score": ["dense"],
+    "prune": ["dense", "score"],
+    "recover": ["dense", "encode", "prune", "score"],
+    "recover's end": ["dense", "encode", "prune", "score"],
+    "sample": ["dense", "encode", "encode", "prune", "recover", "sample", "score"],
+    "time": ["dense", "encode", "encode", "prune", "recover", "sample", "sample", "sample", "score"],
+}
+EVERYTHING = sorted([*WHOLE["time"], "time", "evaluate", "evaluate", "evaluate"])
+
+
+@pytest.fixture(scope="module")
+def outcome(tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What became of the jobs of ``killed_jobs.py``."""
+    folder = tmp_path_factory.mktemp("kills")
+    score = ("scorer.samples=4", "scorer.steps=1", "scorer.batch_size=32")
+    words = [*tiny_trained, *score, "recovery.schedule.steps=12", "recovery.schedule.checkpoint_every=5"]
+    command = [sys.executable, str(DRIVER), str(folder), json.dumps(words)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads((folder / "outcome.json").read_text())
+
+
+def kinds(job: dict[str, Any]) -> list[str]:
+    return sorted(name.partition("-")[0] for name in job["held"])
+
+
+def rows(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a job's report without what a clock measured."""
+    found = json.loads((Path(job["out"][-1]) / "report.json").read_text())["rows"]
+    for row in found:
+        row["cost"].pop("latency_ms")
+    return found
+
+
+def test_every_job_died_where_it_was_to(outcome: dict[str, Any]) -> None:
+    assert outcome["straight"]["code"] == 0
+    assert {job["code"] for job in outcome["deaths"].values()} == {-9}
+    assert not any(job["out"] for job in outcome["deaths"].values())
+    assert {stage: kinds(outcome["deaths"][stage]) for stage in WHOLE} == WHOLE
+    assert kinds(outcome["deaths"]["report"]) == EVERYTHING
+
+
+def test_the_numbers_are_those_of_an_uninterrupted_run(outcome: dict[str, Any]) -> None:
+    assert outcome["last"]["code"] == 0
+    assert [row["state"] for row in rows(outcome["last"])] == ["dense", "pruned", "recovered"]
+    assert rows(outcome["last"]) == rows(outcome["straight"])
+
+
+def test_nothing_that_was_whole_is_computed_again(outcome: dict[str, Any]) -> None:
+    for job in outcome["deaths"].values():
+        for name, time in job["held"].items():
+            assert outcome["last"]["held"][name] == time
+
+
+def test_nothing_half_done_is_left_in_the_store(outcome: dict[str, Any]) -> None:
+    store = Path(outcome["last"]["out"][-1]).parents[2] / "killed"
+    assert list((store / ".partial").iterdir()) == []
+    assert kinds(outcome["last"]) == EVERYTHING

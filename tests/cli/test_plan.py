@@ -1,0 +1,96 @@
+"""``prunelab plan``: what would go and what it would cost, with nothing computed on data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.random import Random
+
+Command = Callable[..., Any]
+CHOICES = ("scorer=magnitude", "granularity=head", "sparsity=0.4", "components=[denoiser,text_encoder]", "seed=3")
+COSTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
+
+
+def planned(ended: Any) -> dict[str, Any]:
+    return json.loads((ended.folder / "plan.json").read_text())
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looks at examples or runs the model on them fails."""
+
+    def used(*arguments: object, **keywords: object) -> None:
+        raise AssertionError("something was computed on data")
+
+    for name in ("sample", "predict", "encode", "decode", "embed"):
+        monkeypatch.setattr(StableDiffusion, name, used)
+    monkeypatch.setattr("prunelab.data.digits.Digits.train", used)
+    monkeypatch.setattr("prunelab.data.digits.Digits.test", used)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: StableDiffusion) -> None:
+    ended = command("plan", *CHOICES, "logger=none", store=tmp_path / "store")
+    plan = planned(ended)
+    assert ended.computed == []
+    assert not (tmp_path / "store").exists()
+    assert set(plan) == {"schema", "scores", "model", "budget", "sparsity", "total", "components", "units"}
+    assert (plan["schema"], plan["scores"], plan["model"], plan["budget"]) == (1, "random", "tiny_t2i", "global")
+    assert plan["sparsity"] == {"requested": 0.4, "of": "elements"}
+    units = model.units(["head"], ["denoiser", "text_encoder"])
+    scores = Random(3).score(model, units)
+    ranked = sorted(score for unit in units for score in scores[unit.name])
+    last = ranked[int(0.4 * len(ranked)) - 1]
+    assert plan["units"] == [
+        {"name": u.name, "granularity": "head", "elements": u.elements, "removed": int((scores[u.name] <= last).sum())}
+        for u in units
+    ]
+    assert any("random scores" in line for line in ended.err)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_what_a_plan_costs(command: Command, tmp_path: Path, model: StableDiffusion) -> None:
+    plan = planned(command("plan", *CHOICES, "logger=none", store=tmp_path / "store"))
+    assert set(plan["components"]) == {"denoiser", "text_encoder", "vae"}
+    for figures in (*plan["components"].values(), plan["total"]):
+        assert set(figures) == set(COSTS)
+    for cost in COSTS:
+        for when in ("dense", "pruned"):
+            assert plan["total"][cost][when] == sum(each[cost][when] for each in plan["components"].values())
+    removed = {"denoiser": 0, "text_encoder": 0}
+    by_name = {unit.name: unit for unit in model.units(["head"], list(removed))}
+    for entry in plan["units"]:
+        unit = by_name[entry["name"]]
+        removed[unit.component] += entry["removed"] * unit.parameters_per_element(model.components[unit.component])
+    for component, gone in removed.items():
+        parameters = plan["components"][component]["parameters"]
+        assert parameters["dense"] == sum(p.numel() for p in model.components[component].parameters())
+        assert parameters["dense"] - parameters["pruned"] == gone > 0
+    assert plan["components"]["vae"]["macs"]["dense"] == plan["components"]["vae"]["macs"]["pruned"]
+
+
+def test_after_a_run_the_plan_reads_its_scores(command: Command, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    choices = (*tiny, "scorer=magnitude", "sparsity=0.3")
+    before = planned(command("plan", *choices, store=tmp_path / "store"))
+    row = command(*choices, store=tmp_path / "store").rows()["pruned"]
+    ended = command("plan", *choices, store=tmp_path / "store")
+    after = planned(ended)
+    assert (before["scores"], after["scores"]) == ("random", "magnitude")
+    assert ended.computed == []
+    assert before["units"] != after["units"]
+    for cost in COSTS:
+        assert after["total"][cost]["pruned"] == row["cost"][cost]
+        assert after["components"]["denoiser"][cost]["pruned"] == row["cost"]["components"]["denoiser"][cost]
+
+
+def test_a_plan_needs_no_other_processes(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launched(*arguments: object) -> bool:
+        raise AssertionError("processes were started")
+
+    monkeypatch.setattr("prunelab.engine.launch.launch", launched)
+    ended = command("plan", *CHOICES, "devices=2", "trainer=ddp", "logger=none", store=tmp_path / "store")
+    assert planned(ended)["scores"] == "random"

@@ -1,0 +1,220 @@
+"""Bad input gets one clear line, an exit code other than 0, and no traceback."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from prunelab.models.folders import EMBEDDED
+
+Command = Callable[..., Any]
+
+# Command lines that are refused before anything heavy is imported, and what their line must say.
+CONFIGURATIONS = {
+    "scorer=magnitud": ("unknown scorer 'magnitud'", "did you mean 'magnitude'?", "latent_shift"),
+    "model=tiny": ("unknown model 'tiny'", "did you mean 'tiny_t2i'?"),
+    "hydra/launcher=basik": ("unknown hydra/launcher 'basik'", "did you mean 'basic'?"),
+    "experiment=demmo": ("unknown experiment 'demmo'", "did you mean 'demo'?"),
+    "scorr=magnitude": ("unknown key 'scorr'", "did you mean 'scorer'?", "experiment", "sparsity"),
+    "scorer.sampels=4": ("unknown key 'scorer.sampels'", "did you mean 'samples'?"),
+    "evaluation.timing.warm=1": ("unknown key 'evaluation.timing.warm'", "did you mean 'warmup'?"),
+    "scorer.samples.each=1": ("unknown key 'scorer.samples.each'", "scorer.samples holds no keys"),
+    "nothing.like.this=1": ("unknown key 'nothing'",),
+    "recovery=none recovery.examples=4": ("unknown key 'recovery.examples'", "method"),
+    "rnu": ("unknown job 'rnu'", "did you mean 'run'?", "plan, pretrain, report"),
+    "job=plan": ("a job is a word of its own",),
+    "plan sparsity": ("cannot read the command line",),
+    "--confg job": ("cannot read the command line", "--help"),
+    "--config-dir not/there": ("not/there is no folder",),
+    "sparsity=1.0": ("sparsity=1.0 is outside [0, 1)",),
+    "sparsity=-0.1": ("sparsity=-0.1 is outside [0, 1)",),
+    "sparsity=nan": ("sparsity=nan is outside [0, 1)",),
+    "sparsity=much": ("sparsity=much is outside [0, 1)",),
+    "sparsity={denoiser:1.5}": ("sparsity=1.5 is outside [0, 1)",),
+    "sparsity=0.1,0.3": ("sparsity=0.1,0.3 is a sweep", "prunelab -m"),
+    "-m sparsity=0.1,1.2": ("sparsity=1.2 is outside [0, 1)",),
+    "sweep=t2i_operators": ("stands for many jobs", "prunelab -m"),
+    "devices=0": ("devices=0 is not a number of processes",),
+    "seed=-1": ("seed=-1",),
+    "scorer.samples=many": ("scorer.samples=many is not a whole number",),
+    "scorer.samples=4.5": ("scorer.samples=4.5 is not a whole number",),
+    "scorer.guidance=nan": ("scorer.guidance=nan is not a number",),
+    "scorer.squared=2": ("scorer.squared=2 is not true or false",),
+    "evaluation.timing=2": ("evaluation.timing.KEY=VALUE",),
+}
+
+SMALL = (
+    "logger=none",
+    "data.train_size=64",
+    "data.test_size=64",
+    "evaluation.samples=8",
+    "evaluation.real=64",
+    "evaluation.held_out=8",
+)
+# Command lines that are refused by the parts they name, and before any forward pass.
+PARTS = {
+    "scorer=latent_shift granularity=neuron": ("cannot score granularity=neuron", "operator, block, head"),
+    "scorer=magnitude granularity=blok": ("cannot score granularity=blok", "block"),
+    "granularity=[]": ("granularity=[] names nothing",),
+    "granularity=[operator,block]": ("operator and block units overlap",),
+    "scorer=magnitude granularity=neuron components=[vae]": ("has no neuron units in vae",),
+    "components=denoisr": ("unknown component 'denoisr'", "denoiser, text_encoder, vae"),
+    "budget=uniform granularity=operator": ("budget=uniform", "granularity=head or neuron"),
+    "budget.of=weights": ("budget.of='weights'", "parameters"),
+    "scorer=magnitude scorer.reduce=max": ("scorer.reduce='max'", "mean, sum"),
+    "granularity=head sparsity=0.9 budget.of=parameters": ("cannot be met", "at most sparsity=0.17"),
+    "sparsity={denoiser:0.3}": ("budget=per_component",),
+    "budget=per_component sparsity={denoisr:0.3}": ("sparsity names 'denoisr'", "denoiser"),
+    "path=not/there": ("no diffusers model at not/there", "model_index.json"),
+    "weights=rnadom": ("unknown weights 'rnadom'", "pretrained, random"),
+    "precision=half": ("precision=half", "16-mixed"),
+    "trainer=cpu trainer.strategy=none": ("strategy=none",),
+    "evaluation.samples=1": ("evaluation.samples=1 is too few",),
+    "evaluation.real=65": ("65 held-out examples", "has 64"),
+    "evaluation.timing.repeats=0": ("evaluation.timing",),
+    "recovery.examples=0": ("recovery.examples=0",),
+    "recovery.schedule.decay=linear": ("decay=linear", "cosine or constant"),
+    "report path=not/there": ("no report.json below path=not/there",),
+}
+
+
+def refused(ended: Any, *pieces: str) -> None:
+    assert ended.code == 1
+    assert ended.out == []
+    assert ended.err == ended.refusals
+    assert len(ended.err) == 1
+    for piece in pieces:
+        assert piece in ended.err[0]
+
+
+@pytest.mark.parametrize("words", CONFIGURATIONS)
+def test_a_configuration_that_cannot_be(command: Command, tmp_path: Path, words: str) -> None:
+    refused(command(*words.split(), store=tmp_path / "store"), *CONFIGURATIONS[words])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every component fails as soon as it is used."""
+
+    def used(*arguments: object, **keywords: object) -> None:
+        raise AssertionError("a forward pass")
+
+    for kind in (diffusers.UNet2DConditionModel, diffusers.AutoencoderKL, transformers.CLIPTextModel):
+        monkeypatch.setattr(kind, "forward", used)
+
+
+@pytest.mark.usefixtures("no_forward_pass")
+@pytest.mark.parametrize("words", PARTS)
+def test_parts_that_do_not_fit(command: Command, tmp_path: Path, words: str) -> None:
+    ended = command(*SMALL, *words.split(), store=tmp_path / "store")
+    refused(ended, *PARTS[words])
+    assert ended.computed == []
+
+
+def test_help_and_configuration_errors_import_nothing_heavy(tmp_path: Path) -> None:
+    """In a process of its own, as this one has imported everything."""
+    code = """
+import json, sys
+from prunelab.cli import main
+codes = []
+for words in json.loads(sys.argv.pop()):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as stop:
+        codes.append(stop.code)
+heavy = {"torch", "diffusers", "transformers", "lightning", "datasets", "wandb", "numpy"}
+print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
+"""
+    lines = [["--help"], ["--cfg", "job"], *(words.split() for words in CONFIGURATIONS)]
+    command = [sys.executable, "-c", code, json.dumps(lines)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    codes, imported = json.loads(result.stdout.splitlines()[-1])
+    assert codes == [0, 0] + [1] * len(CONFIGURATIONS)
+    assert imported == []
+    assert "JOB: run" in result.stdout
+
+
+def test_a_refusal_of_a_real_process(tmp_path: Path) -> None:
+    """``python -m prunelab`` in its own process: what libraries print when they load would show here."""
+    words = ["-m", "prunelab", "path=not/there", "logger=none"]
+    result = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("prunelab: no diffusers model at not/there")
+    assert result.stderr.count("\n") == 1
+
+
+def broken_index(folder: Path) -> None:
+    (folder / "model_index.json").write_text("{")
+
+
+def truncated_weights(folder: Path) -> None:
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+def missing_weights(folder: Path) -> None:
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+
+
+def missing_component(folder: Path) -> None:
+    shutil.rmtree(folder / "text_encoder")
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "unet" / "config.json").write_text('{"_class_name": "UNet2DConditionModel", "sample_size": ')
+
+
+DAMAGES = [broken_index, truncated_weights, missing_weights, missing_component, broken_config]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_broken_model_folder(command: Command, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED / "tiny_t2i", folder)
+    damage(folder)
+    refused(command(f"path={folder}", "logger=none", store=tmp_path / "store"), f"{folder} is broken")
+
+
+@pytest.fixture(scope="module")
+def without_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model with one weight that is not a number."""
+    folder = tmp_path_factory.mktemp("nan") / "model"
+    shutil.copytree(EMBEDDED / "tiny_t2i", folder)
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    weights["down_blocks.0.resnets.0.conv1.weight"][0, 0, 0, 0] = torch.nan
+    save_file(weights, file, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("scorer", ["magnitude", "latent_shift"])
+def test_scores_that_are_not_numbers(
+    command: Command, tiny: list[str], without_numbers: Path, tmp_path: Path, scorer: str
+) -> None:
+    few = ["scorer.samples=2", "scorer.steps=1"] if scorer == "latent_shift" else []
+    ended = command(*tiny, f"scorer={scorer}", *few, f"path={without_numbers}", store=tmp_path / "store")
+    assert (ended.code, ended.out) == (1, [])
+    assert len(ended.refusals) == 1
+    assert "are not finite" in ended.refusals[0]
+    assert not list((tmp_path / "store").glob("score-*"))
+
+
+def test_a_model_whose_outputs_are_not_numbers(
+    command: Command, tiny: list[str], without_numbers: Path, tmp_path: Path
+) -> None:
+    """Random scores are finite whatever the weights are; the evaluation sees it."""
+    ended = command(*tiny, "scorer=random", f"path={without_numbers}", store=tmp_path / "store")
+    assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1)
+    assert "gives values that are not finite" in ended.refusals[0]

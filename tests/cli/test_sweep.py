@@ -1,0 +1,52 @@
+"""``prunelab -m``: one scoring, one combined report, and jobs that do not stop each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunelab.report import read_report
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def ended(command: Command, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Three sparsities, of which the second asks for more than blocks hold; ``-m`` stands last."""
+    store = tmp_path_factory.mktemp("sweep") / "store"
+    return command(*tiny, "scorer=magnitude", "budget.of=parameters", "sparsity=0.1,0.99,0.3", "-m", store=store)
+
+
+def test_the_jobs_share_what_they_can(ended: Any) -> None:
+    assert sorted(ended.computed) == sorted(
+        ["dense", "score", "encode", *["prune"] * 2, *["sample"] * 3, *["time"] * 2, *["evaluate"] * 3]
+    )
+
+
+def test_a_refused_job_is_named_and_stops_no_other(ended: Any) -> None:
+    assert ended.code == 1
+    assert len(ended.refusals) == 1
+    assert "sparsity=0.99" in ended.refusals[0]
+    assert "cannot be met" in ended.refusals[0]
+    assert "sparsity=0.1," not in ended.refusals[0]
+
+
+def test_one_report_for_all_in_the_folder_of_the_sweep(ended: Any) -> None:
+    folder = Path(ended.out[-1])
+    assert len(ended.out) == 1
+    assert {path.name for path in folder.iterdir()} >= {"report.html", "report.json", "0", "2"}
+    rows = read_report(folder / "report.json")["rows"]
+    states = [(row["state"], row["sparsity"]["requested"]) for row in rows]
+    assert states == [("dense", None), ("pruned", 0.1), ("pruned", 0.3)]
+    for job, row in (("0", rows[1]), ("2", rows[2])):
+        assert row in read_report(folder / job / "report.json")["rows"]
+        assert (folder / job / "models" / "pruned" / "model_index.json").is_file()
+
+
+def test_a_sweep_of_which_nothing_is_left(command: Command, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    words = ("budget.of=parameters", "granularity=head", "scorer=magnitude", "-m", "sparsity=0.5,0.9")
+    ended = command(*tiny, *words, store=tmp_path / "store")
+    assert (ended.code, ended.out, ended.computed) == (1, [], [])
+    assert ended.err == ended.refusals
+    assert ["sparsity=0.5" in ended.err[0], "sparsity=0.9" in ended.err[1]] == [True, True]
