@@ -38,7 +38,7 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
     plan = planned(ended)
     assert ended.computed == []
     assert not (tmp_path / "store").exists()
-    assert set(plan) == {"schema", "scores", "model", "budget", "sparsity", "total", "components", "units"}
+    assert set(plan) == {"schema", "scores", "model", "budget", "sparsity", "total", "components", "units", "zeros"}
     assert (plan["schema"], plan["scores"], plan["model"], plan["budget"]) == (1, "random", "tiny_t2i", "global")
     assert plan["sparsity"] == {"requested": 0.4, "of": "elements"}
     units = model.units(["head"], ["denoiser", "text_encoder"])

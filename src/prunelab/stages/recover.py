@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
