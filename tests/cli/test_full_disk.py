@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 Command = Callable[..., Any]
-CHOICES = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1")
-# Stage, the function of it that writes, and what is left to compute when it is run again.
+# Stage, and the function of it that writes.
 WRITERS = {
     "score": "prunelab.stages.score.write_tensors",
     "prune": "prunelab.stages.prune.write_json",
@@ -28,31 +27,25 @@ def full(*arguments: object, **keywords: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.fixture(scope="module")
-def straight(command: Command, tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A run with space enough."""
-    return command(*tiny_trained, *CHOICES, store=tmp_path_factory.mktemp("straight") / "store")
-
-
 def test_a_full_disk_in_every_stage(
-    command: Command, tiny_trained: tuple[str, ...], straight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tiny_trained: tuple[str, ...], first: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
     for stage, writer in WRITERS.items():
         with monkeypatch.context() as patch:
             patch.setattr(writer, full)
-            ended = command(*tiny_trained, *CHOICES, store=tmp_path / "store")
+            ended = command(*tiny_trained, store=tmp_path / "store")
         assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1), stage
         assert "is full" in ended.refusals[0]
         assert "free space and run the same command again" in ended.refusals[0]
         assert not any("Traceback" in line for line in ended.err)
         computed.append(ended.computed)
     assert [stages[-1] for stages in computed if stages] == [
-        "score", "prune", "recover", "recover", "sample", "time", "evaluate"
+        "score", "prune", "recover", "recover", "sample", "time", "evaluate", "evaluate"
     ]  # fmt: skip
-    last = command(*tiny_trained, *CHOICES, store=tmp_path / "store")
+    last = command(*tiny_trained, store=tmp_path / "store")
     assert last.computed == []
-    assert last.numbers() == straight.numbers()
+    assert last.numbers() == first.numbers()
 
 
 def test_a_folder_for_the_output_that_cannot_be_made(
@@ -74,7 +67,7 @@ def interrupts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(
-    "where", ["prunelab.scorers.latent_shift.Ablations.observe", "prunelab.stages.score.check_scores"]
+    "where", ["prunelab.stages.evaluate.Sampling.observe", "prunelab.stages.score.check_scores"]
 )
 def test_ctrl_c_ends_with_one_line(
     command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
@@ -85,7 +78,7 @@ def test_ctrl_c_ends_with_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(where, interrupted)
-    ended = command(*tiny, *CHOICES, store=tmp_path / "store")
+    ended = command(*tiny, "scorer=magnitude", store=tmp_path / "store")
     assert (ended.code, ended.out) == (130, [])
     assert ended.err[-1] == "prunelab: interrupted: the same command goes on from here"
     assert not any("Traceback" in line for line in ended.err)
