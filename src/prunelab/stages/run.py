@@ -99,7 +99,7 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
-    check_scorer(request.scorer, request.granularity)
+    check_scorer(request.scorer, request.granularity, request.components)
     units = choose_units(bench, request.granularity, request.components)
     bench.task.check()
     make_plan(bench.model, units, Random().score(bench.model, units), request.budget, request.sparsity)

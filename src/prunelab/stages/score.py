@@ -36,8 +36,12 @@ def choose_units(bench: Bench, granularity: Sequence[str], components: Sequence[
     return units
 
 
-def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str]) -> None:
-    """Refuse a granularity that the scorer cannot mean, before any forward pass."""
+def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str], components: Sequence[str] = ()) -> None:
+    """Refuse a granularity that the scorer cannot mean or a component it cannot see, before any work."""
+    seen = getattr(scorer.value, "components", components)
+    for name in components:
+        if name not in seen:
+            raise Refusal(f"scorer={scorer.name} cannot score {name}: it sees {' and '.join(seen)}")
     able = scorer.value.granularities
     for name in granularity:
         if name not in able:
