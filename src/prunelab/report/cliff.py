@@ -127,7 +127,7 @@ def cliff_table(found: Sequence[Cliff]) -> Table:
     ]
     note = (
         "A component pruned alone breaks at the smallest share from which on, at every larger one measured, "
-        "the Fréchet distance is more than twice the dense model's or the prompt accuracy less than half of it."
+        "the Fréchet distance is more than twice the dense model's or the prompt accuracy less than half."
     )
     return Table("Cliff per component", note, headings, tuple(lines))
 
