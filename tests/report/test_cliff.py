@@ -85,7 +85,7 @@ def test_seeds_are_averaged_before_judging(row: MakeRow, study: list[dict[str, A
         measured(row, "magnitude", "denoiser", 0.2, value, seed) for seed, value in enumerate((10.0, 70.0))
     ]
     found = cliffs([study[0], *rows])
-    assert [(cliff.at, cliff.measured[0.2]) for cliff in found] == [(0.2, 40.0)]
+    assert [(cliff.at, cliff.measured[0.2]["frechet_distance"]) for cliff in found] == [(0.2, 40.0)]
 
 
 def test_a_metric_to_be_raised_breaks_downwards(row: MakeRow) -> None:
@@ -93,7 +93,7 @@ def test_a_metric_to_be_raised_breaks_downwards(row: MakeRow) -> None:
     for share, value in {0.1: 0.8, 0.2: 0.46, 0.3: 0.4}.items():
         rows.append(measured(row, "magnitude", "denoiser", share, 1.0))
         rows[-1]["metrics"]["prompt_accuracy"]["value"] = value
-    assert [cliff.at for cliff in cliffs(rows, "prompt_accuracy")] == [0.3]  # dense 0.9, half of it 0.45
+    assert [cliff.at for cliff in cliffs(rows)] == [0.3]  # dense 0.9, half of it 0.45
 
 
 def test_the_sweep_report_names_them(study: list[dict[str, Any]], tmp_path: Path) -> None:

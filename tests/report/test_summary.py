@@ -38,3 +38,12 @@ def test_the_markdown_table_has_a_line_per_group(row: MakeRow) -> None:
     assert len({line.count("|") for line in lines}) == 1
     assert "| 2 |" in lines[2]
     assert "0.250 |" in lines[2]  # no interval where all seeds agree
+
+
+def test_zeros_have_a_column_where_single_weights_went(row: MakeRow) -> None:
+    made = seeded(row, "magnitude", 0, 0.2)
+    assert "non-zeros" not in markdown(over_seeds([made]))
+    made["sparsity"].update(nominal=0.385, nonzeros=0.201)
+    text = markdown(over_seeds([made])).splitlines()
+    cells = dict(zip(text[0].split(" | "), text[2].split(" | "), strict=True))
+    assert cells["non-zeros removed"] == "20.1 %"

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.draws import integers, normal
-from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
@@ -144,8 +143,3 @@ def test_scoring_leaves_no_hooks(model: StableDiffusion, examples: Examples) -> 
     scored(model, units, Wanda(samples=2), examples)
     modules = [module for component in model.components.values() for module in component.modules()]
     assert not any(module._forward_pre_hooks for module in modules)
-
-
-def test_components_it_cannot_see_are_refused(model: StableDiffusion, examples: Examples) -> None:
-    with pytest.raises(Refusal, match="not of vae: use scorer=magnitude"):
-        scored(model, model.units(["weight"], ["vae"]), Wanda(samples=2), examples)

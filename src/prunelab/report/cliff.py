@@ -9,7 +9,7 @@ from prunelab.report.quantities import UNDEFINED, quantity, share
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table
 
-METRIC = "frechet_distance"
+METRICS = ("frechet_distance", "prompt_accuracy")  # one alone misses breaks that the other sees
 FACTOR = 2.0
 
 
@@ -19,7 +19,7 @@ class Cliff:
 
     at: the smallest requested share from which on quality is broken at every larger one that was measured;
     None where it is not broken at the largest. before: the largest measured share below it, None where
-    there is none. measured: share -> the metric's mean over seeds.
+    there is none. measured: share -> each metric's mean over seeds.
     """
 
     component: str
@@ -27,23 +27,23 @@ class Cliff:
     label: str
     at: float | None
     before: float | None
-    measured: Mapping[float, float]
+    measured: Mapping[float, Mapping[str, float]]
 
 
-def cliffs(rows: Sequence[Row], metric: str = METRIC, factor: float = FACTOR) -> list[Cliff]:
+def cliffs(rows: Sequence[Row], metrics: Sequence[str] = METRICS, factor: float = FACTOR) -> list[Cliff]:
     """The cliff of every component that was pruned alone at two shares or more.
 
-    Broken: a metric to be lowered is at more than ``factor`` times the dense model's, one to be raised at
-    less than the dense model's divided by it.
+    Broken: one of the metrics that are there is more than ``factor`` times the dense model's where lower is
+    better, less than the dense model's divided by it where higher is.
     """
     fields = [field for field in varying(rows) if field not in ("requested", "of", "seed")]
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         component = _alone(row)
-        if component and row["metrics"].get(metric, {}).get("value") is not None:
+        if component:
             groups.setdefault((component, row["state"], *_choice(row)), []).append(row)
     found = [
-        _cliff(component, members, _dense(members[0], rows, metric), fields, metric, factor)
+        _cliff(component, members, _dense(members[0], rows, metrics), fields, factor)
         for (component, *_), members in groups.items()
     ]
     return [cliff for cliff in found if cliff is not None]
@@ -62,51 +62,51 @@ def _choice(row: Row) -> tuple[str, ...]:
     return tuple(str(row["sparsity"].get(field, row.get(field))) for field in fields)
 
 
-def _dense(row: Row, rows: Sequence[Row], metric: str) -> float | None:
+def _dense(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
+    """The dense model's values of those metrics that it has."""
     own = (row["task"], row["model"])
-    values = [
-        other["metrics"].get(metric, {}).get("value")
-        for other in rows
-        if other["state"] == "dense" and (other["task"], other["model"]) == own
-    ]
-    return values[0] if values else None
+    for other in rows:
+        if other["state"] == "dense" and (other["task"], other["model"]) == own:
+            return _values([other], metrics)
+    return {}
+
+
+def _values(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
+    """The means over the rows of the metrics that all of them have."""
+    values = {name: [row["metrics"].get(name, {}).get("value") for row in rows] for name in metrics}
+    return {name: fmean(known) for name, known in values.items() if None not in known}
 
 
 def _cliff(
-    component: str,
-    rows: Sequence[Row],
-    dense: float | None,
-    fields: Sequence[str],
-    metric: str,
-    factor: float,
+    component: str, rows: Sequence[Row], dense: Mapping[str, float], fields: Sequence[str], factor: float
 ) -> Cliff | None:
-    shares = sorted({row["sparsity"]["requested"][component] for row in rows})
-    if dense is None or len(shares) < 2:
+    groups: dict[float, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["sparsity"]["requested"][component], []).append(row)
+    if not dense or len(groups) < 2:
         return None
-    measured = {
-        share: fmean(
-            row["metrics"][metric]["value"]
-            for row in rows
-            if row["sparsity"]["requested"][component] == share
-        )
-        for share in shares
-    }
-    at = _edge(measured, dense, factor, quantity(metric).better)
-    below = [share for share in shares if at is None or share < at]
+    measured = {level: _values(groups[level], list(dense)) for level in sorted(groups)}
+    at = _edge(measured, dense, factor)
+    below = [level for level in measured if at is None or level < at]
     return Cliff(
         component, rows[0]["state"], label(rows[0], fields), at, below[-1] if below else None, measured
     )
 
 
-def _edge(measured: Mapping[float, float], dense: float, factor: float, better: str) -> float | None:
+def _edge(
+    measured: Mapping[float, Mapping[str, float]], dense: Mapping[str, float], factor: float
+) -> float | None:
     """The smallest share with nothing but broken ones from it on."""
     edge = None
     for level in sorted(measured, reverse=True):
-        value = measured[level]
-        if not (value < dense / factor if better == "higher" else value > dense * factor):
+        if not any(_broken(name, value, dense[name], factor) for name, value in measured[level].items()):
             break
         edge = level
     return edge
+
+
+def _broken(name: str, value: float, dense: float, factor: float) -> bool:
+    return value < dense / factor if quantity(name).better == "higher" else value > dense * factor
 
 
 def cliff_table(found: Sequence[Cliff]) -> Table:
@@ -126,8 +126,8 @@ def cliff_table(found: Sequence[Cliff]) -> Table:
         for cliff in found
     ]
     note = (
-        f"A component pruned alone breaks at the smallest share from which on, at every larger one "
-        f"measured, the {quantity(METRIC).title} is more than {FACTOR:g} times the dense model's."
+        "A component pruned alone breaks at the smallest share from which on, at every larger one measured, "
+        "the Fréchet distance is more than twice the dense model's or the prompt accuracy less than half."
     )
     return Table("Cliff per component", note, headings, tuple(lines))
 

@@ -9,6 +9,7 @@ from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, s
 from prunelab.report.schema import Row
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}
+ZEROED = {"nonzeros": "non-zeros removed"}  # where single weights went, which takes neither of those
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Group:
         return (fmean(known), min(known), max(known)) if known else None
 
     def achieved(self, name: str) -> float:
-        """The mean share that was removed, of parameters or MACs."""
+        """The mean share that was removed, of parameters, MACs or non-zeros."""
         return fmean(row["sparsity"][name] for row in self.rows)
 
 
@@ -49,13 +50,16 @@ def _key(row: Row) -> str:
 def markdown(groups: Sequence[Group]) -> str:
     """The groups as a Markdown table: mean [smallest, largest] over the seeds."""
     metrics = list(groups[0].rows[0]["metrics"])
-    head = ["state", "choice", "seeds", *ACHIEVED.values(), *(titled(name) for name in metrics)]
-    lines = [head, ["---"] * len(head), *(_cells(group, metrics) for group in groups)]
+    rows = [row for group in groups for row in group.rows]
+    single = any(row["sparsity"].get("nominal") is not None for row in rows)
+    achieved = {**ACHIEVED, **(ZEROED if single else {})}
+    head = ["state", "choice", "seeds", *achieved.values(), *(titled(name) for name in metrics)]
+    lines = [head, ["---"] * len(head), *(_cells(group, list(achieved), metrics) for group in groups)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _cells(group: Group, metrics: Sequence[str]) -> list[str]:
-    removed = [share(group.achieved(name)) for name in ACHIEVED]
+def _cells(group: Group, achieved: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    removed = [share(group.achieved(name)) for name in achieved]
     measured = [_spread(group.metric(name), name) for name in metrics]
     return [group.state, group.label, str(len(group.rows)), *removed, *measured]
 

@@ -24,12 +24,9 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.draws import integers, normal
-from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Model, Observation
 from prunelab.core.scores import Scores
 from prunelab.core.units import Unit
-
-SEEN = ("text_encoder", "denoiser")
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Wanda:
     """
 
     granularities: ClassVar[tuple[str, ...]] = ("weight", "conv_weight")
+    components: ClassVar[tuple[str, ...]] = ("text_encoder", "denoiser")
 
     samples: int = 128
     padding: bool = True
@@ -50,12 +48,6 @@ class Wanda:
         self, model: Model, units: Sequence[Unit], calibration: Calibration
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
         """One observation: the squares of every unit's inputs; then the weights are read."""
-        unseen = [unit.component for unit in units if unit.component not in SEEN]
-        if unseen:
-            raise Refusal(
-                f"scorer=wanda sees the inputs of {' and '.join(SEEN)}, not of {unseen[0]}: "
-                "use scorer=magnitude there"
-            )
         squares = yield Inputs(self, model, units, calibration)
         return {
             unit.name: _score(unit, model.components[unit.component], squares[unit.name] / self.samples)

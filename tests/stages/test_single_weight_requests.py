@@ -1,0 +1,63 @@
+"""Requests over single weights: what is refused early, and what a model without a component does."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from prunelab.core.errors import Refusal
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.scorers.latent_shift import LatentShift
+from prunelab.scorers.wanda import Wanda
+from prunelab.stages.bench import Part
+from prunelab.stages.prune import nominal_total
+from prunelab.stages.run import Request, fitted
+from prunelab.stages.score import check_scorer
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """All that is asked of a model here: its name and components."""
+
+    name: str
+    components: Any
+
+
+def request(components: list[str], sparsity: Any) -> Request:
+    nothing: Any = SimpleNamespace()
+    return Request(nothing, ["weight"], components, nothing, sparsity, None, nothing, nothing, [], {}, 0)
+
+
+def test_a_model_without_a_text_encoder_has_its_denoiser_pruned() -> None:
+    model: Any = Denoiser("unconditional", {"denoiser": None})
+    asked = request(["text_encoder", "denoiser"], {"text_encoder": 0.475, "denoiser": 0.35})
+    left = fitted(asked, model)
+    assert (left.components, left.sparsity) == (["denoiser"], {"denoiser": 0.35})
+    assert fitted(replace(asked, sparsity=0.3), model).sparsity == 0.3
+    with pytest.raises(Refusal, match="unconditional has no text_encoder: it has denoiser"):
+        fitted(request(["text_encoder"], 0.3), model)
+
+
+def test_misspelt_components_are_not_taken_for_absent_ones(model: StableDiffusion) -> None:
+    asked = request(["unet"], 0.3)
+    assert fitted(asked, model) == asked  # and choosing units refuses it
+
+
+def test_scorers_and_granularities_that_do_not_go_together() -> None:
+    with pytest.raises(Refusal, match="scorer=wanda cannot score granularity=operator: it scores weight"):
+        check_scorer(Part("wanda", Wanda(), {}), ["operator"])
+    with pytest.raises(Refusal, match="cannot score vae: it sees text_encoder and denoiser"):
+        check_scorer(Part("wanda", Wanda(), {}), ["weight"], ["vae"])
+    check_scorer(Part("wanda", Wanda(), {}), ["weight"], ["text_encoder", "denoiser"])
+    with pytest.raises(Refusal, match="scorer=latent_shift cannot score granularity=weight"):
+        check_scorer(Part("latent_shift", LatentShift(), {}), ["weight"])
+
+
+def test_only_single_weights_have_a_nominal_total(model: StableDiffusion) -> None:
+    both = ["text_encoder", "denoiser"]
+    asked = {"text_encoder": 0.475, "denoiser": 0.35}
+    text, unet = (sum(p.numel() for p in model.components[name].parameters()) for name in both)
+    total = nominal_total(model, model.units(["weight"], both), asked)
+    assert total == pytest.approx((0.475 * text + 0.35 * unet) / (text + unet))
+    assert nominal_total(model, model.units(["head"], both), asked) is None
