@@ -5,7 +5,6 @@ import importlib
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from prunelab.cli import main
 from prunelab.cli.arguments import JOBS, parse
 from prunelab.cli.checking import check
 from prunelab.core.units import Unit
@@ -26,7 +26,7 @@ from prunelab.tasks.text_to_image import ShuffledPrompts
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r'^```(\w+)(?: title="(.+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?:\w+=\$\()?prunelab\b(.*?)\)?(?:\n(prunelab: .*))?$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -98,12 +98,16 @@ def test_every_command_composes(command: Command, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("command", [each for each in commands() if each.refusal], ids=name)
-def test_every_refusal_is_as_shown(command: Command, tmp_path: Path) -> None:
-    words = [*command.words, f"store={tmp_path / 'store'}", "logger=none"]
-    started = [sys.executable, "-m", "prunelab", *words]
-    result = subprocess.run(started, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.stderr.splitlines() == [command.refusal]
-    assert (result.returncode, result.stdout) == (1, "")
+def test_every_refusal_is_as_shown(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "argv", ["prunelab", *command.words, f"store={tmp_path}", "logger=none"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    printed = capsys.readouterr()
+    assert (stop.value.code, printed.out, printed.err.splitlines()) == (1, "", [command.refusal])
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
@@ -158,9 +162,7 @@ def heads_by_hand(unit: Unit, attention: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/adding-a-scorer.md"])
-def test_the_scorer_from_weights_scores_as_by_hand(
-    model: StableDiffusion, page: str, tmp_path: Path
-) -> None:
+def test_the_scorer_from_weights_scores_as_by_hand(model: StableDiffusion, page: str, tmp_path: Path) -> None:
     scorer = example(page, "mine/largest.py", tmp_path)["Largest"]()
     units = model.units(["head"], ["denoiser"])
     scores = scorer.score(model, units)

@@ -33,6 +33,8 @@ TRAINED = (
     "recovery.schedule.steps=6",
     "recovery.schedule.batch_size=4",
     "recovery.schedule.checkpoint_every=4",
+    "recovery.schedule.warmup=0",
+    "recovery.schedule.ema=0.5",
 )
 
 
@@ -122,4 +124,16 @@ def tiny() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def tiny_trained() -> tuple[str, ...]:
     """Settings of a run of seconds with six steps of recovery."""
-    return (*TINY, *TRAINED)
+    return (*TINY, *TRAINED, "scorer=magnitude", "budget.of=parameters")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds what ``first`` computed, and more as tests go on."""
+    return tmp_path_factory.mktemp("first") / "store"
+
+
+@pytest.fixture(scope="session")
+def first(tiny_trained: tuple[str, ...], store: Path) -> Ended:
+    """A run with ``tiny_trained`` that started from nothing."""
+    return prunelab(*tiny_trained, store=store)

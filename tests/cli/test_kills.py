@@ -25,7 +25,7 @@ EVERYTHING = sorted([*WHOLE["time"], "time", "evaluate", "evaluate", "evaluate"]
 def outcome(tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What became of the jobs of ``killed_jobs.py``."""
     folder = tmp_path_factory.mktemp("kills")
-    score = ("scorer.samples=4", "scorer.steps=1", "scorer.batch_size=32")
+    score = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1", "scorer.batch_size=32")
     words = [*tiny_trained, *score, "recovery.schedule.steps=12", "recovery.schedule.checkpoint_every=5"]
     command = [sys.executable, str(DRIVER), str(folder), json.dumps(words)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,20 +14,8 @@ from prunelab.report import read_report
 from prunelab.report.schema import check_row
 
 Command = Callable[..., Any]
-CHOICES = ("scorer=magnitude", "budget.of=parameters")
+CHOSEN = ("scorer=magnitude", "budget.of=parameters")
 METRICS = ("frechet_distance", "kernel_distance", "prompt_accuracy", "ssim", "psnr", "output_distance")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that the tests of this file share."""
-    return tmp_path_factory.mktemp("run") / "store"
-
-
-@pytest.fixture(scope="module")
-def first(command: Command, tiny_trained: tuple[str, ...], store: Path) -> Any:
-    """A run that starts from nothing."""
-    return command(*tiny_trained, *CHOICES, store=store)
 
 
 def test_every_stage_is_computed_once(first: Any) -> None:
@@ -113,7 +101,7 @@ def test_saved_models_open_and_draw(first: Any, state: str) -> None:
 def test_an_identical_run_computes_nothing(
     command: Command, tiny_trained: tuple[str, ...], store: Path, first: Any
 ) -> None:
-    second = command(*tiny_trained, *CHOICES, store=store)
+    second = command(*tiny_trained, store=store)
     assert second.computed == []
     assert second.folder != first.folder
     assert second.rows() == first.rows()
@@ -123,7 +111,7 @@ def test_how_it_runs_is_no_part_of_the_result(
     command: Command, tiny_trained: tuple[str, ...], store: Path, first: Any
 ) -> None:
     other = ("trainer=ddp", "group=another", "recovery.schedule.checkpoint_every=1", "data=digits")
-    again = command(*tiny_trained, *CHOICES, *other, store=store)
+    again = command(*tiny_trained, *other, store=store)
     assert again.computed == []
 
 
@@ -131,7 +119,7 @@ def test_another_sparsity_scores_nothing(
     command: Command, tiny_trained: tuple[str, ...], store: Path, first: Any
 ) -> None:
     scores = sorted(store.glob("score-*"))
-    other = command(*tiny_trained, *CHOICES, "sparsity=0.5", store=store)
+    other = command(*tiny_trained, "sparsity=0.5", store=store)
     assert sorted(store.glob("score-*")) == scores
     assert sorted(set(other.computed)) == ["evaluate", "prune", "recover", "sample", "time"]
     assert other.computed.count("sample") == 2
@@ -141,7 +129,7 @@ def test_another_sparsity_scores_nothing(
 def test_another_recovery_starts_from_the_same_pruned_model(
     command: Command, tiny_trained: tuple[str, ...], store: Path, first: Any
 ) -> None:
-    other = command(*tiny_trained, *CHOICES, "recovery=finetune", store=store)
+    other = command(*tiny_trained, "recovery=finetune", store=store)
     assert sorted(other.computed) == ["evaluate", "recover", "sample", "time"]
     assert other.rows()["pruned"]["address"] == first.rows()["pruned"]["address"]
     assert other.rows()["recovered"]["address"] != first.rows()["recovered"]["address"]
@@ -164,7 +152,7 @@ def test_the_noise_of_the_evaluation_is_not_the_seeds(
 def test_sparsity_zero_is_the_dense_model(
     command: Command, tiny: tuple[str, ...], store: Path, first: Any
 ) -> None:
-    rows = command(*tiny, *CHOICES, "sparsity=0", store=store).rows()
+    rows = command(*tiny, *CHOSEN, "sparsity=0", store=store).rows()
     assert rows["pruned"]["metrics"] == rows["dense"]["metrics"]
     assert rows["pruned"]["metrics"]["ssim"]["value"] == 1
     assert rows["pruned"]["metrics"]["output_distance"]["value"] == 0
@@ -188,7 +176,7 @@ def test_altered_artifacts_are_rebuilt(
     damaged = [folder for folder in copy.iterdir() if not folder.name.startswith(".")]
     for folder in damaged:
         altered(folder)
-    again = command(*tiny_trained, *CHOICES, store=copy)
+    again = command(*tiny_trained, store=copy)
     assert sorted(again.computed) == sorted(first.computed)
     assert again.numbers() == first.numbers()
 
@@ -214,7 +202,7 @@ def test_one_report_of_all_runs_below_a_folder(
     command: Command, tiny: tuple[str, ...], store: Path, first: Any, tmp_path: Path
 ) -> None:
     shutil.copytree(first.folder, tmp_path / "runs" / "deep" / "first")
-    other = command(*tiny, *CHOICES, "sparsity=0", store=store)
+    other = command(*tiny, *CHOSEN, "sparsity=0", store=store)
     shutil.copytree(other.folder, tmp_path / "runs" / "second")
     combined = command("report", f"path={tmp_path / 'runs'}", "logger=none", store=store)
     report = read_report(combined.folder / "report.json")
