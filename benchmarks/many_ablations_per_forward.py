@@ -24,13 +24,13 @@ from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.latent_shift import LatentShift
-from prunelab.tasks.text_to_image import ShuffledPrompts
+from prunelab.tasks.text_to_image import ShuffledExamples
 
 BATCH = 64
 
 
 def scores(
-    model: StableDiffusion, units: list[Unit], scorer: LatentShift, prompts: ShuffledPrompts
+    model: StableDiffusion, units: list[Unit], scorer: LatentShift, prompts: ShuffledExamples
 ) -> Tensor:
     """One score per operator, chunk by chunk."""
     observation = scorer.observation(model, units, prompts)
@@ -51,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
     units = model.units(["operator"], ["denoiser"])[::4]
-    prompts = ShuffledPrompts(Digits(train_size=64).train(), 0)
+    prompts = ShuffledExamples(Digits(train_size=64).train(), 0)
     many = LatentShift(samples=arguments.samples, steps=5, batch_size=BATCH)
     ways = {"one operator at a time": replace(many, batch_size=arguments.samples), "many per forward": many}
     times: dict[str, list[float]] = {name: [] for name in ways}

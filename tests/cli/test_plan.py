@@ -40,7 +40,8 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
     assert not (tmp_path / "store").exists()
     assert set(plan) == {"schema", "scores", "model", "budget", "sparsity", "total", "components", "units", "zeros"}
     assert (plan["schema"], plan["scores"], plan["model"], plan["budget"]) == (1, "random", "tiny_t2i", "global")
-    assert plan["sparsity"] == {"requested": 0.4, "of": "elements"}
+    assert plan["sparsity"] == {"requested": 0.4, "of": "elements", "nominal": None}
+    assert plan["zeros"] == {}
     units = model.units(["head"], ["denoiser", "text_encoder"])
     scores = Random(3).score(model, units)
     ranked = sorted(score for unit in units for score in scores[unit.name])

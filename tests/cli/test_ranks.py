@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from prunelab.cli.checking import conf_folder
@@ -17,15 +20,39 @@ from prunelab.cli.checking import conf_folder
 Command = Callable[..., Any]
 DRIVER = Path(__file__).with_name("two_ranks.py")
 SCORERS = sorted(file.stem for file in (conf_folder() / "scorer").glob("*.yaml"))
-# Work enough for more chunks than ranks, of which the last is smaller than the others.
-WORK = {"latent_shift": ("scorer.samples=3", "scorer.steps=1", "scorer.batch_size=16")}
+# Little work, but more chunks than ranks, of which the last is smaller than the others.
+LITTLE = {
+    "samples": 5,
+    "prompts": 4,
+    "steps": 1,
+    "stride": 400,
+    "batch_size": 2,
+    "schedule.steps": 2,
+    "schedule.batch_size": 2,
+}
+ROWS = {"latent_shift": 40}  # of this scorer a batch holds (ablation, sample) pairs
 DDP = ("trainer=ddp", "devices=2")
 
 
-def lines(tiny: tuple[str, ...], tiny_trained: tuple[str, ...]) -> list[list[str]]:
-    """A run per scorer, and one with a recovery."""
-    scored = [[*tiny, f"scorer={scorer}", *WORK.get(scorer, ())] for scorer in SCORERS]
-    return [*scored, [*tiny_trained, "recovery=finetune", "evaluation.batch_size=5"]]
+def scoring(scorer: str) -> list[str]:
+    """Words that choose the scorer, little work for it, and the first granularity that it can score."""
+    knobs = OmegaConf.load(conf_folder() / "scorer" / f"{scorer}.yaml")
+    little = {**LITTLE, "batch_size": ROWS.get(scorer, LITTLE["batch_size"])}
+    few = [f"scorer.{key}={value}" for key, value in little.items() if key.split(".")[0] in {*knobs, trained(knobs)}]
+    granularity = get_class(knobs._target_).granularities[0]
+    budget = "groups" if granularity == "weight" else "global"
+    return [f"scorer={scorer}", *few, f"granularity={granularity}", f"budget={budget}"]
+
+
+def trained(knobs: DictConfig) -> str:
+    """The key that a file of its own adds to a scorer that is trained."""
+    return "schedule" if "defaults" in knobs else ""
+
+
+def lines(tiny: tuple[str, ...], tiny_trained: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    """A scoring and pruning per scorer, and a whole run with a recovery."""
+    scored = [("pruned", [*tiny, *scoring(scorer)]) for scorer in SCORERS]
+    return [*scored, ("report", [*tiny_trained, "recovery=finetune", "evaluation.batch_size=5"])]
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +61,22 @@ def stores(
 ) -> tuple[Path, Path]:
     """The stores after the same command lines in one process and in two."""
     one, two = (tmp_path_factory.mktemp(name) / "store" for name in ("one", "two"))
-    for words in lines(tiny, tiny_trained):
-        assert command(*words, store=one).code == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(DRIVER)]
-    many = [[*words, *DDP] for words in lines(tiny, tiny_trained)]
-    environment = {**os.environ, "PRUNELAB_STORE": str(two)}
+    as_far_as = runpy.run_path(str(DRIVER))["as_far_as"]
+    for far, words in lines(tiny, tiny_trained):
+        with as_far_as(far):
+            assert command(*words, store=one).code == 0
+    many = [(far, [*words, *DDP]) for far, words in lines(tiny, tiny_trained)]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(DRIVER), json.dumps(many)]
     result = subprocess.run(
-        [*launch, json.dumps(many)], env=environment, capture_output=True, text=True, check=False, cwd=two.parent
+        [sys.executable, *launch],
+        env={**os.environ, "PRUNELAB_STORE": str(two)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=two.parent,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    assert len(result.stdout.splitlines()) == len(many), "one of the ranks speaks, and the other is silent"
+    assert len(result.stdout.splitlines()) == len(many), "one of the ranks speaks, the other is silent"
     return one, two
 
 
@@ -83,7 +116,7 @@ def test_plans_and_pruned_models_agree_exactly(stores: tuple[Path, Path]) -> Non
 def test_samples_agree_exactly(stores: tuple[Path, Path]) -> None:
     """Of the dense and the pruned models; a recovered model's weights agree to round-off only."""
     one, two = (untrained(store) for store in stores)
-    assert len(one) >= 2 * len(SCORERS)
+    assert len(one) == 2
     assert same(one, two)
 
 
@@ -115,3 +148,34 @@ def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path]) -> None
         torch.testing.assert_close(two[address][name], weight, rtol=1e-4, atol=1e-5)
         moved = max(moved, float((weight.float() - before[name].float()).abs().max())) if name in before else moved
     assert moved > 1e-4
+
+
+@pytest.fixture(scope="module")
+def launched(tiny_trained: tuple[str, ...], stores: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
+    """The command line starts the ranks of a sweep's two jobs itself; the second cannot share its batch out."""
+    words = [*tiny_trained, *DDP, "recovery=finetune", "sparsity=0.4", "-m", "recovery.schedule.batch_size=4,5"]
+    return subprocess.run(
+        [sys.executable, "-m", "prunelab", *words],
+        env={**os.environ, "PRUNELAB_STORE": str(stores[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=stores[1].parent,
+    )
+
+
+def test_a_launched_job_leaves_its_report(launched: subprocess.CompletedProcess[str]) -> None:
+    (folder,) = launched.stdout.splitlines()
+    rows = json.loads((Path(folder) / "0" / "report.json").read_text())["rows"]
+    assert [row["state"] for row in rows] == ["dense", "pruned", "recovered"]
+    assert json.loads((Path(folder) / "report.json").read_text())["rows"] == rows
+    assert "score: score-magnitude" in launched.stderr, "the scores were in the store"
+    assert launched.stderr.count("Prompt accuracy") == 1
+
+
+def test_a_refusal_inside_the_ranks_is_one_line(launched: subprocess.CompletedProcess[str]) -> None:
+    assert launched.returncode == 1
+    assert "Traceback" not in launched.stderr
+    (line,) = [line for line in launched.stderr.splitlines() if line.startswith("prunelab: ")]
+    assert "recovery.schedule.batch_size=5: batch_size=5 cannot be split evenly over 2 processes" in line
+    assert not [path for path in Path(launched.stdout.strip()).rglob("*") if "refusal" in path.name]

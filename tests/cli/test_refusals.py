@@ -116,7 +116,8 @@ def no_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_forward_pass")
 @pytest.mark.parametrize("words", PARTS)
 def test_parts_that_do_not_fit(command: Command, tmp_path: Path, words: str) -> None:
-    ended = command(*SMALL, *words.split(), store=tmp_path / "store")
+    first, *rest = words.split()  # a job stands first
+    ended = command(first, *SMALL, *rest, store=tmp_path / "store")
     refused(ended, *PARTS[words])
     assert ended.computed == []
 

@@ -26,7 +26,9 @@ class Denoiser:
 
 def request(components: list[str], sparsity: Any) -> Request:
     nothing: Any = SimpleNamespace()
-    return Request(nothing, ["weight"], components, nothing, sparsity, None, nothing, nothing, [], {}, 0)
+    parts: Any = dict.fromkeys(("scorer", "budget", "bypass", "evaluation", "timing"), nothing)
+    chosen: Any = {"granularity": ["weight"], "components": components, "sparsity": sparsity}
+    return Request(**parts, **chosen, recovery=None, metrics=[], labels={}, seed=0)
 
 
 def test_a_model_without_a_text_encoder_has_its_denoiser_pruned() -> None:
