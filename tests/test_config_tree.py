@@ -1,0 +1,102 @@
+"""The configuration tree is the test's list: a new file is covered the moment it exists.
+
+Every choice of every group composes and instantiates; every scorer scores every granularity that it says it
+can mean, with tiny settings, and gives finite numbers of the units' shapes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from prunelab.artifacts import Store
+from prunelab.cli import embedded
+from prunelab.cli.checking import conf_folder
+from prunelab.core.scores import check_scores
+from prunelab.engine.hardware import Hardware
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.stages.bench import Bench, Part
+from prunelab.stages.history import History
+from prunelab.stages.score import check_scorer, choose_units, compute
+from prunelab.tracking.silent import SilentRun, SilentTracker
+
+
+def choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (conf_folder() / group).glob("*.yaml"))
+
+
+GROUPS = sorted(folder.name for folder in conf_folder().iterdir() if folder.is_dir())
+CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
+PARTS = [
+    (group, name)
+    for group, name in CHOICES
+    if group in ("budget", "bypass", "data", "recovery", "scorer", "trainer")
+]
+# What makes a scorer quick, by its knobs' names.
+QUICK = {"samples": 4, "steps": 2, "stride": 400, "batch_size": 4, "prompts": 2}
+QUICK_SCHEDULE = {"steps": 2, "batch_size": 2}
+
+
+def composed(*words: str) -> DictConfig:
+    OmegaConf.register_new_resolver("embedded", embedded, replace=True)
+    with initialize_config_dir(str(conf_folder()), version_base=None):
+        return compose("config", overrides=list(words))
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_choice_composes(group: str, name: str) -> None:
+    config = composed(f"+schedule@probe={name}" if group == "schedule" else f"{group}={name}")
+    if group != "logger":  # a logger's folder is known once a job runs
+        OmegaConf.to_container(config.get(group, config.scorer), resolve=True)
+    assert "scorer" in config
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS)
+def test_every_part_instantiates(group: str, name: str) -> None:
+    node = composed(f"{group}={name}")[group]
+    made = instantiate(OmegaConf.to_container(node, resolve=True), _convert_="all")
+    assert made == {"method": None} if (group, name) == ("recovery", "none") else not isinstance(made, dict)
+
+
+def test_every_group_has_a_default_among_its_files() -> None:
+    config = composed()
+    for group in set(GROUPS) - {"experiment", "sweep", "schedule"}:
+        assert group in config, group
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Scorer and granularity, as the scorers' own classes say."""
+    return [(name, g) for name in choices("scorer") for g in scorer(name).granularities]
+
+
+def scorer(name: str) -> Any:
+    node = OmegaConf.to_container(composed(f"scorer={name}").scorer, resolve=True)
+    assert isinstance(node, dict)
+    quick = {key: QUICK[key] for key in QUICK.keys() & node.keys()}
+    schedule = {"schedule": {**node["schedule"], **QUICK_SCHEDULE}} if "schedule" in node else {}
+    return instantiate({**node, **quick, **schedule}, _convert_="all")
+
+
+@pytest.fixture(scope="module")
+def bench(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    config = composed("data.train_size=64", "data.test_size=16")
+    task = instantiate(config.task, _partial_=True, _convert_="all")(data=instantiate(config.data))
+    return Bench(Store(tmp_path_factory.mktemp("store")), SilentTracker(), Hardware(), model, task)
+
+
+@pytest.mark.parametrize(("name", "granularity"), pairs())
+def test_every_scorer_scores_what_it_says_it_can(
+    bench: Bench, name: str, granularity: str, tmp_path: Path
+) -> None:
+    chosen = Part(name, scorer(name), {})
+    check_scorer(chosen, [granularity], ["denoiser"])
+    units = choose_units(bench, [granularity], ["denoiser"])[:3]
+    history = History(tmp_path / "history.json", SilentRun())
+    scores = compute(bench, chosen.value, units, tmp_path / "checkpoints", history)
+    check_scores(scores, units)
+    again = compute(bench, scorer(name), units, tmp_path / "again", history)
+    assert all(torch.equal(scores[unit.name], again[unit.name]) for unit in units)
