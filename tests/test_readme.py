@@ -6,7 +6,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from prunelab.cli.arguments import JOBS, parse
 from prunelab.cli.checking import check
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
+from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.tasks.text_to_image import ShuffledExamples
 
@@ -139,14 +140,30 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_pages_name_every_job_key_choice_and_sweep() -> None:
-    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+def unnamed(words: Iterable[str], page: str) -> list[str]:
+    """The words that a page does not have as code."""
+    text = (ROOT / page).read_text("utf-8")
+    return sorted(word for word in words if f"`{word}`" not in text)
+
+
+def test_the_command_line_page_names_every_job_and_key() -> None:
     groups = [folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()]
     keys = re.findall(r"^(\w+):", (ROOT / "conf" / "config.yaml").read_text("utf-8"), re.MULTILINE)
     expected = {*JOBS, *groups, *keys} - {"defaults", "hydra", "job", "schedule"}
-    assert {word for word in expected if f"`{word}`" not in page} == set()
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert [file.stem for file in (ROOT / "sweeps").glob("*.yaml") if f"`{file.stem}`" not in readme] == []
+    assert unnamed(expected, "docs/command-line.md") == []
+
+
+@pytest.mark.parametrize("group", ["scorer", "budget", "bypass", "recovery", "experiment"])
+def test_the_pages_name_every_choice(group: str) -> None:
+    names = [file.stem for file in (ROOT / "conf" / group).glob("*.yaml")]
+    assert unnamed(names, "docs/command-line.md") == []
+    assert unnamed(names, "README.md") == []
+
+
+def test_the_readme_names_every_granularity_model_and_sweep() -> None:
+    models = [file.stem for file in (ROOT / "conf" / "model").glob("*.yaml")]
+    sweeps = [file.stem for file in (ROOT / "sweeps").glob("*.yaml")]
+    assert unnamed([*WALKERS, *models, *sweeps], "README.md") == []
 
 
 def heads_by_hand(unit: Unit, attention: Any) -> list[float]:

@@ -1,4 +1,4 @@
-"""The command line in this process: the real thing, without the seconds that a new process takes to import."""
+"""The command line in this process: the real thing, without the seconds that a new one takes to import."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ TINY = (
     "evaluation.seeds=2",
     "evaluation.samples=8",
     "evaluation.steps=2",
-    "evaluation.batch_size=8",
+    "evaluation.batch_size=6",  # three batches, of which the last is smaller
     "evaluation.real=64",
     "evaluation.held_out=32",
     "evaluation.timing.batches=[1,2]",

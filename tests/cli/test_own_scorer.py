@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from prunelab.cli.arguments import parse
 
 Command = Callable[..., Any]
-CODE = '''
+CODE = """
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,8 +23,9 @@ class LengthOfName:
     factor: float = 1.0
 
     def score(self, model, units):
-        return {u.name: torch.full((u.elements,), self.factor * len(u.path), dtype=torch.float64) for u in units}
-'''
+        lengths = {unit.name: self.factor * len(unit.path) for unit in units}
+        return {u.name: torch.full((u.elements,), lengths[u.name], dtype=torch.float64) for u in units}
+"""
 
 
 @pytest.fixture
@@ -33,7 +34,9 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "my own scorers"
     (folder / "scorer").mkdir(parents=True)
     (folder / "length_of_name.py").write_text(CODE)
-    (folder / "scorer" / "name_length.yaml").write_text("_target_: length_of_name.LengthOfName\nfactor: 2.0\n")
+    (folder / "scorer" / "name_length.yaml").write_text(
+        "_target_: length_of_name.LengthOfName\nfactor: 2.0\n"
+    )
     return folder
 
 
@@ -63,7 +66,10 @@ def test_it_is_checked_like_any_other(command: Command, folder: Path, tmp_path: 
 def test_what_is_no_scorer_is_refused(command: Command, folder: Path, tmp_path: Path) -> None:
     (folder / "scorer" / "path.yaml").write_text("_target_: pathlib.PurePosixPath\n")
     (folder / "scorer" / "gone.yaml").write_text("_target_: length_of_name.Gone\n")
-    for scorer, line in {"path": "scorer=path is a PurePosixPath without", "gone": "length_of_name.Gone"}.items():
+    for scorer, line in {
+        "path": "scorer=path is a PurePosixPath without",
+        "gone": "length_of_name.Gone",
+    }.items():
         ended = command("-cd", str(folder), f"scorer={scorer}", "logger=none", store=tmp_path / "store")
         assert (ended.code, len(ended.err)) == (1, 1)
         assert line in ended.err[0]
@@ -80,7 +86,12 @@ def test_other_processes_look_in_the_same_folders(
 
     monkeypatch.setattr("prunelab.engine.launch.launch", launch)
     output = tmp_path / "it's, an (odd) = folder"
-    words = ("scorer=name_length", "devices=2", "trainer=ddp", f"hydra.run.dir='{str(output).replace(chr(39), chr(92) + chr(39))}'")
+    words = (
+        "scorer=name_length",
+        "devices=2",
+        "trainer=ddp",
+        f"hydra.run.dir='{str(output).replace(chr(39), chr(92) + chr(39))}'",
+    )
     ended = command(f"--config-dir={folder}", *words, store=tmp_path / "store")
     ((devices, arguments),) = started
     assert (devices, arguments[:3]) == (2, ["-m", "prunelab", "run"])

@@ -11,7 +11,13 @@ from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.random import Random
 
 Command = Callable[..., Any]
-CHOICES = ("scorer=magnitude", "granularity=head", "sparsity=0.4", "components=[denoiser,text_encoder]", "seed=3")
+CHOICES = (
+    "scorer=magnitude",
+    "granularity=head",
+    "sparsity=0.4",
+    "components=[denoiser,text_encoder]",
+    "seed=3",
+)
 COSTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 
 
@@ -38,8 +44,23 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
     plan = planned(ended)
     assert ended.computed == []
     assert not (tmp_path / "store").exists()
-    assert set(plan) == {"schema", "scores", "model", "budget", "sparsity", "total", "components", "units", "zeros"}
-    assert (plan["schema"], plan["scores"], plan["model"], plan["budget"]) == (1, "random", "tiny_t2i", "global")
+    assert set(plan) == {
+        "schema",
+        "scores",
+        "model",
+        "budget",
+        "sparsity",
+        "total",
+        "components",
+        "units",
+        "zeros",
+    }
+    assert (plan["schema"], plan["scores"], plan["model"], plan["budget"]) == (
+        1,
+        "random",
+        "tiny_t2i",
+        "global",
+    )
     assert plan["sparsity"] == {"requested": 0.4, "of": "elements", "nominal": None}
     assert plan["zeros"] == {}
     units = model.units(["head"], ["denoiser", "text_encoder"])
@@ -47,7 +68,12 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
     ranked = sorted(score for unit in units for score in scores[unit.name])
     last = ranked[int(0.4 * len(ranked)) - 1]
     assert plan["units"] == [
-        {"name": u.name, "granularity": "head", "elements": u.elements, "removed": int((scores[u.name] <= last).sum())}
+        {
+            "name": u.name,
+            "granularity": "head",
+            "elements": u.elements,
+            "removed": int((scores[u.name] <= last).sum()),
+        }
         for u in units
     ]
     assert any("random scores" in line for line in ended.err)
@@ -66,7 +92,9 @@ def test_what_a_plan_costs(command: Command, tmp_path: Path, model: StableDiffus
     by_name = {unit.name: unit for unit in model.units(["head"], list(removed))}
     for entry in plan["units"]:
         unit = by_name[entry["name"]]
-        removed[unit.component] += entry["removed"] * unit.parameters_per_element(model.components[unit.component])
+        removed[unit.component] += entry["removed"] * unit.parameters_per_element(
+            model.components[unit.component]
+        )
     for component, gone in removed.items():
         parameters = plan["components"][component]["parameters"]
         assert parameters["dense"] == sum(p.numel() for p in model.components[component].parameters())
@@ -74,7 +102,9 @@ def test_what_a_plan_costs(command: Command, tmp_path: Path, model: StableDiffus
     assert plan["components"]["vae"]["macs"]["dense"] == plan["components"]["vae"]["macs"]["pruned"]
 
 
-def test_after_a_run_the_plan_reads_its_scores(command: Command, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_after_a_run_the_plan_reads_its_scores(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
     choices = (*tiny, "scorer=magnitude", "sparsity=0.3")
     before = planned(command("plan", *choices, store=tmp_path / "store"))
     row = command(*choices, store=tmp_path / "store").rows()["pruned"]
@@ -88,7 +118,9 @@ def test_after_a_run_the_plan_reads_its_scores(command: Command, tiny: tuple[str
         assert after["components"]["denoiser"][cost]["pruned"] == row["cost"]["components"]["denoiser"][cost]
 
 
-def test_a_plan_needs_no_other_processes(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_needs_no_other_processes(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def launched(*arguments: object) -> bool:
         raise AssertionError("processes were started")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,12 +37,21 @@ DDP = ("trainer=ddp", "devices=2")
 
 def scoring(scorer: str) -> list[str]:
     """Words that choose the scorer, little work for it, and the first granularity that it can score."""
-    knobs = OmegaConf.load(conf_folder() / "scorer" / f"{scorer}.yaml")
+    knobs = settings(scorer)
     little = {**LITTLE, "batch_size": ROWS.get(scorer, LITTLE["batch_size"])}
-    few = [f"scorer.{key}={value}" for key, value in little.items() if key.split(".")[0] in {*knobs, trained(knobs)}]
+    few = [
+        f"scorer.{key}={value}"
+        for key, value in little.items()
+        if key.split(".")[0] in {*knobs, trained(knobs)}
+    ]
     granularity = get_class(knobs._target_).granularities[0]
     budget = "groups" if granularity == "weight" else "global"
     return [f"scorer={scorer}", *few, f"granularity={granularity}", f"budget={budget}"]
+
+
+def settings(scorer: str) -> DictConfig:
+    """What the scorer's file says."""
+    return OmegaConf.load(conf_folder() / "scorer" / f"{scorer}.yaml")
 
 
 def trained(knobs: DictConfig) -> str:
@@ -49,35 +59,51 @@ def trained(knobs: DictConfig) -> str:
     return "schedule" if "defaults" in knobs else ""
 
 
-def lines(tiny: tuple[str, ...], tiny_trained: tuple[str, ...]) -> list[tuple[str, list[str]]]:
-    """A scoring and pruning per scorer, and a whole run with a recovery."""
-    scored = [("pruned", [*tiny, *scoring(scorer)]) for scorer in SCORERS]
-    return [*scored, ("report", [*tiny_trained, "recovery=finetune", "evaluation.batch_size=5"])]
-
-
 @pytest.fixture(scope="module")
 def stores(
-    command: Command, tiny: tuple[str, ...], tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+    command: Command,
+    tiny: tuple[str, ...],
+    tiny_trained: tuple[str, ...],
+    first: Any,
+    store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
-    """The stores after the same command lines in one process and in two."""
+    """Stores after the same command lines in one process and in two: a scoring per scorer, a whole run."""
     one, two = (tmp_path_factory.mktemp(name) / "store" for name in ("one", "two"))
+    lines = [[*tiny, *scoring(scorer)] for scorer in SCORERS]
     as_far_as = runpy.run_path(str(DRIVER))["as_far_as"]
-    for far, words in lines(tiny, tiny_trained):
-        with as_far_as(far):
+    for words in lines:
+        with as_far_as("pruned"):
             assert command(*words, store=one).code == 0
-    many = [(far, [*words, *DDP]) for far, words in lines(tiny, tiny_trained)]
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(DRIVER), json.dumps(many)]
+    in_two_processes(two, [*(("pruned", words) for words in lines), ("report", list(tiny_trained))])
+    assert first.code == 0
+    for path in two.iterdir():  # of the whole run: `first` is the same in one process
+        if (store / path.name / "artifact.json").is_file() and not (one / path.name).exists():
+            shutil.copytree(store / path.name, one / path.name)
+    return one, two
+
+
+def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> None:
+    """The command lines, each with how far it goes, under torch's launcher."""
+    many = [(far, [*words, *DDP]) for far, words in lines]
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(DRIVER),
+        json.dumps(many),
+    ]
     result = subprocess.run(
         [sys.executable, *launch],
-        env={**os.environ, "PRUNELAB_STORE": str(two)},
+        env={**os.environ, "PRUNELAB_STORE": str(store)},
         capture_output=True,
         text=True,
         check=False,
-        cwd=two.parent,
+        cwd=store.parent,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     assert len(result.stdout.splitlines()) == len(many), "one of the ranks speaks, the other is silent"
-    return one, two
 
 
 def of(store: Path, kind: str) -> dict[str, dict[str, torch.Tensor]]:
@@ -88,23 +114,27 @@ def of(store: Path, kind: str) -> dict[str, dict[str, torch.Tensor]]:
             for file in sorted(folder.rglob("*.safetensors"))
             for name, tensor in load_file(file).items()
         }
-        for folder in sorted(store.glob(f"{kind}-*"))
+        for folder in sorted(store.glob(f"{kind}*"))
     }
 
 
-def test_the_same_artifacts(stores: tuple[Path, Path]) -> None:
-    one, two = ({path.name for path in store.iterdir() if not path.name.startswith("time-")} for store in stores)
+def test_the_same_addresses(stores: tuple[Path, Path]) -> None:
+    one, two = (
+        {path.name for path in store.iterdir() if not path.name.startswith("time-")} for store in stores
+    )
     assert one == two
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_scores_agree_to_round_off(stores: tuple[Path, Path], scorer: str) -> None:
+    """Sums are taken in float64; what was trained was trained in float32."""
+    round_off = 1e-6 if trained(settings(scorer)) else 1e-12
     one, two = (of(store, f"score-{scorer}") for store in stores)
     assert one.keys() == two.keys() != set()
     for address, scores in one.items():
         for name, score in scores.items():
             assert score.dtype == torch.float64
-            torch.testing.assert_close(two[address][name], score, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(two[address][name], score, rtol=round_off, atol=round_off)
 
 
 def test_plans_and_pruned_models_agree_exactly(stores: tuple[Path, Path]) -> None:
@@ -123,7 +153,9 @@ def test_samples_agree_exactly(stores: tuple[Path, Path]) -> None:
 def untrained(store: Path) -> dict[str, dict[str, torch.Tensor]]:
     parents = {folder.name: record(folder)["inputs"]["model"] for folder in store.glob("sample-*")}
     return {
-        name: tensors for name, tensors in of(store, "sample").items() if not parents[name].startswith("recover")
+        name: tensors
+        for name, tensors in of(store, "sample").items()
+        if not parents[name].startswith("recover")
     }
 
 
@@ -141,19 +173,20 @@ def same(one: dict[str, dict[str, torch.Tensor]], two: dict[str, dict[str, torch
 
 def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path]) -> None:
     one, two = (of(store, "recover") for store in stores)
-    (address,) = one.keys() & two.keys()
-    before = next(iter(of(stores[0], "prune").values()))
-    moved = 0.0
-    for name, weight in one[address].items():
-        torch.testing.assert_close(two[address][name], weight, rtol=1e-4, atol=1e-5)
-        moved = max(moved, float((weight.float() - before[name].float()).abs().max())) if name in before else moved
-    assert moved > 1e-4
+    ((address, after),) = one.items()
+    before = of(stores[0], record(stores[0] / address)["inputs"]["student"])
+    ((_, student),) = before.items()
+    moved = torch.cat([(after[name] - student[name]).abs().flatten() for name in after if "unet" in name])
+    apart = torch.cat([(after[name] - two[address][name]).abs().flatten() for name in after])
+    assert moved.mean() > 1e-3
+    assert apart.mean() < 1e-7
+    assert apart.max() < 1e-4  # AdamW divides by gradients that may be next to nothing
 
 
 @pytest.fixture(scope="module")
 def launched(tiny_trained: tuple[str, ...], stores: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
-    """The command line starts the ranks of a sweep's two jobs itself; the second cannot share its batch out."""
-    words = [*tiny_trained, *DDP, "recovery=finetune", "sparsity=0.4", "-m", "recovery.schedule.batch_size=4,5"]
+    """The command line itself starts the ranks of two jobs; the second cannot share its batch out."""
+    words = [*tiny_trained, *DDP, "-m", "recovery.schedule.batch_size=4,5"]
     return subprocess.run(
         [sys.executable, "-m", "prunelab", *words],
         env={**os.environ, "PRUNELAB_STORE": str(stores[1])},
@@ -169,7 +202,7 @@ def test_a_launched_job_leaves_its_report(launched: subprocess.CompletedProcess[
     rows = json.loads((Path(folder) / "0" / "report.json").read_text())["rows"]
     assert [row["state"] for row in rows] == ["dense", "pruned", "recovered"]
     assert json.loads((Path(folder) / "report.json").read_text())["rows"] == rows
-    assert "score: score-magnitude" in launched.stderr, "the scores were in the store"
+    assert "recover: recover-distill" in launched.stderr, "it was in the store"
     assert launched.stderr.count("Prompt accuracy") == 1
 
 
@@ -177,5 +210,8 @@ def test_a_refusal_inside_the_ranks_is_one_line(launched: subprocess.CompletedPr
     assert launched.returncode == 1
     assert "Traceback" not in launched.stderr
     (line,) = [line for line in launched.stderr.splitlines() if line.startswith("prunelab: ")]
-    assert "recovery.schedule.batch_size=5: batch_size=5 cannot be split evenly over 2 processes" in line
+    job, _, reason = line.rpartition(": ")
+    assert "recovery.schedule.batch_size=5" in job
+    assert "batch_size=4" not in line
+    assert reason == "batch_size=5 cannot be split evenly over 2 processes"
     assert not [path for path in Path(launched.stdout.strip()).rglob("*") if "refusal" in path.name]

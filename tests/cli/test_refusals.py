@@ -149,7 +149,9 @@ print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
 def test_a_refusal_of_a_real_process(tmp_path: Path) -> None:
     """``python -m prunelab`` in its own process: what libraries print when they load would show here."""
     words = ["-m", "prunelab", "path=not/there", "logger=none"]
-    result = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    result = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith("prunelab: no diffusers model at not/there")

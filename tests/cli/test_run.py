@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import prunelab
+from prunelab.models.folders import EMBEDDED
 from prunelab.report import read_report
 from prunelab.report.schema import check_row
 
@@ -48,7 +49,10 @@ def test_report_json(first: Any) -> None:
 
 def test_rows_name_the_choices_behind_them(first: Any) -> None:
     rows = first.rows()
-    named = {state: [row[k] for k in ("scorer", "granularity", "budget", "recovery")] for state, row in rows.items()}
+    named = {
+        state: [row[k] for k in ("scorer", "granularity", "budget", "recovery")]
+        for state, row in rows.items()
+    }
     assert named == {
         "dense": [None, None, None, None],
         "pruned": ["magnitude", "block", "global", None],
@@ -183,19 +187,18 @@ def test_altered_artifacts_are_rebuilt(
 
 def test_the_scores_are_those_of_the_scorer(store: Path, first: Any) -> None:
     """Mean absolute weight per block, taken from the file that the package carries."""
-    (scored,) = [folder for folder in store.glob("score-magnitude-*")]
+    (scored,) = store.glob("score-magnitude-*")
     scores = load_file(scored / "scores.safetensors")
-    weights = load_file(prunelab_weights())
+    weights = load_file(EMBEDDED / "tiny_t2i" / "unet" / "diffusion_pytorch_model.safetensors")
     for name, score in scores.items():
         path = name.removeprefix("denoiser/").partition("#")[0]
         spared = f"{path}.conv_shortcut."
-        inside = [w.double().abs().flatten() for k, w in weights.items() if k.startswith(f"{path}.") and not k.startswith(spared)]
+        inside = [
+            w.double().abs().flatten()
+            for k, w in weights.items()
+            if k.startswith(f"{path}.") and not k.startswith(spared)
+        ]
         assert score.item() == pytest.approx(torch.cat(inside).mean().item())
-
-
-def prunelab_weights() -> Path:
-    """The embedded denoiser's weights."""
-    return Path(prunelab.__file__).parent / "embedded" / "tiny_t2i" / "unet" / "diffusion_pytorch_model.safetensors"
 
 
 def test_one_report_of_all_runs_below_a_folder(

@@ -15,7 +15,9 @@ Command = Callable[..., Any]
 def ended(command: Command, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Three sparsities, of which the second asks for more than blocks hold; ``-m`` stands last."""
     store = tmp_path_factory.mktemp("sweep") / "store"
-    return command(*tiny, "scorer=magnitude", "budget.of=parameters", "sparsity=0.1,0.99,0.3", "-m", store=store)
+    return command(
+        *tiny, "scorer=magnitude", "budget.of=parameters", "sparsity=0.1,0.99,0.3", "-m", store=store
+    )
 
 
 def test_the_jobs_share_what_they_can(ended: Any) -> None:

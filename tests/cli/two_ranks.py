@@ -1,4 +1,4 @@
-"""What ``test_ranks.py`` runs in two processes: command lines one after the other, as ``srun`` would start them.
+"""What ``test_ranks.py`` runs in two processes: command lines one after the other, as srun would start them.
 
 Usage: ``two_ranks.py LINES``, LINES a JSON list of [how far, words].
 """
@@ -25,7 +25,7 @@ def as_far_as_pruned(config: DictConfig, folder: Path) -> None:
 
 @contextlib.contextmanager
 def as_far_as(far: str) -> Iterator[None]:
-    """Inside the context the job ``run`` goes as far as ``far`` says: to the pruned model, or to the report."""
+    """Inside the context the job ``run`` goes as far as said: to the pruned model, or to the report."""
     with mock.patch.object(jobs, "run", {"pruned": as_far_as_pruned, "report": jobs.run}[far]):
         yield
 

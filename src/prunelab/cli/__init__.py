@@ -97,7 +97,8 @@ class Done:
             _run(config, folder, settings.overrides)
             self.folders.append(folder)
         except Refusal as refusal:
-            self._refuse(folder, ", ".join(settings.overrides.task), str(refusal))
+            written = [word for word in settings.overrides.task if not word.startswith("job=")]
+            self._refuse(folder, ", ".join(written), str(refusal))
 
     def _refuse(self, folder: Path, name: str, reason: str) -> None:
         self.refused = True

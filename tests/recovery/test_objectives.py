@@ -1,0 +1,128 @@
+"""The losses of fine-tuning and distillation against their formulas, written out without the classes."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.draws import generator
+from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.recovery.distill import Distill, stages
+from prunelab.recovery.draws import Batch, Draws
+from prunelab.recovery.finetune import Finetune
+from prunelab.stages.prune import slimmed
+
+PROMPTS = ["a red seven on a blue background", "", "a white two on a black background"]
+
+
+@pytest.fixture(scope="module")
+def student(model: StableDiffusion) -> StableDiffusion:
+    """The model without a few of its blocks, with weights of its own."""
+    units = model.units(["head", "neuron"], ["denoiser"])
+    plan = {u.name: torch.rand(u.elements, generator=generator(0, 0, u.name)) > 0.4 for u in units}
+    small, _ = slimmed(model, units, plan)
+    return small.with_components({"denoiser": copy.deepcopy(small.components["denoiser"])})
+
+
+@pytest.fixture
+def draws(model: StableDiffusion) -> Draws:
+    latents = torch.randn(3, *model.latent_shape, generator=generator(0, 0, "bank"))
+    return Draws(latents, PROMPTS, model.timesteps, drop=0.0, seed=4)
+
+
+def outputs(model: StableDiffusion, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    """The denoiser's velocity and what its top-level stages put out, by a call of one's own."""
+    bar = model.pipeline.scheduler.alphas_cumprod[batch.timesteps][:, None, None, None]
+    noisy = bar.sqrt() * batch.latents + (1 - bar).sqrt() * batch.noise
+    unet = model.components["denoiser"]
+    seen: list[Tensor] = []
+    handles = [
+        child.register_forward_hook(lambda _, i, out: seen.append(out[0] if isinstance(out, tuple) else out))
+        for name, child in unet.named_modules()
+        if name in ("down_blocks.0", "down_blocks.1", "up_blocks.0", "up_blocks.1")
+    ]
+    predicted = unet(noisy, batch.timesteps, encoder_hidden_states=model.embed(batch.prompts or [])).sample
+    for handle in handles:
+        handle.remove()
+    return predicted, seen
+
+
+def velocity(model: StableDiffusion, batch: Batch) -> Tensor:
+    bar = model.pipeline.scheduler.alphas_cumprod[batch.timesteps][:, None, None, None]
+    return bar.sqrt() * batch.noise - (1 - bar).sqrt() * batch.latents
+
+
+def squared(a: Tensor, b: Tensor) -> float:
+    return float(((a - b).detach().double() ** 2).mean())
+
+
+def test_finetune(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
+    objective = Finetune().objective(student, model, draws)
+    batch = objective.batch(range(6))
+    expected = squared(outputs(student, batch)[0], velocity(model, batch))
+    assert set(objective.loss(batch)) == {"loss"}
+    assert float(objective.loss(batch)["loss"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_distill(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
+    objective = Distill(task=0.5, output=2.0, feature=3.0).objective(student, model, draws)
+    batch = objective.batch(range(6))
+    losses = {name: float(value.detach()) for name, value in objective.loss(batch).items()}
+    (learned, features), (known, wanted) = outputs(student, batch), outputs(model, batch)
+    assert len(features) == 4
+    expected = {
+        "task": squared(learned, velocity(model, batch)),
+        "output": squared(learned, known),
+        "feature": sum(squared(a, b) for a, b in zip(features, wanted, strict=True)),
+    }
+    assert losses == pytest.approx(
+        {**expected, "loss": 0.5 * expected["task"] + 2 * expected["output"] + 3 * expected["feature"]},
+        rel=1e-4,
+    )
+    assert expected["feature"] > 1e-4
+
+
+def test_a_student_like_its_teacher_has_nothing_to_learn_from_it(
+    model: StableDiffusion, draws: Draws
+) -> None:
+    twin = model.with_components({"denoiser": copy.deepcopy(model.components["denoiser"])})
+    losses = Distill().objective(twin, model, draws).loss(draws.batch(range(4)))
+    assert float(losses["output"]) == 0
+    assert float(losses["feature"]) == 0
+    assert float(losses["task"]) > 0
+
+
+def test_gradients_reach_the_student_and_nothing_else(
+    model: StableDiffusion, student: StableDiffusion, draws: Draws
+) -> None:
+    objective = Distill().objective(student, model, draws)
+    objective.loss(objective.batch(range(2)))["loss"].backward()
+    reached = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in objective.trained.parameters()]
+    assert sum(reached) > 0.95 * len(reached)
+    assert objective.trained is student.components["denoiser"]
+    others = [model.components["denoiser"], *(student.components[name] for name in ("text_encoder", "vae"))]
+    for module in others:
+        assert not any(p.requires_grad or p.grad is not None for p in module.parameters())
+    objective.trained.zero_grad(set_to_none=True)
+
+
+def test_the_hooks_of_the_features_leave_nothing_behind(
+    model: StableDiffusion, student: StableDiffusion, draws: Draws
+) -> None:
+    objective = Distill().objective(student, model, draws)
+    objective.loss(objective.batch(range(1)))
+    for one in (model, student):
+        assert not any(module._forward_hooks for module in one.components["denoiser"].modules())
+
+
+def test_the_stages_of_unlike_denoisers() -> None:
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(1, 1)
+            self.transformer_blocks = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
+            self.mid_block = None
+
+    transformer = Transformer()
+    assert stages(transformer) == list(transformer.transformer_blocks)
