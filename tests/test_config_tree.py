@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from prunelab.artifacts import Store
 from prunelab.cli import embedded
-from prunelab.cli.checking import conf_folder
+from prunelab.cli.arguments import parse
+from prunelab.cli.checking import check, conf_folder
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.models.stable_diffusion import StableDiffusion
@@ -73,10 +74,10 @@ def pairs() -> list[tuple[str, str]]:
     return [(name, g) for name in choices("scorer") for g in scorer(name).granularities]
 
 
-def scorer(name: str) -> Any:
+def scorer(name: str, **knobs: int) -> Any:
     node = OmegaConf.to_container(composed(f"scorer={name}").scorer, resolve=True)
     assert isinstance(node, dict)
-    quick = {key: QUICK[key] for key in QUICK.keys() & node.keys()}
+    quick = {key: {**QUICK, **knobs}[key] for key in QUICK.keys() & node.keys()}
     schedule = {"schedule": {**node["schedule"], **QUICK_SCHEDULE}} if "schedule" in node else {}
     return instantiate({**node, **quick, **schedule}, _convert_="all")
 
@@ -100,3 +101,30 @@ def test_every_scorer_scores_what_it_says_it_can(
     check_scores(scores, units)
     again = compute(bench, scorer(name), units, tmp_path / "again", history)
     assert all(torch.equal(scores[unit.name], again[unit.name]) for unit in units)
+
+
+def in_batches() -> list[str]:
+    """The scorers whose batches are only a matter of memory."""
+    return [name for name in choices("scorer") if "batch_size" in composed(f"scorer={name}").scorer]
+
+
+@pytest.mark.parametrize("name", in_batches())
+def test_one_batch_of_8_is_two_of_4(bench: Bench, name: str, tmp_path: Path) -> None:
+    units = choose_units(bench, scorer(name).granularities[:1], ["denoiser"])[:3]
+    history = History(tmp_path / "history.json", SilentRun())
+    eight, four = (
+        compute(bench, scorer(name, samples=8, batch_size=size), units, tmp_path / str(size), history)
+        for size in (8, 4)
+    )
+    assert eight.keys() == four.keys()
+    for unit, scores in eight.items():
+        torch.testing.assert_close(four[unit], scores, rtol=1e-3, atol=1e-4 * float(scores.abs().max()))
+
+
+@pytest.mark.parametrize("name", choices("sweep"))
+def test_every_job_of_a_sweep_passes_the_check(name: str) -> None:
+    with initialize_config_dir(str(conf_folder()), version_base=None):
+        whole = compose("config", overrides=[f"sweep={name}"], return_hydra_config=True)
+    swept = [f"{key}={values}" for key, values in whole.hydra.sweeper.params.items()]
+    assert swept
+    check(parse(["-m", f"sweep={name}", *swept]))

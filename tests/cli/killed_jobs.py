@@ -21,7 +21,7 @@ DEATHS = (
     ("prune", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 7, True),
     ("recover's end", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
-    ("sample", "prunelab.stages.evaluate.Sampling.observe", 3, False),
+    ("sample", "prunelab.stages.evaluate.Sampling.observe", 5, False),
     ("time", "prunelab.stages.time.latency", 2, False),
     ("evaluate", "prunelab.metrics.output_distance.OutputDistance.__call__", 2, False),
     ("report", "prunelab.report.report.render", 1, True),

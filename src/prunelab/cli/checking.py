@@ -1,6 +1,5 @@
 """Check a command line before anything is imported or started, and say what would have worked."""
 
-import itertools
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -16,8 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, parse_overrides
 from prunelab.core.errors import Refusal
-
-MOST_COMBINATIONS = 64  # of a sweep that are composed beforehand
 
 
 def conf_folder() -> Path:
@@ -35,8 +32,8 @@ def check(arguments: Arguments) -> None:
         for override in arguments.overrides:
             _check_override(override, arguments.many, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
-        for combination in itertools.islice(_combinations(arguments.overrides), MOST_COMBINATIONS):
-            _check_composed(combination, {*groups, SEARCH_PATH})
+        for words in _lines(arguments.overrides):
+            _check_composed(words, {*groups, SEARCH_PATH})
 
 
 def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
@@ -70,9 +67,13 @@ def _values(override: Override) -> list[str]:
     return [override.get_value_string()]
 
 
-def _combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
-    """The command lines of a sweep's jobs."""
-    return (list(combination) for combination in itertools.product(*map(_words, overrides)))
+def _lines(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """Command lines that between them hold every value of a sweep: all its jobs would take too long."""
+    columns = [_words(override) for override in overrides]
+    first = [words[0] for words in columns]
+    yield first
+    for place, words in enumerate(columns):
+        yield from ([*first[:place], word, *first[place + 1 :]] for word in words[1:])
 
 
 def _words(override: Override) -> list[str]:
@@ -101,7 +102,7 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
         _check_kind(key, _written(before, key), _written(config, key))
 
 
-@lru_cache(maxsize=MOST_COMBINATIONS)
+@lru_cache
 def _composed(words: tuple[str, ...]) -> DictConfig:
     try:
         return compose("config", overrides=list(words), return_hydra_config=True)
