@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 test: export OMP_WAIT_POLICY := PASSIVE
 test: export OMP_NUM_THREADS := 1
 test: lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check
