@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import normal
+from prunelab.core.errors import Refusal
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.latent_shift import LatentShift
+from prunelab.stages.bench import Part
 from prunelab.stages.prune import slimmed
+from prunelab.stages.score import check_scorer
 
 PROMPTS = [
     "a red seven on a blue background",
@@ -103,3 +106,8 @@ def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
     assert torch.allclose(eight, many, rtol=1e-4)
     assert torch.equal(eight.argsort(), four.argsort())
     assert torch.equal(eight.argsort(), many.argsort())
+
+
+def test_components_outside_the_sampler_are_refused() -> None:
+    with pytest.raises(Refusal, match="scorer=latent_shift cannot score text_encoder: it sees denoiser"):
+        check_scorer(Part("latent_shift", LatentShift(), {}), ["head"], ["denoiser", "text_encoder"])

@@ -32,6 +32,7 @@ class LatentShift:
     """
 
     granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head")
+    components: ClassVar[tuple[str, ...]] = ("denoiser",)  # prompts are embedded once, outside the gates
 
     samples: int = 32
     steps: int = 5
