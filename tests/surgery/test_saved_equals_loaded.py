@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.stages.prune import slimmed
+from prunelab.stages.score import choose_units
 
 MIXED = (["operator"], ["block"], ["head", "neuron"])
 
@@ -116,3 +118,23 @@ def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_pat
     with pytest.raises(Refusal, match="broken or incomplete") as error:
         prunelab.load_pruned(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_equal_models_are_equal_files_that_name_no_machine(model: StableDiffusion, tmp_path: Path) -> None:
+    small, structures = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path / "model", structures)
+    reopened = model.reopened(tmp_path / "model")
+    reopened.save(tmp_path / "again", structures)
+    names = sorted(path.relative_to(tmp_path / "model") for path in (tmp_path / "model").rglob("*.*"))
+    for name in [name for name in names if name.parts[0] != "tokenizer"]:  # it keeps how it was last called
+        first, second = (tmp_path / folder / name for folder in ("model", "again"))
+        assert first.read_bytes() == second.read_bytes(), name
+        assert str(tmp_path).encode() not in first.read_bytes()
+
+
+def test_a_pruned_model_is_not_pruned_again(model: StableDiffusion, tmp_path: Path) -> None:
+    small, structures = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path, structures)
+    bench = SimpleNamespace(model=model.reopened(tmp_path))
+    with pytest.raises(Refusal, match="the denoiser of tiny_t2i is pruned already"):
+        choose_units(bench, ["head"], ["denoiser"])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -56,6 +56,8 @@ def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> No
 
 def choices(group: str, search: Sequence[str]) -> list[str]:
     """The names a configuration group offers; none where ``group`` is a plain key."""
+    if "." in group:  # of a key inside a group
+        return []
     loader = GlobalHydra.instance().config_loader()
     return list(loader.get_group_options(group, config_name="config", overrides=list(search)))
 
@@ -93,13 +95,14 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
     overrides = parse_overrides(words)
     chosen = [str(each.input_line) for each in overrides if each.key_or_group in groups]
     plain = [each for each in overrides if each.key_or_group not in groups]
-    before = _composed(tuple(chosen))
+    before = _as_written(_composed(tuple(chosen)))
     for override in plain:
         _check_key(before, override)
-    config = _composed(tuple(words)) if plain else before
+    config = _composed(tuple(words))
     _check_values(config)
+    after = _as_written(config)
     for key in {override.key_or_group for override in plain}:
-        _check_kind(key, _written(before, key), _written(config, key))
+        _check_kind(key, _under(before, key), _under(after, key))
 
 
 @lru_cache
@@ -110,16 +113,21 @@ def _composed(words: tuple[str, ...]) -> DictConfig:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
 
 
-def _check_key(config: DictConfig, override: Override) -> None:
+def _as_written(config: DictConfig) -> Mapping[str, Any]:
+    """A configuration as plain mappings, interpolations and all."""
+    return cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=False))
+
+
+def _check_key(config: Mapping[str, Any], override: Override) -> None:
     """Refuse a key that does not exist, with the one that was probably meant; ``+key`` adds one."""
     if override.is_add() or override.is_force_add():
         return
-    node: Any = OmegaConf.to_container(config, resolve=False)
+    node: Any = config
     parts = override.key_or_group.split(".")
     for depth, name in enumerate(parts, start=1):
         known = [str(key) for key in node] if isinstance(node, Mapping) else []
         if depth == 1:
-            known += [group for group in config.hydra.runtime.choices if group.isidentifier()]
+            known += [group for group in config["hydra"]["runtime"]["choices"] if group.isidentifier()]
         if name not in known:
             where = f"{'.'.join(parts[: depth - 1])} holds no keys" if not known else ""
             near = nearest(name, sorted(key for key in {*known} - {"job", "hydra"} if key[0] != "_"))
@@ -127,9 +135,9 @@ def _check_key(config: DictConfig, override: Override) -> None:
         node = node.get(name)
 
 
-def _written(config: DictConfig, key: str) -> Any:
-    """The value under ``key`` as it is written, interpolations and all, or None where there is none."""
-    node: Any = OmegaConf.to_container(config, resolve=False)
+def _under(config: Mapping[str, Any], key: str) -> Any:
+    """The value under ``key``, or None where there is none."""
+    node: Any = config
     for name in key.split("."):
         node = node.get(name) if isinstance(node, Mapping) else None
     return node

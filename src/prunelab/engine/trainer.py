@@ -49,7 +49,7 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return Trainer(
         accelerator=hardware.accelerator,
-        strategy="ddp" if hardware.strategy == "auto" and ranks.world() > 1 else hardware.strategy,
+        strategy=_strategy(hardware),
         precision=hardware.precision,  # type: ignore[arg-type]
         devices=local,
         num_nodes=ranks.world() // local,
@@ -59,6 +59,12 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
         **quiet,
         **_with_plugins(settings),
     )
+
+
+def _strategy(hardware: Hardware) -> str:
+    """Pruned models hold parameters that nothing reads (a norm before a removed attention): DDP must look."""
+    chosen = "ddp" if hardware.strategy == "auto" and ranks.world() > 1 else hardware.strategy
+    return "ddp_find_unused_parameters_true" if chosen == "ddp" else chosen
 
 
 def _with_plugins(settings: dict[str, Any]) -> dict[str, Any]:

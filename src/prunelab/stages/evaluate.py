@@ -125,6 +125,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     inputs = {
         "evaluation": dict(evaluation.settings),
         "data": bench.task.fingerprint(),
+        "labels": list(bench.task.labels),
         "judge": bench.task.judge_fingerprint(),
         "precision": bench.hardware.precision,
     }
@@ -169,7 +170,12 @@ def evaluate(
             folder / "metrics.json", {n: e.as_json() for n, e in measured.items()}
         )
 
-    inputs = {"metrics": metrics, "evaluation": dict(evaluation.settings), "data": bench.task.fingerprint()}
+    inputs = {
+        "metrics": metrics,
+        "evaluation": dict(evaluation.settings),
+        "data": bench.task.fingerprint(),
+        "labels": list(bench.task.labels),
+    }
     parents = {"samples": generated.address, "dense": dense.address}
     artifact = bench.artifact("evaluate", bench.model.name, VERSION, inputs, make, parents)
     return {name: Estimate(**fields) for name, fields in artifact.json("metrics.json").items()}

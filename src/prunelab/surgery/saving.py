@@ -24,11 +24,20 @@ def save_pipeline(pipeline: DiffusionPipeline, folder: Path, structures: Mapping
     A component whose structure changes no module is saved as the stock class it is.
     """
     pipeline.save_pretrained(folder, safe_serialization=True)
+    _forget_origin(folder)
     index = _read(folder / "model_index.json")
     for name, structure in structures.items():
         if structure["modules"]:
             index[name] = [MODULE, _describe(folder / name, structure)]
     _write(folder / "model_index.json", index)
+
+
+def _forget_origin(folder: Path) -> None:
+    """Drop where a component was once opened from: equal models are equal files, and name no machine."""
+    for path in (folder / "model_index.json", *folder.glob("*/config.json")):
+        config = _read(path)
+        if config.pop("_name_or_path", None) is not None:
+            _write(path, config)
 
 
 def _describe(folder: Path, structure: Structure) -> str:
