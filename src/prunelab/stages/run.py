@@ -106,8 +106,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
-    check_scorer(request.scorer, request.granularity, request.components)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+    check_scorer(request.scorer, request.granularity, request.components)
     bench.task.check(request.evaluation.value.examples)
     check_hardware(bench.hardware)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
