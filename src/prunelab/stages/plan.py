@@ -27,8 +27,9 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     seed and labelled ``random``.
     """
     request = fitted(request, bench.model)
+    known = [name for name in request.components if name in bench.model.components]
+    check_scorer(request.scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    check_scorer(request.scorer, request.granularity, request.components)
     stored = stored_scores(bench, request.scorer, units, origin_of(bench, units, request.bypass))
     scores = Random(request.seed).score(bench.model, units) if stored is None else stored
     chosen = make_plan(bench, units, scores, request.budget, request.sparsity)

@@ -106,8 +106,9 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
+    known = [name for name in request.components if name in bench.model.components]
+    check_scorer(request.scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    check_scorer(request.scorer, request.granularity, request.components)
     bench.task.check(request.evaluation.value.examples)
     check_hardware(bench.hardware)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
