@@ -148,6 +148,8 @@ def _check_kind(key: str, default: Any, value: Any) -> None:
     if value is None or isinstance(value, Mapping) or "${" in str(value):
         return
     if isinstance(default, Mapping):
+        if key == "sparsity":  # a share of its own for every component, or one share for all
+            return
         raise Refusal(f"{key}={value} would replace {len(default)} keys: set {key}.KEY=VALUE instead")
     kind = next((name for name, fits in KINDS.items() if fits(default)), None)
     if kind is not None and not KINDS[kind](value) and not (kind == "a number" and _whole(value)):
