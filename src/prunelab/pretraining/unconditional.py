@@ -1,0 +1,42 @@
+"""Training a U-Net that nothing conditions, on pixels or on latents."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunelab.core.draws import integers, normal, visits
+
+
+class Unconditional:
+    """Squared error of the v-prediction (Salimans and Ho 2022) at a uniform time step.
+
+    unet: a diffusers UNet2DModel. scheduler: gives the noise levels; its prediction type must be v_prediction.
+    latents: float32, (n, channels, height, width), of about unit variance, or pixels in [-1, 1].
+    """
+
+    def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int) -> None:
+        self.trained, self.scheduler, self.latents, self.seed = unet, scheduler, latents, seed
+
+    def batch(self, draws: range) -> dict[str, Tensor]:
+        """Latents, noise and time steps."""
+        items = visits(draws, len(self.latents), self.seed, "denoiser")
+        steps = self.scheduler.config.num_train_timesteps
+        return {
+            "latents": self.latents[items],
+            "noise": normal(self.latents.shape[1:], self.seed, draws, "denoiser noise"),
+            "timesteps": integers(steps, self.seed, draws, "denoiser timestep"),
+        }
+
+    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The loss, which has no parts."""
+        latents, noise, timesteps = batch["latents"], batch["noise"], batch["timesteps"]
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        model: Any = self.trained
+        predicted = model(noisy, timesteps).sample
+        return {"loss": F.mse_loss(predicted, self.scheduler.get_velocity(latents, noise, timesteps))}
+
+    def to(self, device: torch.device) -> None:
+        """The scheduler follows the latents by itself; the data stay on the CPU."""
