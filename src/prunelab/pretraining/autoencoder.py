@@ -13,7 +13,7 @@ from prunelab.core.draws import normal, visits
 class Reconstruction:
     """Squared and absolute error of the reconstruction plus a small Kullback-Leibler term on the latents.
 
-    autoencoder: a diffusers AutoencoderKL. images: uint8, (n, 3, height, width).
+    autoencoder: a diffusers AutoencoderKL. images: uint8, (n, channels, height, width).
     divergence: weight of the Kullback-Leibler term (mean per latent number).
     """
 
