@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import ObservingScorer, OptimisingScorer, Scorer
+from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
@@ -225,3 +225,18 @@ def test_what_cannot_be_is_refused(model: StableDiffusion) -> None:
     ):
         with pytest.raises(Refusal, match=message):
             replace(SMALL, **wrong)
+
+
+def test_unconditional_models_start_from_noise_of_every_draw(latents: Model, tmp_path: Path) -> None:
+    """With one for all, as under prompts, every sample would be the same picture."""
+    scorer = replace(SMALL, same_noise=True)
+    units = latents.units(["head"], ["denoiser"])
+    training = scorer.objective(latents, units, Prompts())
+    noise = normal(latents.latent_shape, 0, range(3), "calibration latents")
+    with torch.no_grad():
+        expected = latents.sample(None, noise, 2, 1.0)[-1]
+    torch.testing.assert_close(training.dense, expected, rtol=1e-4, atol=1e-5)
+    optimise(training, SCHEDULE, Hardware(), tmp_path, "gates", lambda values, step: None)
+    scores = scorer.read(training.trained, units)
+    check_scores(scores, units)
+    assert torch.cat(list(scores.values())).unique().numel() > 1
