@@ -41,7 +41,7 @@ def _leave(outcome: Outcome, folder: Path) -> None:
         if state != "dense":
             _copy(saved, folder / "models" / state)
     context = {"title": "prunelab", "command": _command()}
-    page = write_report(folder, outcome.rows, outcome.pictures, outcome.curves, context)
+    page = write_report(folder, outcome.rows, outcome.previews, outcome.curves, context)
     _show(outcome.rows, page)
 
 

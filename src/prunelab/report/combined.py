@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from prunelab.core.errors import Refusal
+from prunelab.core.previews import Picture
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
-from prunelab.report.pictures import Picture, read_strips
+from prunelab.report.pictures import read_strips
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import Row, read_report
 from prunelab.report.summary import markdown, over_seeds

@@ -9,10 +9,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from prunelab.core.previews import Picture
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
 from prunelab.report.pareto import paretos
-from prunelab.report.pictures import Picture, inline
+from prunelab.report.pictures import inline
 from prunelab.report.scatter import Mark, marks, scatter
 from prunelab.report.schema import Row
 from prunelab.report.summary import means

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
+from prunelab.core.previews import Picture, Preview
 from prunelab.report import curves as drawing
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
-from prunelab.report.pictures import Picture, write_strips
+from prunelab.report.pictures import write_strips
 from prunelab.report.schema import SCHEMA, Row, check_row
 
 JSON, HTML = "report.json", "report.html"
@@ -18,13 +19,13 @@ REMEDY = "set hydra.run.dir=FOLDER to one that can"
 def write_report(
     folder: Path,
     rows: Sequence[Row],
-    pictures: Sequence[Picture],
+    previews: Sequence[Preview],
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:
     """Write ``report.json``, ``report.html`` and ``pictures/`` into ``folder``; the page's path.
 
-    rows: as docs/report.md describes them; others fail an assertion. pictures: models in the order of
+    rows: as docs/report.md describes them; others fail an assertion. previews: models in the order of
     the page, with the same captions where they are to stand below each other. curves: drawn after the
     metric-against-sparsity ones, which follow from the rows. context: JSON values for the page's head;
     ``title`` is its heading.
@@ -32,6 +33,7 @@ def write_report(
     for row in rows:
         check_row(row)
     folder = Path(folder).absolute()
+    pictures = [preview for preview in previews if isinstance(preview, Picture)]
     with refusing_disk_errors(folder, REMEDY):
         report = {
             "schema": SCHEMA,
