@@ -26,6 +26,7 @@ class Magnitude:
         "head",
         "neuron",
         "channel",
+        "free_channel",
         "norm_group",
         "weight",
         "conv_weight",

@@ -23,6 +23,7 @@ class Random:
         "head",
         "neuron",
         "channel",
+        "free_channel",
         "norm_group",
         "weight",
         "conv_weight",

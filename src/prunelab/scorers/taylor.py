@@ -41,6 +41,7 @@ class Taylor:
         "head",
         "neuron",
         "channel",
+        "free_channel",
         "norm_group",
     )
 
