@@ -58,6 +58,8 @@ def price() -> str:
     rows = []
     for name in shift.granularities:
         elements = sum(unit.elements for unit in model.units([name], ["denoiser"]))
+        if not elements:  # the model has none of these
+            continue
         rows.append([f"`{name}`", f"{elements:,}", f"{(1 + elements) * shift.samples * shift.steps:,}"])
     return table(["granularity", "elements", "forward passes of one sample"], rows)
 

@@ -84,9 +84,23 @@ def test_costs_are_of_all_components_that_some_method_prunes(row: MakeRow) -> No
         one["cost"]["components"] = {"denoiser": full, "text_encoder": full, "vae": full}
     rows[1]["cost"]["components"] |= {"denoiser": {**full, "parameters": 50, "nonzeros": 50, "macs": 10}}
     rows[2]["cost"]["components"] |= {"text_encoder": {**full, "nonzeros": 20}}
+    rows[2]["sparsity"]["nominal"] = 0.8  # single weights: zeros are what went
     first, second = paretos(rows)[0].points
     assert first.left == pytest.approx({"nonzeros": 75, "macs": 62.5})
     assert second.left == pytest.approx({"nonzeros": 60, "macs": 100})
+
+
+def test_zeros_by_chance_are_no_removal(row: MakeRow) -> None:
+    """Of two models of one shape neither is the cheaper, whatever training left in their weights."""
+    rows = [row("dense"), *(row(state, seed=0) for state in ("pruned", "recovered", "scratch"))]
+    rows[3]["cost"]["components"] = {
+        "denoiser": {**rows[3]["cost"]["components"]["denoiser"], "nonzeros": 690}
+    }
+    rows[3]["metrics"]["frechet_distance"]["value"] = 400
+    rows.append(row("pruned", sparsity=0.5))
+    plot = paretos(rows)[0]
+    assert [point.left["nonzeros"] for point in plot.points] == [70, 70, 70, 50]
+    assert all(quality < 400 for _, quality in plot.front("nonzeros"))
 
 
 def test_models_are_not_mixed(sweep: list[dict[str, Any]]) -> None:

@@ -89,10 +89,15 @@ def pretrain(config: DictConfig, folder: Path) -> None:
 
 def report(config: DictConfig, folder: Path) -> None:
     """One report from all the reports below ``path``."""
-    found = sorted(Path(config.path or "").rglob("report.json")) if config.path else []
+    found = sorted(Path(config.path or "").rglob("report.json"), key=_order) if config.path else []
     if not found:
         raise Refusal(f"no report.json below path={config.path}: prunelab report path=FOLDER of earlier runs")
     combine(folder, found)
+
+
+def _order(path: Path) -> list[tuple[int, str]]:
+    """Jobs by their numbers, 2 before 10."""
+    return [(int(part) if part.isdigit() else -1, part) for part in path.parts]
 
 
 def combine(folder: Path, reports: Sequence[Path]) -> None:

@@ -116,7 +116,10 @@ def _point(group: Group, method: str, metric: str, dense: Row, touched: Sequence
 
 
 def _left(row: Row, dense: Row, cost: str, touched: Sequence[str]) -> float:
-    own, base = ([one["cost"]["components"][name][cost] for name in touched] for one in (row, dense))
+    single = row["sparsity"].get("nominal") is not None
+    # Zeros that training leaves by chance are no removal: they would make one of two equal shapes cheaper.
+    counted = "parameters" if cost == "nonzeros" and not single else cost
+    own, base = ([one["cost"]["components"][name][counted] for name in touched] for one in (row, dense))
     return FULL * sum(own) / sum(base)
 
 

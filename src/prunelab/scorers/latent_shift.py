@@ -41,6 +41,7 @@ class LatentShift:
         "block",
         "head",
         "neuron",
+        "modulation",
         "free_channel",
         "norm_group",
     )

@@ -59,6 +59,7 @@ class LearnedGates:
         "block",
         "head",
         "neuron",
+        "modulation",
         "free_channel",
         "norm_group",
     )

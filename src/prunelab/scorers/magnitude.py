@@ -25,6 +25,7 @@ class Magnitude:
         "block",
         "head",
         "neuron",
+        "modulation",
         "channel",
         "free_channel",
         "norm_group",

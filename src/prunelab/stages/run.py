@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
@@ -112,10 +114,22 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     bench.task.check(request.evaluation.value.examples)
     check_hardware(bench.hardware)
+    check_media(bench)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
+
+
+def check_media(bench: Bench) -> None:
+    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it."""
+    with torch.no_grad():
+        found = tuple(bench.model.encode(bench.task.test(1).media).shape[1:])
+    if found != tuple(bench.model.latent_shape):
+        raise Refusal(
+            f"the data's examples become latents of shape {found}, {bench.model.name} works on "
+            f"{tuple(bench.model.latent_shape)}: choose data of the model's size (data=..., data.size=...)"
+        )
 
 
 def dense(bench: Bench) -> State:
