@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -23,13 +23,15 @@ class Judge(nn.Module):
     but the last halves the height and width of the pictures. features: length of the feature vector.
     """
 
+    CHANNELS = 3  # of what the first convolution sees
+
     def __init__(
         self, labels: Mapping[str, Sequence[str]], widths: Sequence[int] = (16, 32, 64), features: int = 128
     ) -> None:
         super().__init__()
         self.labels = {label: tuple(names) for label, names in labels.items()}
         self.widths, self.size = tuple(widths), features
-        levels = [_level(a, b) for a, b in zip((3, *self.widths[:-1]), self.widths, strict=True)]
+        levels = [_level(a, b) for a, b in zip((self.CHANNELS, *self.widths[:-1]), self.widths, strict=True)]
         halved = [part for level in levels for part in (nn.MaxPool2d(2), level)][1:]
         self.trunk = nn.Sequential(*halved, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.embed = nn.Linear(16 * self.widths[-1], features)
@@ -42,11 +44,14 @@ class Judge(nn.Module):
         features = self.embed(self.trunk(images.to(self.embed.weight.dtype) / 127.5 - 1))
         return features, {label: head(features) for label, head in self.heads.items()}
 
+    def config(self) -> dict[str, Any]:
+        """The arguments that build this network again."""
+        return {"labels": self.labels, "widths": self.widths, "features": self.size}
+
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and the weights, rounded to half precision, into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"labels": self.labels, "widths": self.widths, "features": self.size}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (folder / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
         weights = {name: tensor.half().contiguous() for name, tensor in self.state_dict().items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
