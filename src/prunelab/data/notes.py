@@ -12,9 +12,8 @@ import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
-from datasets import Array2D, ClassLabel, Dataset, Features, Value
+from datasets import Array2D, ClassLabel, Dataset, Features
 from torch import Tensor
 
 from prunelab.core.draws import generator

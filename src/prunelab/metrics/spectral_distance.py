@@ -18,8 +18,9 @@ SOUNDS = 64  # compared at once, which bounds the memory
 class SpectralDistance:
     """Multi-resolution spectral distance, Yamamoto et al. (2020), arXiv 1910.11480; lower is closer.
 
-    At every size of window: spectral convergence (the Frobenius norm of the difference of magnitudes over that
-    of the dense sound's) plus the mean absolute difference of their natural logarithms; the mean over sizes.
+    At every size of window: spectral convergence (the Frobenius norm of the difference of magnitudes over
+    that of the dense sound's) plus the mean absolute difference of their natural logarithms; the mean over
+    sizes.
     windows: of Hann, in samples, a quarter apart. floor: magnitudes below this share of a full-scale sine's
     count as it (0.001 is -60 dB), where the paper has no need of one: these sounds end in silence.
     """

@@ -1,7 +1,7 @@
 """Unconditional latent diffusion of sounds: diffusers' ``LDMPipeline`` over pictures of the MDCT.
 
-What diffusers opens and samples is the picture; the transform of :mod:`prunelab.models.mdct` turns it into the
-sound, exactly and without a trained part.
+What diffusers opens and samples is the picture; the transform of :mod:`prunelab.models.mdct` turns it into
+the sound, exactly and without a trained part.
 """
 
 from collections.abc import Mapping
@@ -49,9 +49,8 @@ class AudioDiffusion(LatentDiffusion):
 
     def encode(self, media: Tensor) -> Tensor:
         """int16 sounds (batch, 1, samples) to scaled latents; samples = bins * (frames - 1)."""
-        config = self.pipeline.vqvae.config
-        bins = config.in_channels * self.picture_shape[0]
-        return self._to_latents(as_pictures(scaled(media), bins, config.in_channels))
+        channels, height, _ = self.picture_shape
+        return self._to_latents(as_pictures(scaled(media), channels * height, channels))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents to float32 sounds (batch, 1, samples) in [-1, 1]."""

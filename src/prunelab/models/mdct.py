@@ -25,7 +25,7 @@ def mdct(waveforms: Tensor, bins: int) -> Tensor:
 
 
 def inverse_mdct(coefficients: Tensor) -> Tensor:
-    """Coefficients (batch, bins, frames) to waveforms (batch, (frames - 1) * bins): overlapping halves added."""
+    """Coefficients (batch, bins, frames) to waveforms (batch, (frames - 1) * bins)."""
     bins = coefficients.shape[1]
     halves = coefficients.transpose(1, 2) @ _basis(bins, coefficients.device).T
     first, second = halves[..., :bins], halves[..., bins:]

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
+from prunelab.core.sounds import Sound
 from prunelab.report import curves as drawing
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
 from prunelab.report.pictures import Picture, write_strips
 from prunelab.report.schema import SCHEMA, Row, check_row
+from prunelab.report.sounds import write_sounds
 
 JSON, HTML = "report.json", "report.html"
 REMEDY = "set hydra.run.dir=FOLDER to one that can"
@@ -18,13 +20,13 @@ REMEDY = "set hydra.run.dir=FOLDER to one that can"
 def write_report(
     folder: Path,
     rows: Sequence[Row],
-    pictures: Sequence[Picture],
+    previews: Sequence[Picture | Sound],
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:
-    """Write ``report.json``, ``report.html`` and ``pictures/`` into ``folder``; the page's path.
+    """Write ``report.json``, ``report.html``, ``pictures/`` and ``sounds/`` into ``folder``; the page's path.
 
-    rows: as docs/report.md describes them; others fail an assertion. pictures: models in the order of
+    rows: as docs/report.md describes them; others fail an assertion. previews: models in the order of
     the page, with the same captions where they are to stand below each other. curves: drawn after the
     metric-against-sparsity ones, which follow from the rows. context: JSON values for the page's head;
     ``title`` is its heading.
@@ -36,11 +38,12 @@ def write_report(
         report = {
             "schema": SCHEMA,
             "rows": list(rows),
-            "pictures": write_strips(folder, pictures),
+            "pictures": write_strips(folder, [one for one in previews if isinstance(one, Picture)]),
+            "sounds": write_sounds(folder, [one for one in previews if isinstance(one, Sound)]),
             "curves": [drawing.as_json(curve) for curve in curves],
             "context": dict(context),
         }
-        _write(folder / HTML, render(rows, pictures, curves, context))
+        _write(folder / HTML, render(rows, previews, curves, context))
         _write(folder / JSON, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return folder / HTML
 
