@@ -23,7 +23,7 @@ from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
-from prunelab.tasks.text_to_image import ShuffledExamples
+from prunelab.tasks.judged_data import ShuffledExamples
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

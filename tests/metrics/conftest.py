@@ -19,6 +19,10 @@ def made_up(seed: int) -> Samples:
             "digit": torch.randint(0, 3, (SEEDS, DRAWS), generator=random),
             "colour": torch.randint(0, 2, (SEEDS, DRAWS), generator=random),
         },
+        confidences={
+            "digit": torch.rand(SEEDS, DRAWS, generator=random) * 0.7 + 0.3,
+            "colour": torch.rand(SEEDS, DRAWS, generator=random) * 0.5 + 0.5,
+        },
         outputs=torch.randn(6, 4, 3, 3, generator=random),
     )
 
@@ -40,6 +44,10 @@ def reference(dense: Samples) -> Reference:
     random = torch.Generator().manual_seed(9)
     return Reference(
         real=torch.randn(60, FEATURES, generator=random) @ torch.randn(FEATURES, FEATURES, generator=random),
+        classes={
+            "digit": torch.randint(0, 3, (60,), generator=random),
+            "colour": torch.randint(0, 2, (60,), generator=random),
+        },
         labels={
             "digit": torch.randint(0, 3, (DRAWS,), generator=random),
             "colour": torch.randint(0, 2, (DRAWS,), generator=random),

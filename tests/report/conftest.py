@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prunelab.report import Picture
+from prunelab.core.previews import Picture
 
 MakeRow = Callable[..., dict[str, Any]]
 

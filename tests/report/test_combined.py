@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.report import Picture, combine, read_report, write_combined, write_report
+from prunelab.core.previews import Picture
+from prunelab.report import combine, read_report, write_combined, write_report
 from prunelab.report.pictures import read_strips
 
 MakeRow = Callable[..., dict[str, Any]]

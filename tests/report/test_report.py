@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunelab.report import Curve, Line, Picture, read_report, write_report
+from prunelab.core.previews import Picture
+from prunelab.report import Curve, Line, read_report, write_report
 
 LOSS = Curve("Recovery loss", "step", "loss", [Line("student", [0, 1, 2], [1.0, 0.5, 0.4])], level=0.3)
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -56,10 +56,10 @@ def test_samples_are_what_the_pipeline_draws(bench: Bench, dense: Artifact) -> N
     assert samples.media.dtype == torch.uint8
     assert (samples.media.int() - expected.int()).abs().max() <= 1  # of round-off before rounding
     assert not torch.equal(samples.media[0], samples.media[1]), "sampling seeds have noise of their own"
-    features, predictions = bench.task.judged(expected.flatten(0, 1))
-    torch.testing.assert_close(samples.features.flatten(0, 1), features, rtol=1e-2, atol=5e-2)
-    assert samples.predictions.keys() == predictions.keys() == {"digit", "foreground", "background"}
-    assert (samples.predictions["digit"].flatten() == predictions["digit"]).float().mean() > 0.8
+    judged = bench.task.judged(expected.flatten(0, 1))
+    torch.testing.assert_close(samples.features.flatten(0, 1), judged.features, rtol=1e-2, atol=5e-2)
+    assert samples.predictions.keys() == samples.confidences.keys() == {"digit", "foreground", "background"}
+    assert (samples.predictions["digit"].flatten() == judged.predictions["digit"]).float().mean() > 0.8
 
 
 def test_held_out_outputs(bench: Bench, dense: Artifact) -> None:

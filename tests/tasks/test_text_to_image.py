@@ -3,7 +3,7 @@
 import torch
 
 from prunelab.data.digits import Digits
-from prunelab.tasks.text_to_image import ShuffledExamples
+from prunelab.tasks.judged_data import ShuffledExamples
 
 
 def test_prompts_and_pictures_belong_together() -> None:

@@ -40,7 +40,7 @@ def _leave(outcome: Outcome, folder: Path) -> None:
         if state != "dense":
             _copy(saved, folder / "models" / state)
     write_report(
-        folder, outcome.rows, outcome.pictures, outcome.curves, {"title": "prunelab", "command": _command()}
+        folder, outcome.rows, outcome.previews, outcome.curves, {"title": "prunelab", "command": _command()}
     )
     Console(stderr=True).print(terminal_table(outcome.rows))
     print(f"report: {folder / 'report.html'}", file=sys.stderr)  # a console would break a long path in two

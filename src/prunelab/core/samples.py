@@ -10,9 +10,10 @@ from torch import Tensor
 class Samples:
     """Generated media of one model, ``S`` sampling seeds times ``n`` draws each.
 
-    media: uint8, shape (S, n, channels, height, width) for images.
+    media: shape (S, n, ...): images uint8 (channels, height, width), sounds int16 (1, samples).
     features: float32, shape (S, n, d): the feature network's embedding of each sample.
     predictions: name -> int64 of shape (S, n): what the feature network says each sample shows.
+    confidences: name -> float32 of shape (S, n): the softmax probability of that prediction.
     outputs: float32, shape (m, ...): the denoiser's output on m held-out noisy inputs, the same
         inputs for every model.
     """
@@ -20,6 +21,7 @@ class Samples:
     media: Tensor
     features: Tensor
     predictions: Mapping[str, Tensor]
+    confidences: Mapping[str, Tensor]
     outputs: Tensor
 
 
@@ -28,10 +30,12 @@ class Reference:
     """What samples are held against.
 
     real: float32, shape (r, d): features of real held-out data.
+    classes: name -> int64 of shape (r,): what the feature network says the real data show.
     labels: name -> int64 of shape (n,): what the prompt of draw i asked for; empty when unconditional.
     dense: the dense model's samples from the same seeds.
     """
 
     real: Tensor
+    classes: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
     dense: Samples

@@ -1,8 +1,8 @@
 """The table, the curves and the pictures: what a run or a sweep leaves for people and for programs."""
 
+from prunelab.core.previews import Picture
 from prunelab.report.combined import combine, write_combined
 from prunelab.report.curves import Curve, Line
-from prunelab.report.pictures import Picture
 from prunelab.report.report import write_report
 from prunelab.report.schema import read_report
 from prunelab.report.terminal import terminal_table

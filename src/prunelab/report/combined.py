@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunelab.core.errors import Refusal
-from prunelab.core.sounds import Sound
+from prunelab.core.previews import Picture, Sound
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
-from prunelab.report.pictures import Picture, read_strips
+from prunelab.report.pictures import read_strips
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import Row, read_report
 from prunelab.report.sounds import read_sounds
@@ -22,7 +22,7 @@ from prunelab.report.summary import markdown, over_seeds
 
 SUMMARY = "summary.md"  # the table over seeds, to be pasted
 PROMPTS = 6  # of every job's pictures or sounds
-Preview = Picture | Sound
+Shown = Picture | Sound
 
 
 def combine(folders: Sequence[Path]) -> list[Row]:
@@ -44,7 +44,7 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     found = _readable(reports)
     rows = _merged([report for _, report in found])
     fields = varying(rows)
-    previews: list[Preview] = []
+    previews: list[Shown] = []
     for path, report in found:
         _add_new(previews, [_relabelled(one, report, fields) for one in _previews(path, report)])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
@@ -86,29 +86,29 @@ def _identity(row: Row) -> str:
     return json.dumps([row["state"], row["address"], row["metrics"]], sort_keys=True)
 
 
-def _previews(path: Path, report: dict[str, Any]) -> list[Preview]:
+def _previews(path: Path, report: dict[str, Any]) -> list[Shown]:
     pictures = read_strips(path.parent, report["pictures"])
     sounds = read_sounds(path.parent, report.get("sounds", []))  # reports from before there were sounds
-    return [one.first(PROMPTS) for one in [*pictures, *sounds]]
+    return [picture.first(PROMPTS) for picture in pictures] + [sound.first(PROMPTS) for sound in sounds]
 
 
-def _relabelled(one: Preview, report: dict[str, Any], fields: Sequence[str]) -> Preview:
+def _relabelled(one: Shown, report: dict[str, Any], fields: Sequence[str]) -> Shown:
     """The preview under its row's label in the sweep, where the job has one row of its state."""
     own = [row for row in report["rows"] if row["state"] == one.state]
     return replace(one, label=label(own[0], fields)) if len(own) == 1 else one
 
 
-def _add_new(previews: list[Preview], candidates: Sequence[Preview]) -> None:
+def _add_new(previews: list[Shown], candidates: Sequence[Shown]) -> None:
     """Append those that are not there yet: the dense model's are the same in every job."""
     for one in candidates:
         if not any(_same(one, other) for other in previews):
             previews.append(one)
 
 
-def _same(one: Preview, other: Preview) -> bool:
+def _same(one: Shown, other: Shown) -> bool:
     named = (one.state, one.label, list(one.captions)) == (other.state, other.label, list(other.captions))
     return named and np.array_equal(_content(one), _content(other))
 
 
-def _content(one: Preview) -> NDArray[Any]:
+def _content(one: Shown) -> NDArray[Any]:
     return one.images if isinstance(one, Picture) else one.waveforms

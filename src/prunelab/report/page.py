@@ -9,10 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.sounds import Sound
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
-from prunelab.report.pictures import Picture, inline
+from prunelab.report.pictures import inline
 from prunelab.report.schema import Row
 from prunelab.report.sounds import players
 from prunelab.report.table import components, cost, quality, sparsity
@@ -38,7 +38,7 @@ class Panels:
 
 def render(
     rows: Sequence[Row],
-    previews: Sequence[Picture | Sound],
+    previews: Sequence[Preview],
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> str:

@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prunelab.core.errors import Refusal
+from prunelab.core.previews import Picture
 
 FOLDER = "pictures"
 WIDEST = 256  # pixels of one picture in the page; the strips keep every pixel
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Samples of one model, side by side.
-
-    state: as in the rows. label: what else tells this model from others, may be empty. images: uint8,
-    shape (n, height, width, channels) with 1 or 3 channels. captions: what was asked for, n of them.
-    """
-
-    state: str
-    label: str
-    images: NDArray[np.uint8]
-    captions: Sequence[str]
-
-    def __post_init__(self) -> None:
-        assert self.images.dtype == np.uint8, f"pictures are uint8, not {self.images.dtype}"
-        assert self.images.ndim == 4, f"pictures have shape (n, h, w, c), not {self.images.shape}"
-        assert len(self.images) == len(self.captions), "one caption per picture"
-
-    def first(self, count: int) -> "Picture":
-        """The same with at most ``count`` images."""
-        return Picture(self.state, self.label, self.images[:count], self.captions[:count])
 
 
 def write_strips(folder: Path, pictures: Sequence[Picture]) -> list[dict[str, object]]:

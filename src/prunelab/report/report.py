@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
-from prunelab.core.sounds import Sound
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report import curves as drawing
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
-from prunelab.report.pictures import Picture, write_strips
+from prunelab.report.pictures import write_strips
 from prunelab.report.schema import SCHEMA, Row, check_row
 from prunelab.report.sounds import write_sounds
 
@@ -20,7 +20,7 @@ REMEDY = "set hydra.run.dir=FOLDER to one that can"
 def write_report(
     folder: Path,
     rows: Sequence[Row],
-    previews: Sequence[Picture | Sound],
+    previews: Sequence[Preview],
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:

@@ -16,7 +16,7 @@ from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
 from prunelab.core.errors import Refusal
-from prunelab.core.sounds import Sound
+from prunelab.core.previews import Sound
 from prunelab.core.waveforms import FULL_SCALE, from_wav, to_wav
 from prunelab.report.pictures import inline
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from prunelab.artifacts import Store, address
 from prunelab.core.protocols import Model
+from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
-from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.protocol import Run, Tracker
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Bench:
     tracker: Tracker
     hardware: Hardware
     model: Model
-    task: TextToImage
+    task: Task
 
     def artifact(
         self,

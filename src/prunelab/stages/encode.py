@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from prunelab.core.protocols import Model
+from prunelab.core.tasks import Examples
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Bench, Write, write_tensors
-from prunelab.tasks.text_to_image import Examples
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -16,7 +16,7 @@ CHUNK = 64  # examples encoded at once: part of the result to round-off, so not 
 
 
 class Encoding:
-    """uint8 media of shape (n, ...) to latents, ``CHUNK`` at a time."""
+    """Stored media of shape (n, ...) to latents, ``CHUNK`` at a time."""
 
     def __init__(self, model: Model, media: Tensor) -> None:
         self.model, self.media = model, media

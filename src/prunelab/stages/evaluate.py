@@ -13,13 +13,14 @@ from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.protocols import Model
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.tasks import Task
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
-from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.protocol import Run
 
-VERSION = 1
+VERSION = 2
+PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
 # A covariance takes two samples; of everything else there must be one.
 LEAST = {"seeds": 1, "samples": 2, "steps": 1, "batch_size": 1, "real": 2, "held_out": 1}
 
@@ -57,9 +58,9 @@ class Evaluation:
 class Sampling:
     """Rows (sampling seed, draw), seed by seed, ``batch_size`` at a time."""
 
-    def __init__(self, model: Model, task: TextToImage, knobs: Evaluation) -> None:
+    def __init__(self, model: Model, task: Task, knobs: Evaluation) -> None:
         self.model, self.task, self.knobs = model, task, knobs
-        self.prompts = task.test(knobs.samples).prompts
+        self.prompts = task.prompts(knobs.samples)
         self.rows = knobs.seeds * knobs.samples
         self.chunks = -(-self.rows // knobs.batch_size)
         self.device = torch.device("cpu")
@@ -71,15 +72,17 @@ class Sampling:
 
     @torch.no_grad()
     def observe(self, chunk: int) -> dict[str, Tensor]:
-        """uint8 media, features and predictions of one chunk's rows."""
+        """Stored media and what the judge says of them, of one chunk's rows."""
         start = chunk * self.knobs.batch_size
         rows = range(start, min(start + self.knobs.batch_size, self.rows))
         conditions = self.model.embed([self.prompts[row % self.knobs.samples] for row in rows])
         noise = normal(self.model.latent_shape, self.knobs.seed, rows, "evaluation latents").to(self.device)
         latents = self.model.sample(conditions, noise, self.knobs.steps, self.knobs.guidance)[-1]
-        media = (self.model.decode(latents) * 255).round().to("cpu", torch.uint8)
-        features, predictions = self.task.judged(media)
-        return {"media": media, "features": features, **{f"predicted.{k}": v for k, v in predictions.items()}}
+        media = self.task.stored(self.model.decode(latents))
+        judged = self.task.judged(media)
+        named = {f"{PREDICTED}{name}": classes for name, classes in judged.predictions.items()}
+        sure = {f"{CONFIDENCE}{name}": shares for name, shares in judged.confidences.items()}
+        return {"media": media, "features": judged.features, **named, **sure}
 
 
 class HeldOut:
@@ -118,8 +121,8 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         held_out = HeldOut(model, latents, examples.prompts, knobs.seed)
         outputs = collect(held_out, bench.hardware, "held-out outputs")
         _check_finite(outputs["outputs"], identity)
-        pictures = shaped["media"][0, :16].permute(0, 2, 3, 1).numpy()
-        run.images("samples", pictures, bench.task.test(len(pictures)).prompts)
+        media = shaped["media"][0, :16]
+        bench.task.preview("", media, bench.task.prompts(len(media))).show(run, "samples")
         return lambda folder: write_tensors(folder / "samples.safetensors", {**shaped, **outputs})
 
     inputs = {
@@ -144,10 +147,11 @@ def _check_finite(outputs: Tensor, identity: str) -> None:
 def load_samples(artifact: Artifact) -> Samples:
     """The samples of a sample artifact."""
     tensors = artifact.tensors("samples.safetensors")
-    predictions = {
-        name.removeprefix("predicted."): v for name, v in tensors.items() if name.startswith("predicted.")
-    }
-    return Samples(tensors["media"], tensors["features"], predictions, tensors["outputs"])
+    predictions, confidences = (
+        {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+        for prefix in (PREDICTED, CONFIDENCE)
+    )
+    return Samples(tensors["media"], tensors["features"], predictions, confidences, tensors["outputs"])
 
 
 def evaluate(
@@ -160,9 +164,9 @@ def evaluate(
     """Metric name -> estimate for ``generated``; ``metrics`` are the settings of the task's metrics."""
 
     def make(partial: Path, run: Run) -> Write:
-        held = bench.task.test(evaluation.value.samples)
-        real = bench.task.embed(bench.task.test(evaluation.value.real).media)
-        reference = Reference(real, held.labels, load_samples(dense))
+        asked = bench.task.asked(evaluation.value.samples)
+        real = bench.task.judged(bench.task.test(evaluation.value.real).media)
+        reference = Reference(real.features, real.predictions, asked, load_samples(dense))
         samples = load_samples(generated)
         measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
         run.log({name: each.value for name, each in measured.items() if each.value is not None})

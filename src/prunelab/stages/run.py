@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.core.errors import Refusal
+from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
@@ -13,7 +14,7 @@ from prunelab.costs.compressed import compressed_bytes
 from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
 from prunelab.engine.trainer import check_hardware
-from prunelab.report import Curve, Line, Picture
+from prunelab.report import Curve, Line
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write
 from prunelab.stages.bypass import Bypasses, fit
@@ -26,7 +27,7 @@ from prunelab.tracking.protocol import Run
 
 VERSION = 1
 COMPONENTS = ("denoiser", "text_encoder", "vae")  # what a model may have
-PICTURES = 10  # prompts shown side by side in the report
+PREVIEWS = 10  # samples shown side by side in the report
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Outcome:
     """What a run hands to the report."""
 
     rows: list[dict[str, Any]]
-    pictures: list[Picture]
+    previews: list[Preview]
     curves: list[Curve]
     models: Mapping[str, Path]
 
@@ -209,9 +210,9 @@ def report(bench: Bench, request: Request, states: Sequence[State], compressed: 
         rows.append(
             _row(request, state, as_rows(measured), {**_cost(state, compressed), **timing[state.name]})
         )
-    pictures = [_picture(bench, state.name, samples[state.name]) for state in states]
+    previews = [_preview(bench, state.name, samples[state.name]) for state in states]
     curves = [_training_curve(state) for state in states if state.history]
-    return Outcome(rows, pictures, curves, {state.name: state.folder for state in states})
+    return Outcome(rows, previews, curves, {state.name: state.folder for state in states})
 
 
 def _row(
@@ -249,8 +250,7 @@ def _cost(state: State, compressed: bool) -> dict[str, Any]:
     }
 
 
-def _picture(bench: Bench, state: str, samples: Artifact) -> Picture:
+def _preview(bench: Bench, state: str, samples: Artifact) -> Preview:
     """The first samples of the first seed: the same prompts and noise for every state."""
-    media = load_samples(samples).media[0, :PICTURES]
-    prompts = bench.task.test(len(media)).prompts
-    return Picture(state, "", media.permute(0, 2, 3, 1).numpy(), prompts)
+    media = load_samples(samples).media[0, :PREVIEWS]
+    return bench.task.preview(state, media, bench.task.prompts(len(media)))

@@ -1,0 +1,141 @@
+"""The promise that every task keeps, and what passes between it and the stages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from prunelab.core.previews import Preview
+from prunelab.core.protocols import Calibration, Metric
+
+
+class Split(Protocol):
+    """Rows by number, as a ``datasets.Dataset`` in numpy or torch format gives them."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns there are."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Column -> values, of a slice or a list of row numbers."""
+        ...
+
+    def select_columns(self, columns: list[str]) -> "Split":
+        """The same rows with these columns alone, so that no others are read."""
+        ...
+
+
+class Data(Protocol):
+    """Two splits with a column of media, and what else the task names."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what decides the content of both splits."""
+        ...
+
+    def train(self) -> Split:
+        """The split that calibration and recovery see."""
+        ...
+
+    def test(self) -> Split:
+        """The split that evaluation sees."""
+        ...
+
+
+class Judge(Protocol):
+    """The feature network: stored media to features (n, d) and logits (n, classes) per label."""
+
+    def __call__(self, media: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Features, and logits by label name."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The weights, which the address of every judgement names."""
+        ...
+
+
+@dataclass(frozen=True)
+class Examples:
+    """media: (n, ...) as the task stores them; prompts: n captions, empty where nothing is asked for."""
+
+    media: Tensor
+    prompts: list[str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the judge says of n media.
+
+    features: (n, d). predictions: label -> class, int64 (n,). confidences: label -> its softmax probability.
+    """
+
+    features: Tensor
+    predictions: dict[str, Tensor]
+    confidences: dict[str, Tensor]
+
+
+class Task(Protocol):
+    """Where examples come from, how samples are stored and looked at, who judges them, by which metrics.
+
+    Everything else is the same for all tasks.
+    """
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """What evaluation measures."""
+        ...
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What the judge names."""
+        ...
+
+    def check(self, held_out: int) -> None:
+        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs."""
+        ...
+
+    def fingerprint(self) -> str:
+        """What of the data decides results."""
+        ...
+
+    def judge_fingerprint(self) -> str:
+        """A hash of the judge's weights."""
+        ...
+
+    def train(self, count: int) -> Examples:
+        """The first ``count`` training examples (all, where there are fewer)."""
+        ...
+
+    def test(self, count: int) -> Examples:
+        """The first ``count`` held-out examples."""
+        ...
+
+    def prompts(self, count: int) -> list[str]:
+        """What the first ``count`` samples are asked to show; empty texts where nothing is asked for."""
+        ...
+
+    def asked(self, count: int) -> dict[str, Tensor]:
+        """What the first ``count`` prompts ask for: label -> int64 (count,), empty where nothing is."""
+        ...
+
+    def calibration(self, seed: int) -> Calibration:
+        """Examples of the training split in an order of their own, for scorers."""
+        ...
+
+    def stored(self, media: Tensor) -> Tensor:
+        """A model's decoded media, float32, as samples keep them: whole numbers."""
+        ...
+
+    def judged(self, media: Tensor) -> Judgement:
+        """What the judge says of stored media."""
+        ...
+
+    def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Preview:
+        """Stored media of one model for people."""
+        ...

@@ -1,0 +1,143 @@
+"""What all tasks do alike: examples from two splits, and a judge who names what samples show."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from prunelab.core.draws import order
+from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Metric
+from prunelab.core.tasks import Data, Examples, Judge, Judgement, Split
+
+
+@dataclass(frozen=True)
+class JudgedData:
+    """The common part of the tasks.
+
+    labels: what the judge names and, of captioned data, columns with the classes that the captions ask for.
+    column: where the media are. captioned: whether there is a caption beside them. dtype: of stored media.
+    """
+
+    data: Data
+    judge: Judge
+    metrics: Sequence[Metric]
+    labels: Sequence[str] = ()
+
+    column: ClassVar[str]
+    captioned: ClassVar[bool] = False
+    dtype: ClassVar[torch.dtype] = torch.uint8
+
+    def check(self, held_out: int) -> None:
+        """See :class:`prunelab.core.tasks.Task`."""
+        needed = (self.column, "caption", *self.labels) if self.captioned else (self.column,)
+        for split in (self._train, self._test):
+            missing = [name for name in needed if name not in split.column_names]
+            if missing:
+                raise Refusal(
+                    f"the data has no column {missing[0]!r} (it has {', '.join(split.column_names)}): "
+                    f"this task needs {', '.join(needed)} (the classes are named by task.labels)"
+                )
+        self._check_enough(held_out)
+
+    def fingerprint(self) -> str:
+        """What of the data decides results."""
+        return self.data.fingerprint
+
+    def judge_fingerprint(self) -> str:
+        """A hash of the judge's weights."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.judge.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def train(self, count: int) -> Examples:
+        """The first ``count`` training examples (all, where there are fewer)."""
+        return self._examples(self._train, count)
+
+    def test(self, count: int) -> Examples:
+        """The first ``count`` held-out examples."""
+        self._check_enough(count)
+        return self._examples(self._test, count)
+
+    def prompts(self, count: int) -> list[str]:
+        """The first ``count`` held-out captions; empty texts where there are none."""
+        if not self.captioned:
+            return [""] * count
+        self._check_enough(count)
+        return list(self._test.select_columns(["caption"])[:count]["caption"])
+
+    def asked(self, count: int) -> dict[str, Tensor]:
+        """Label -> the classes that the first ``count`` held-out captions ask for; empty without captions."""
+        if not self.captioned or not self.labels:
+            return {}
+        rows = self._test.select_columns(list(self.labels))[:count]
+        return {name: torch.as_tensor(rows[name]) for name in self.labels}
+
+    def calibration(self, seed: int) -> "ShuffledExamples":
+        """Examples of the training split in an order of their own, for scorers."""
+        return ShuffledExamples(self._train, seed, self.column, self.captioned, self.dtype)
+
+    def judged(self, media: Tensor) -> Judgement:
+        """Features and, per label, the class the judge sees in each of the media, and how surely."""
+        with torch.no_grad():
+            features, logits = self.judge(media)
+        surest = {name: logits[name].float().softmax(dim=1).cpu().max(dim=1) for name in self.labels}
+        return Judgement(
+            features.cpu(),
+            {name: best.indices for name, best in surest.items()},
+            {name: best.values for name, best in surest.items()},
+        )
+
+    @cached_property
+    def _train(self) -> Split:
+        return self.data.train()
+
+    @cached_property
+    def _test(self) -> Split:
+        return self.data.test()
+
+    def _check_enough(self, count: int) -> None:
+        there = len(self._test)
+        if count > there:
+            raise Refusal(
+                f"the evaluation asks for {count} held-out examples, the data has {there}: "
+                "lower evaluation.samples, evaluation.real and evaluation.held_out"
+            )
+
+    def _examples(self, split: Split, count: int) -> Examples:
+        rows = split[: min(count, len(split))]
+        media = torch.as_tensor(rows[self.column]).to(self.dtype)
+        prompts = list(rows["caption"]) if self.captioned else [""] * len(media)
+        return Examples(media, prompts)
+
+
+@dataclass(frozen=True)
+class ShuffledExamples:
+    """Examples of a split by draw number: draw i is the i-th of the split's seeded order."""
+
+    split: Split
+    seed: int
+    column: str = "image"
+    captioned: bool = True
+    dtype: torch.dtype = torch.uint8
+
+    def prompts(self, draws: range) -> list[str]:
+        """The captions of these draws (empty texts without any); past the end the split starts again."""
+        if not self.captioned:
+            return [""] * len(draws)
+        return list(self.split.select_columns(["caption"])[self._rows(draws)]["caption"])
+
+    def media(self, draws: range) -> Tensor:
+        """The media of these draws, as stored: images uint8 (n, channels, H, W)."""
+        rows = self.split.select_columns([self.column])[self._rows(draws)]
+        return torch.as_tensor(rows[self.column]).to(self.dtype)
+
+    def _rows(self, draws: range) -> list[int]:
+        permutation = order(len(self.split), self.seed, 0, "calibration order")
+        return [int(permutation[i % len(self.split)]) for i in draws]
