@@ -26,9 +26,7 @@ def listener() -> Listener:
 
 
 @torch.no_grad()
-def test_sounds_go_to_latents_and_nearly_come_back(
-    model: AudioDiffusion, listener: Listener
-) -> None:
+def test_sounds_go_to_latents_and_nearly_come_back(model: AudioDiffusion, listener: Listener) -> None:
     data = Notes(train_size=1, test_size=20).test()[:]
     sounds = torch.from_numpy(data["audio"]).to(torch.int16)
     latents = model.encode(sounds)

@@ -33,7 +33,7 @@ def recipe() -> UnconditionalAudioRecipe:
         full,
         data=Notes(train_size=48, test_size=8),
         judge_schedule=replace(full.judge_schedule, **short),
-        autoencoder_schedule=replace(full.autoencoder_schedule, **short),
+        autoencoder=replace(full.autoencoder, schedule=replace(full.autoencoder.schedule, **short)),
         denoiser_schedule=replace(full.denoiser_schedule, **short),
     )
 

@@ -21,17 +21,20 @@ class Judge(nn.Module):
 
     labels: label -> names of its classes, in the order of the logits. widths: channels per level; every level
     but the last halves the height and width of the pictures. features: length of the feature vector.
+    channels: of the pictures.
     """
 
-    CHANNELS = 3  # of what the first convolution sees
-
     def __init__(
-        self, labels: Mapping[str, Sequence[str]], widths: Sequence[int] = (16, 32, 64), features: int = 128
+        self,
+        labels: Mapping[str, Sequence[str]],
+        widths: Sequence[int] = (16, 32, 64),
+        features: int = 128,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         self.labels = {label: tuple(names) for label, names in labels.items()}
-        self.widths, self.size = tuple(widths), features
-        levels = [_level(a, b) for a, b in zip((self.CHANNELS, *self.widths[:-1]), self.widths, strict=True)]
+        self.widths, self.size, self.channels = tuple(widths), features, channels
+        levels = [_level(a, b) for a, b in zip((channels, *self.widths[:-1]), self.widths, strict=True)]
         halved = [part for level in levels for part in (nn.MaxPool2d(2), level)][1:]
         self.trunk = nn.Sequential(*halved, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.embed = nn.Linear(16 * self.widths[-1], features)
@@ -40,13 +43,14 @@ class Judge(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features (n, features) and logits (n, classes) per label, of uint8 images (n, 3, height, width)."""
+        """Features (n, features) and logits (n, classes) per label, of uint8 images (n, channels, h, w)."""
         features = self.embed(self.trunk(images.to(self.embed.weight.dtype) / 127.5 - 1))
         return features, {label: head(features) for label, head in self.heads.items()}
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
-        return {"labels": self.labels, "widths": self.widths, "features": self.size}
+        kept = {"widths": self.widths, "features": self.size, "channels": self.channels}
+        return {"labels": self.labels, **kept}
 
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and the weights, rounded to half precision, into ``folder``."""

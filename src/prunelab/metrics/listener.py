@@ -20,8 +20,6 @@ class Listener(Judge):
     which keeps what nobody hears out of the features; a sine at full scale has window / 4.
     """
 
-    CHANNELS = 1
-
     def __init__(
         self,
         labels: Mapping[str, Sequence[str]],
@@ -33,7 +31,7 @@ class Listener(Judge):
         widths: Sequence[int] = (16, 32, 64),
         features: int = 128,
     ) -> None:
-        super().__init__(labels, widths, features)
+        super().__init__(labels, widths, features, channels=1)
         self.rate, self.window, self.hop, self.bands, self.floor = rate, window, hop, bands, floor
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -53,7 +51,7 @@ class Listener(Judge):
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         own = {name: getattr(self, name) for name in ("rate", "window", "hop", "bands", "floor")}
-        return {**super().config(), **own}
+        return {"labels": self.labels, **own, "widths": self.widths, "features": self.size}
 
 
 @lru_cache(maxsize=4)

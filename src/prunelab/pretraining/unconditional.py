@@ -13,7 +13,7 @@ from prunelab.core.draws import integers, normal, visits
 class Unconditional:
     """Squared error of the v-prediction (Salimans and Ho 2022) at a uniform time step.
 
-    unet: a diffusers UNet2DModel. scheduler: gives the noise levels; its prediction type is v_prediction.
+    unet: a diffusers UNet2DModel. scheduler: gives the noise levels; it must predict velocity.
     latents: float32, (n, channels, height, width), of about unit variance, or pixels in [-1, 1].
     """
 
