@@ -1,6 +1,6 @@
 """How a small unconditional model of sounds and the listener to its sounds are made from nothing.
 
-In the phases of an image model: ``judge``, ``autoencoder`` of pictures of the MDCT, ``denoiser``, ``pipeline``.
+As an image model is: ``judge``, ``autoencoder`` (of pictures of the MDCT), ``denoiser`` and ``pipeline``.
 """
 
 from dataclasses import dataclass
