@@ -146,11 +146,11 @@ class GateTraining:
 
     def _sample(self, items: Tensor, **options: Any) -> Tensor:
         """The last latents of these prompts."""
-        conditions, noise = self._conditions, self._noise[items].to(self.device)
-        asked = None if conditions is None else conditions[items].to(self.device)
-        return self.model.sample(asked, noise, self.knobs.steps, self.knobs.guidance, last=True, **options)[
-            -1
-        ]
+        asked, noise = self._conditions, self._noise[items].to(self.device)
+        if asked is not None:
+            asked = asked[items].to(self.device)
+        knobs = self.knobs
+        return self.model.sample(asked, noise, knobs.steps, knobs.guidance, last=True, **options)[-1]
 
     def _penalty(self) -> Tensor:
         penalty, kinds = self.knobs.penalty(), dict[str, list[Tensor]]()
