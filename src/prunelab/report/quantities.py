@@ -26,6 +26,17 @@ QUANTITIES = {
     "prompt_accuracy": Quantity(
         "Prompt accuracy", "higher", "samples that show everything their prompt asked for", percent=True
     ),
+    "recognisable": Quantity(
+        "Recognisable",
+        "higher",
+        "samples the judge is sure of; only with the Fréchet distance",
+        percent=True,
+    ),
+    "class_imbalance": Quantity(
+        "Class imbalance",
+        "lower",
+        "distance of the classes' shares to those of real data",
+    ),
     "ssim": Quantity(
         "SSIM to dense", "higher", "structural similarity to the dense model's images, same seeds"
     ),
