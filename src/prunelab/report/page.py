@@ -9,11 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
 from prunelab.report.pictures import inline
 from prunelab.report.schema import Row
+from prunelab.report.sounds import players
 from prunelab.report.table import components, cost, quality, sparsity
 
 TITLE = "title"  # the one entry of the context that the page shows as its heading
@@ -36,7 +37,10 @@ class Panels:
 
 
 def render(
-    rows: Sequence[Row], pictures: Sequence[Picture], curves: Sequence[Curve], context: Mapping[str, object]
+    rows: Sequence[Row],
+    previews: Sequence[Preview],
+    curves: Sequence[Curve],
+    context: Mapping[str, object],
 ) -> str:
     """The page's HTML. It refers to nothing outside itself."""
     environment = Environment(
@@ -50,7 +54,8 @@ def render(
         facts={key: _plain(value) for key, value in context.items() if key != TITLE},
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
         tables=[quality(rows), *edges, sparsity(rows), cost(rows), components(rows)],
-        grids=_grids(pictures),
+        grids=_grids([one for one in previews if isinstance(one, Picture)]),
+        players=players([one for one in previews if isinstance(one, Sound)]),
         sweep=_panels(sweep, 0),
         panels=_panels(curves, len(sweep)),
     )
