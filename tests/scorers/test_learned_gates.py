@@ -147,6 +147,12 @@ def sampled(
     return current
 
 
+def test_only_units_whose_gates_are_their_removal_are_trained(model: StableDiffusion) -> None:
+    for granularity in LearnedGates.granularities:
+        assert all(unit.exact for unit in model.units([granularity], ["denoiser"])), granularity
+    assert "channel" not in LearnedGates.granularities
+
+
 def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusion) -> None:
     batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
     both = objective(model, replace(SMALL, initial=-2.0), "head", "neuron").loss(batch)
@@ -162,7 +168,7 @@ def gradient(training: GateTraining, draws: range) -> Tensor:
     return torch.cat([p.grad for p in training.trained.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("granularity", ["operator", "block", "head", "neuron"])
+@pytest.mark.parametrize("granularity", sorted({*LearnedGates.granularities} - {"modulation"}))
 def test_a_batch_of_4_is_two_of_2(model: StableDiffusion, granularity: str) -> None:
     training = objective(model, SMALL, granularity)
     four = gradient(training, range(4))

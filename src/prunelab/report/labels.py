@@ -6,7 +6,10 @@ from typing import Any
 from prunelab.report.quantities import share
 from prunelab.report.schema import Row
 
-COMPARED = ("task", "model", "scorer", "granularity", "budget", "requested", "of", "recovery", "seed")
+COMPARED = (
+    *("task", "model", "scorer", "granularity", "budget", "requested", "of"),
+    *("bypass", "settings", "recovery", "seed"),
+)
 DESCRIBED = ("scorer", "granularity", "budget", "requested", "recovery")
 
 
@@ -37,14 +40,14 @@ def labels(rows: Sequence[Row], fallback: Sequence[str] = ()) -> list[str]:
 
 def text(row: Row, field: str) -> str:
     """A field's value in plain words; empty where it has none."""
-    value = row["sparsity"][field] if field in ("requested", "of") else row[field]
+    value = row["sparsity"][field] if field in ("requested", "of") else row.get(field)
     return "" if value is None else WORDING.get(field, str)(value)
 
 
 def _spoken(row: Row, field: str) -> str:
     """``text`` with a word before it where the bare value would say too little."""
     value = text(row, field)
-    if field in ("seed", "of") and value:
+    if field in ("seed", "of", "bypass") and value:
         return f"{field} {value}"
     of = row["sparsity"]["of"]
     return f"{value} of {of}" if field == "requested" and value and of else value

@@ -9,7 +9,8 @@ The logits are the same at all steps. They minimise the mean squared distance be
 the gated and of the dense model, from the same prompts and noise, plus ``weight`` times a penalty: the mean
 of |l| over each unit's elements (published), or the probability that a gate is open (Louizos et al., eq. 12,
 exact at d = 0); both averaged over the units of a granularity and summed over the granularities.
-Sparsity is asked for afterwards, so one training serves all.
+Sparsity is asked for afterwards, so one training serves all. Only units whose gates equal their removal are
+trained: a channel that passes a norm still counts in the norm's statistics, however closed its gate.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +55,15 @@ class LearnedGates:
     distribution of Louizos et al. regulariser: l1 or l0.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron", "modulation")
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "modulation",
+        "free_channel",
+        "norm_group",
+    )
 
     schedule: Any
     prompts: int = 100
