@@ -9,13 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
 from prunelab.report.pareto import paretos
 from prunelab.report.pictures import inline
 from prunelab.report.scatter import Mark, marks, scatter
 from prunelab.report.schema import Row
+from prunelab.report.sounds import players
 from prunelab.report.summary import means
 from prunelab.report.table import components, cost, quality, sparsity
 
@@ -48,7 +49,10 @@ class Plots:
 
 
 def render(
-    rows: Sequence[Row], pictures: Sequence[Picture], curves: Sequence[Curve], context: Mapping[str, object]
+    rows: Sequence[Row],
+    previews: Sequence[Preview],
+    curves: Sequence[Curve],
+    context: Mapping[str, object],
 ) -> str:
     """The page's HTML. It refers to nothing outside itself."""
     environment = Environment(
@@ -64,7 +68,8 @@ def render(
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
         first=summed or quality(rows),
         tables=[*([quality(rows)] if summed else []), *edges, sparsity(rows), cost(rows), components(rows)],
-        grids=_grids(pictures),
+        grids=_grids([one for one in previews if isinstance(one, Picture)]),
+        players=players([one for one in previews if isinstance(one, Sound)]),
         pareto=_plots(rows),
         sweep=_panels(sweep, 0),
         panels=_panels(curves, len(sweep)),

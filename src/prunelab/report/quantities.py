@@ -37,11 +37,39 @@ QUANTITIES = {
     "prompt_accuracy": Quantity(
         "Prompt accuracy", "higher", "samples that show everything their prompt asked for", percent=True
     ),
+    "recognisable": Quantity(
+        "Recognisable",
+        "higher",
+        "samples the judge is sure of; only with the Fréchet distance",
+        percent=True,
+    ),
+    "class_imbalance": Quantity(
+        "Class imbalance",
+        "lower",
+        "distance of the classes' shares to those of real data",
+    ),
     "ssim": Quantity(
         "SSIM to dense", "higher", "structural similarity to the dense model's images, same seeds"
     ),
     "psnr": Quantity(
         "PSNR to dense", "higher", "peak signal to noise against the dense model's images", unit="dB"
+    ),
+    "frechet_audio_distance": Quantity(
+        "Fréchet audio distance",
+        "lower",
+        "between Gaussians fitted to features of samples and real sounds",
+    ),
+    "kernel_audio_distance": Quantity(
+        "Kernel audio distance", "lower", "squared MMD between features of samples and of real sounds"
+    ),
+    "spectral_distance": Quantity(
+        "Spectral distance", "lower", "of magnitudes at several resolutions to the dense model's sounds"
+    ),
+    "si_sdr": Quantity(
+        "SI-SDR to dense",
+        "higher",
+        "scale-invariant signal to distortion against the dense model's sounds",
+        unit="dB",
     ),
     "output_distance": Quantity(
         "Output distance", "lower", "mean squared difference of the denoiser's outputs to the dense model's"
