@@ -28,7 +28,7 @@ from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
 
 ROUND_OFF = 2e-5  # of float32 activations of order one
-GRANULARITIES = ("channel", "norm_group")
+GRANULARITIES = ("channel", "free_channel", "norm_group")
 
 
 def small_unet() -> UNet2DModel:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -47,16 +47,15 @@ class Judge(nn.Module):
         features = self.embed(self.trunk(images.to(self.embed.weight.dtype) / 127.5 - 1))
         return features, {label: head(features) for label, head in self.heads.items()}
 
+    def config(self) -> dict[str, Any]:
+        """The arguments that build this network again."""
+        kept = {"widths": self.widths, "features": self.size, "channels": self.channels}
+        return {"labels": self.labels, **kept}
+
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and the weights, rounded to half precision, into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = {
-            "labels": self.labels,
-            "widths": self.widths,
-            "features": self.size,
-            "channels": self.channels,
-        }
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (folder / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
         weights = {name: tensor.half().contiguous() for name, tensor in self.state_dict().items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 

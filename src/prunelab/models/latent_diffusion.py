@@ -40,10 +40,14 @@ class LatentDiffusion(Unconditional):
         """Zero latents and timesteps of the denoiser; for the autoencoder a picture of zeros."""
         if component != "vae":
             return super().example_inputs(component, batch)
+        return {"sample": torch.zeros(batch, *self.picture_shape, device=self.device(component))}
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of what the autoencoder sees."""
         config = self.pipeline.vqvae.config
         finer = 2 ** (len(config.block_out_channels) - 1)
-        sides = (side * finer for side in self.latent_shape[1:])
-        return {"sample": torch.zeros(batch, config.in_channels, *sides, device=self.device(component))}
+        return (config.in_channels, *(side * finer for side in self.latent_shape[1:]))
 
     def encode(self, media: Tensor) -> Tensor:
         """uint8 images to scaled latents."""

@@ -253,6 +253,7 @@ def _row(
     """One row of ``report.json``; the dense model was not chosen by any scorer."""
     chosen = dict(request.labels)
     if state.name == "dense":
+        chosen = {key: chosen[key] for key in ("task", "model") if key in chosen}
         chosen |= dict.fromkeys(("scorer", "granularity", "budget", "recovery"))
     if state.name == "pruned":
         chosen |= {"recovery": None}

@@ -84,7 +84,7 @@ class UnconditionalImageRecipe:
         phases = [Phase("judge", self.judge_schedule, self._naming, save_judge)]
         if self.autoencoder is not None:
             schedule = self.autoencoder.schedule
-            phases.append(Phase("autoencoder", schedule, self._reconstruction, _save_autoencoder))
+            phases.append(Phase("autoencoder", schedule, self._reconstruction, self._save_autoencoder))
         phases.append(Phase("denoiser", self.denoiser_schedule, self._denoising, _save_denoiser))
         return [*phases, Phase("pipeline", None, lambda finished: None, self._save_pipeline)]
 
@@ -99,9 +99,18 @@ class UnconditionalImageRecipe:
         assert self.autoencoder is not None
         settings = self.autoencoder.settings
         autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**settings))
-        return Reconstruction(
-            autoencoder, images_of(self.data.train()), self.seed, self.autoencoder.divergence
-        )
+        return Reconstruction(autoencoder, self._pictures(), self.seed, self.autoencoder.divergence)
+
+    def _pictures(self) -> Tensor:
+        """The training data as the autoencoder, or the denoiser of pixels, takes them."""
+        return images_of(self.data.train())
+
+    def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
+        """With the scale that gives the latents of the training data unit variance."""
+        autoencoder: Any = objective.trained
+        latents = encode(autoencoder, objective.images)
+        autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
+        autoencoder.save_pretrained(folder)
 
     def _denoising(self, finished: Path) -> Unconditional:
         unet = seeded(self.seed, "unet", lambda: UNet2DModel(**self.unet))
@@ -109,12 +118,11 @@ class UnconditionalImageRecipe:
 
     def _latents(self, finished: Path) -> Tensor:
         """What is denoised, float32: scaled latents of the training images, or their pixels in [-1, 1]."""
-        images = images_of(self.data.train())
         if self.autoencoder is None:
-            return images.float() / 127.5 - 1
+            return self._pictures().float() / 127.5 - 1
         autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
         scale: float = autoencoder.config.scaling_factor
-        return encode(autoencoder, images) * scale
+        return encode(autoencoder, self._pictures()) * scale
 
     def _save_pipeline(self, objective: None, finished: Path, folder: Path) -> None:
         """An ordinary pipeline in half precision; nothing in it needs this package."""
@@ -129,14 +137,6 @@ class UnconditionalImageRecipe:
             return DDIMPipeline(unet, scheduler)
         autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder", torch_dtype=half)
         return LDMPipeline(autoencoder, unet, scheduler)
-
-
-def _save_autoencoder(objective: Reconstruction, finished: Path, folder: Path) -> None:
-    """With the scale that gives the latents of the training data unit variance."""
-    autoencoder: Any = objective.trained
-    latents = encode(autoencoder, objective.images)
-    autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
-    autoencoder.save_pretrained(folder)
 
 
 def _save_denoiser(objective: Unconditional, finished: Path, folder: Path) -> None:
