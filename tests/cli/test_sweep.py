@@ -67,7 +67,7 @@ def test_a_row_says_what_no_field_of_its_own_says(ended: Any) -> None:
     assert "settings" not in dense
     for row in pruned:
         assert row["bypass"] == "none"
-        assert "evaluation" in row["settings"]
+        assert row["settings"]["evaluation.seeds"] == "2"
         assert "sparsity" not in row["settings"]
 
 

@@ -66,7 +66,10 @@ def test_rows_of_one_seed_are_no_repetition(row: MakeRow) -> None:
 
 
 def test_settings_that_differ_tell_rows_apart(row: MakeRow) -> None:
-    rows = [row("pruned") | {"settings": f"scorer.threshold={value}"} for value in (0.2, 0.3)]
+    rows = [
+        row("pruned") | {"settings": {"data.size": "64", "scorer.threshold": value}}
+        for value in ("0.2", "0.3")
+    ]
     assert [group.label for group in over_seeds(rows)] == ["scorer.threshold=0.2", "scorer.threshold=0.3"]
 
 

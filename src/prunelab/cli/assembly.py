@@ -124,13 +124,13 @@ def names(config: DictConfig, key: str) -> list[str]:
 def labels(granularity: Sequence[str]) -> dict[str, Any]:
     """What a row of the report calls the choices."""
     chosen = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery", "bypass")}
-    return {**chosen, "granularity": "+".join(granularity), "settings": _settings() or None}
+    return {**chosen, "granularity": "+".join(granularity), "settings": _settings()}
 
 
-def _settings() -> str:
-    """What the command line or the sweep sets that a row does not say otherwise."""
-    words = HydraConfig.get().overrides.task
-    return " ".join(word for word in words if word.partition("=")[0].lstrip("+~") not in SAID)
+def _settings() -> dict[str, str] | None:
+    """What the command line or the sweep sets that a row does not say otherwise, by key."""
+    pairs = (word.lstrip("+~").partition("=") for word in HydraConfig.get().overrides.task)
+    return {key: value for key, _, value in sorted(pairs) if key not in SAID} or None
 
 
 def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:

@@ -8,8 +8,9 @@ from prunelab.report.schema import Row
 
 COMPARED = (
     *("task", "model", "scorer", "granularity", "budget", "requested", "of"),
-    *("bypass", "settings", "recovery", "seed"),
+    *("bypass", "recovery", "seed"),
 )
+SETTING = "settings."  # before the key of a setting that is a field like the others
 DESCRIBED = ("scorer", "granularity", "budget", "requested", "recovery")
 
 
@@ -17,8 +18,10 @@ def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """The fields in which rows of one state differ: those that a label needs."""
     states = {row["state"] for row in rows if row["state"] != "dense"}
     groups = [[row for row in rows if row["state"] == state] for state in states]
+    keys = sorted({f"{SETTING}{key}" for row in rows for key in row.get("settings") or {}})
+    fields = [*COMPARED[:-2], *keys, *COMPARED[-2:]]
     return tuple(
-        field for field in COMPARED if any(len({text(row, field) for row in group}) > 1 for group in groups)
+        field for field in fields if any(len({text(row, field) for row in group}) > 1 for group in groups)
     )
 
 
@@ -40,6 +43,9 @@ def labels(rows: Sequence[Row], fallback: Sequence[str] = ()) -> list[str]:
 
 def text(row: Row, field: str) -> str:
     """A field's value in plain words; empty where it has none."""
+    if field.startswith(SETTING):
+        key = field.removeprefix(SETTING)
+        return f"{key}={row['settings'][key]}" if key in (row.get("settings") or {}) else ""
     value = row["sparsity"][field] if field in ("requested", "of") else row.get(field)
     return "" if value is None else WORDING.get(field, str)(value)
 

@@ -89,6 +89,10 @@ def _mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(map(_text, value))
 
 
+def _settings(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values())
+
+
 def _requested(value: object) -> bool:
     return _number(value) or (isinstance(value, Mapping) and all(map(_number, value.values())))
 
@@ -111,7 +115,7 @@ ROW: dict[str, Check] = {
     "cost": _mapping,
     "address": _text,
 }
-CHOSEN: dict[str, Check] = {"bypass": _or_null(_text), "settings": _or_null(_text)}
+CHOSEN: dict[str, Check] = {"bypass": _or_null(_text), "settings": _or_null(_settings)}
 SPARSITY: dict[str, Check] = {
     "requested": _or_null(_requested),
     "of": _or_null(_text),

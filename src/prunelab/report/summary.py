@@ -72,7 +72,7 @@ def _group(members: Sequence[Row], fields: Sequence[str], number: int) -> Group:
 
 
 def _key(row: Row) -> str:
-    fields = [field for field in COMPARED if field != "seed"]
+    fields = [*(field for field in COMPARED if field != "seed"), "settings"]
     return str([row["state"], *(row["sparsity"].get(field, row.get(field)) for field in fields)])
 
 
