@@ -50,9 +50,9 @@ class LearnedGates:
     """``prompts`` of the calibration data, ``steps`` of the sampler under ``guidance``.
 
     schedule: of the training; its batches are draws from the prompts. same_noise: one starting latent for
-    all prompts, as published; where nothing conditions the model every draw has its own. initial: of the
-    logits. damping: d above; it shrinks the noise, and 0 is the distribution of Louizos et al. regulariser:
-    l1 or l0.
+    all prompts, as published; a model without prompts always has one for each draw, or it would be trained
+    on a single sample. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
+    distribution of Louizos et al. regulariser: l1 or l0.
     """
 
     granularities: ClassVar[tuple[str, ...]] = (
@@ -155,12 +155,11 @@ class GateTraining:
 
     def _sample(self, items: Tensor, **options: Any) -> Tensor:
         """The last latents of these prompts."""
-        noise = self._noise[items].to(self.device)
-        known = self._conditions
-        conditions = None if known is None else known[items].to(self.device)
-        return self.model.sample(
-            conditions, noise, self.knobs.steps, self.knobs.guidance, last=True, **options
-        )[-1]
+        asked, noise = self._conditions, self._noise[items].to(self.device)
+        if asked is not None:
+            asked = asked[items].to(self.device)
+        knobs = self.knobs
+        return self.model.sample(asked, noise, knobs.steps, knobs.guidance, last=True, **options)[-1]
 
     def _penalty(self) -> Tensor:
         penalty, kinds = self.knobs.penalty(), dict[str, list[Tensor]]()

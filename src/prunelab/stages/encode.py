@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Examples
 from prunelab.engine.observe import collect
@@ -59,3 +60,25 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
         "precision": bench.hardware.precision,
     }
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]
+
+
+def check_media(bench: Bench) -> None:
+    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it.
+
+    The same of other channels than the model's or the judge's, which torch refuses by itself.
+    """
+    media, needed = bench.task.test(1).media, tuple(bench.model.latent_shape)
+    try:
+        with torch.no_grad():
+            found = tuple(bench.model.encode(media).shape[1:])
+            bench.task.judged(media)
+    except RuntimeError as error:
+        raise Refusal(
+            f"{bench.model.name} or the judge cannot take the data's examples of shape "
+            f"{tuple(media.shape[1:])}: choose a model, data (data=...) and a judge (task.judge) that fit"
+        ) from error
+    if found != needed:
+        raise Refusal(
+            f"the data's examples become latents of shape {found}, {bench.model.name} works on {needed}: "
+            "choose data of the model's size (data=..., data.size=...)"
+        )
