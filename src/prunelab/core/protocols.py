@@ -246,3 +246,12 @@ class Metric(Protocol):
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The estimate with its interval."""
         ...
+
+
+@runtime_checkable
+class NetworkMetric(Protocol):
+    """A metric with a network of its own, whose weights the address of an evaluation names."""
+
+    def fingerprint(self) -> str:
+        """A hash of the weights."""
+        ...

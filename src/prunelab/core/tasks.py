@@ -96,8 +96,11 @@ class Task(Protocol):
         """What the judge names."""
         ...
 
-    def check(self, held_out: int) -> None:
-        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs."""
+    def check(self, held_out: int, media: bool = True) -> None:
+        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs.
+
+        ``media``: whether media are looked at; else prompts are enough where the task has any.
+        """
         ...
 
     def fingerprint(self) -> str:

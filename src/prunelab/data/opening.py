@@ -40,7 +40,7 @@ def opened(path: str, builder: str | None, split: str, apart: bool, **options: A
         reason = " ".join(str(error.__cause__ or error).split())
         raise Refusal(
             f"cannot open data.path={path}, split {split!r} ({reason}): give a local folder or file, or the "
-            "name of a dataset on the hub; without a network, one that was downloaded before and HF_HUB_OFFLINE=1"
+            "name of a dataset on the hub; without a network, one downloaded before and HF_HUB_OFFLINE=1"
         ) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
+from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.compressed import compressed_bytes
@@ -110,12 +111,18 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     known = [name for name in request.components if name in bench.model.components]
     check_scorer(request.scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    bench.task.check(request.evaluation.value.examples)
+    check_data(bench.task, request)
     check_hardware(bench.hardware)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
+
+
+def check_data(task: Task, request: Request) -> None:
+    """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
+    knobs = request.evaluation.value
+    task.check(knobs.examples, media=knobs.looks_at_media or request.recovery is not None)
 
 
 def dense(bench: Bench) -> State:
