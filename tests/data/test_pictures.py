@@ -246,7 +246,7 @@ def test_a_subset_is_filled_up_with_what_can_be_read(captioned: Captioned) -> No
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("001.png", b"no picture", "001.png"), ("001.txt", b" \n", r"row 1 \(no caption\)")],
+    [("001.png", b"no picture", "001.png"), ("001.txt", b" \n", r"001.png \(no caption\)")],
 )
 def test_a_bad_file_stops(captioned: Captioned, name: str, content: bytes, message: str) -> None:
     folder = captioned(4)

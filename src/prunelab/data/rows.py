@@ -85,9 +85,9 @@ class Rows:
         except Refusal:
             raise
         except UNREADABLE:
-            bad = next(reason for number in numbers if (reason := self.reason(number)))
+            reasons = (reason for number in numbers if (reason := self.reason(number)))
             raise Refusal(
-                f"the data's {name} cannot be read: {bad}; mend it, or set data.on_error=skip"
+                f"the data's {name} cannot be read: {next(reasons, name)}; mend it, or set data.on_error=skip"
             ) from None
         return values if values and isinstance(values[0], str) else np.asarray(values)
 
@@ -103,7 +103,11 @@ class Rows:
         return [found[number] for number in numbers]
 
     def _named(self, name: str, number: int) -> str:
-        """The file behind a value, or else its row."""
-        value = self.table.select_columns([name])[number][name]
-        path = value.get("path") if isinstance(value, Mapping) else value if name != "caption" else None
-        return str(path) if isinstance(path, str) and path else f"row {number}"
+        """The file behind a value, or beside a caption, or else its row."""
+        stored = self.table[number]
+        others = [other for other in ("image", "audio") if other in stored]
+        for value in (stored[each] for each in ([name] if name in others else others)):
+            path = value.get("path") if isinstance(value, Mapping) else value
+            if isinstance(path, str) and path:
+                return path
+        return f"row {number}"
