@@ -5,11 +5,13 @@ spinning threads on shared cores are many times slower. Nothing may reach for th
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from prunelab.models.flux import Flux
     from prunelab.models.stable_diffusion import StableDiffusion
 
 os.environ.update(
@@ -26,3 +28,58 @@ def model() -> "StableDiffusion":
     from prunelab.models.stable_diffusion import StableDiffusion
 
     return StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+
+
+@pytest.fixture(scope="session")
+def flux_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FluxPipeline small enough for tests, its weights drawn from seed 0."""
+    import torch
+    from diffusers import (
+        AutoencoderKL,
+        FlowMatchEulerDiscreteScheduler,
+        FluxPipeline,
+        FluxTransformer2DModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+
+    from prunelab.pretraining.words import word_tokenizer
+
+    tokenizers = [word_tokenizer(["a red seven on a blue background"], 8) for _ in range(2)]
+    words = len(tokenizers[0])
+    ends = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        clip = CLIPTextConfig(
+            vocab_size=words, hidden_size=20, intermediate_size=24, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=8, projection_dim=20, **ends,
+        )  # fmt: skip
+        pipeline = FluxPipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+            vae=AutoencoderKL(
+                block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2, latent_channels=4,
+                up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4, sample_size=16, shift_factor=0.1,
+                use_quant_conv=False, use_post_quant_conv=False,
+            ),
+            text_encoder=CLIPTextModel(clip),
+            tokenizer=tokenizers[0],
+            text_encoder_2=T5EncoderModel(
+                T5Config(vocab_size=words, d_model=24, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+            ),
+            tokenizer_2=tokenizers[1],
+            transformer=FluxTransformer2DModel(
+                in_channels=16, num_layers=1, num_single_layers=2, attention_head_dim=16,
+                num_attention_heads=3, joint_attention_dim=24, pooled_projection_dim=20,
+                guidance_embeds=True, axes_dims_rope=(4, 6, 6),
+            ),
+        )  # fmt: skip
+    folder = tmp_path_factory.mktemp("flux") / "model"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flux(flux_folder: Path) -> "Flux":
+    """A FLUX-like model with random weights; tests must leave it as it was."""
+    from prunelab.models.flux import Flux
+
+    return Flux.open("flux", str(flux_folder), prompt_length=8)

@@ -17,6 +17,7 @@ def test_counts_on_the_embedded_model(model: StableDiffusion) -> None:
         "block": 20,
         "head": 20,
         "neuron": 10,
+        "modulation": 0,
         "weight": 112,
         "conv_weight": 50,
     }

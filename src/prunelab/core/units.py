@@ -42,14 +42,15 @@ class Gate:
     """Where one factor per element reproduces the removal, and what flows instead.
 
     At the ``input`` of ``module`` the factors multiply the activations along ``dim`` from ``offset`` on,
-    each covering ``block`` consecutive entries; other entries are left alone. At its ``output`` one factor
-    blends the whole output with what flows ``otherwise``: nothing, the module's input, its input through
-    ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape. At its
+    each covering ``block`` consecutive entries; other entries are left alone. At the ``entries`` of its
+    output they do the same, and slimming leaves zeros in the place of what goes. At its ``output`` one
+    factor blends the whole output with what flows ``otherwise``: nothing, the module's input, its input
+    through ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape. At its
     ``weight`` there is one factor per weight, row by row.
     """
 
     module: str
-    at: Literal["input", "output", "weight"]
+    at: Literal["input", "output", "entries", "weight"]
     otherwise: Otherwise = "nothing"
     dim: int = -1
     block: int = 1

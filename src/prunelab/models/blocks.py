@@ -19,6 +19,7 @@ from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPE
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
 from prunelab.models.channels import channels, norm_groups
+from prunelab.models.joint_attention import joint_heads, modulations, parallel_neurons
 from prunelab.models.weights import conv_weights, weights
 
 Walker = Callable[[str, nn.Module], Iterator[Unit]]
@@ -51,6 +52,7 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
                 ("num_heads",),
                 (),
             )
+    yield from joint_heads(component, root)
 
 
 def _plain(attention: Attention) -> bool:
@@ -102,6 +104,7 @@ def neurons(component: str, root: nn.Module) -> Iterator[Unit]:
             yield _neurons(component, path, module, "net.0.proj", "net.2")
         elif isinstance(module, CLIPMLP):
             yield _neurons(component, path, module, "fc1", "fc2")
+    yield from parallel_neurons(component, root)
 
 
 def _neurons(component: str, path: str, module: nn.Module, inner: str, outer: str) -> Unit:
@@ -208,6 +211,7 @@ WALKERS: dict[str, Walker] = {
     "block": blocks,
     "head": heads,
     "neuron": neurons,
+    "modulation": modulations,
     "weight": weights,
     "conv_weight": conv_weights,
 }

@@ -22,7 +22,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 Within = Callable[[int], AbstractContextManager[None]]
 
 # Schedulers whose step is a function of the latents and the timestep alone, so that it can be repeated.
-REPEATABLE = ("DDIMScheduler", "EulerDiscreteScheduler")
+REPEATABLE = ("DDIMScheduler", "EulerDiscreteScheduler", "FlowSampler")
 
 
 def noised(scheduler: Any, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class LearnedGates:
     distribution of Louizos et al. regulariser: l1 or l0.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron")
+    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron", "modulation")
 
     schedule: Any
     prompts: int = 100

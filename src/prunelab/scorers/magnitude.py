@@ -25,6 +25,7 @@ class Magnitude:
         "block",
         "head",
         "neuron",
+        "modulation",
         "channel",
         "norm_group",
         "weight",

@@ -22,6 +22,7 @@ class Random:
         "block",
         "head",
         "neuron",
+        "modulation",
         "channel",
         "norm_group",
         "weight",

@@ -40,6 +40,7 @@ class Taylor:
         "block",
         "head",
         "neuron",
+        "modulation",
         "channel",
         "norm_group",
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
@@ -54,6 +56,11 @@ class Request:
     seed: int
     rounds: int = 1
     scratch: bool = False
+
+    @property
+    def looks_at_media(self) -> bool:
+        """Whether evaluation or recovery need real media, or prompts are enough."""
+        return self.evaluation.value.looks_at_media or self.recovery is not None
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     check_data(bench.task, request)
     check_hardware(bench.hardware)
+    if request.looks_at_media:
+        check_size(bench)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
@@ -121,8 +130,18 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 
 def check_data(task: Task, request: Request) -> None:
     """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
-    knobs = request.evaluation.value
-    task.check(knobs.examples, media=knobs.looks_at_media or request.recovery is not None)
+    task.check(request.evaluation.value.examples, media=request.looks_at_media)
+
+
+def check_size(bench: Bench) -> None:
+    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it."""
+    with torch.no_grad():
+        found = tuple(bench.model.encode(bench.task.test(1).media).shape[1:])
+    if found != tuple(bench.model.latent_shape):
+        raise Refusal(
+            f"the data's examples become latents of shape {found}, {bench.model.name} works on "
+            f"{tuple(bench.model.latent_shape)}: choose data of the model's size (data=..., data.size=...)"
+        )
 
 
 def dense(bench: Bench) -> State:

@@ -55,6 +55,8 @@ def _hooked(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
         return module.register_forward_pre_hook(
             lambda _, inputs: (_scaled(inputs[0], gate, factors), *inputs[1:])
         )
+    if gate.at == "entries":
+        return module.register_forward_hook(lambda _, inputs, output: _scaled(output, gate, factors))
 
     def blend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         value = args[0] if args else kwargs["hidden_states"]

@@ -10,8 +10,9 @@ The config's ``structure`` says what differs from the dense model that the rest 
 
 A module either changes attributes (and is resized when it is a Linear, a convolution or a norm), or
 ``becomes`` what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays),
-``bypass`` (a 1x1 convolution after pooling, in the place of a convolution that changes the shape) or
-``bias`` (an attention without heads: its output projection's bias stays).
+``bypass`` (a 1x1 convolution after pooling, in the place of a convolution that changes the shape),
+``bias`` (an attention without heads: its output projection's bias stays) or ``scattered`` (a Linear of
+``out_features`` rows, whose outputs go to their old ``places`` among zeros).
 """
 
 import inspect
@@ -119,8 +120,58 @@ class Bias(Skip):
         return hidden_states + (bias[:, None, None] if channels_first else bias)
 
 
-def replacement(module: nn.Module, becomes: str) -> nn.Module:
-    """What stands in the place of ``module``; ValueError for a fate this file does not know."""
+class JointBias(nn.Module):
+    """Stands where an attention of two streams, or of one beside a feed-forward, lost all its heads."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.heads = 0
+        for path in ("to_out.0", "to_add_out"):
+            bias = dict(attention.named_parameters()).get(f"{path}.bias")
+            place: nn.Module = self
+            for name in path.split(".") if bias is not None else ():
+                place.add_module(name, nn.Module())
+                place = place.get_submodule(name)
+            if bias is not None:
+                place.register_parameter("bias", bias)
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Any = None, **kwargs: Any) -> Any:
+        """The biases for either stream; for one stream, outputs of no width, which its projection reads."""
+        if encoder_hidden_states is None:
+            return hidden_states[..., :0]
+        biases = dict(self.named_parameters())
+        nothing = hidden_states.new_zeros(())
+        return biases.get("to_out.0.bias", nothing), biases.get("to_add_out.bias", nothing)
+
+
+class Scattered(nn.Linear):
+    """Stands where a Linear lost rows and what follows relies on its width: zeros where they were."""
+
+    def __init__(self, linear: Any, kept: int) -> None:
+        like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
+        super().__init__(linear.in_features, kept, linear.bias is not None, **like)
+        self.width: int = linear.out_features
+        self.places: Tensor
+        self.register_buffer("places", torch.zeros(kept, dtype=torch.long, device=linear.weight.device))
+
+    def reset_parameters(self) -> None:
+        """Nothing: the weights come from the folder."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 as the base names it
+        """The outputs in their old places."""
+        values = super().forward(input)
+        return values.new_zeros(*values.shape[:-1], self.width).index_copy(-1, self.places, values)
+
+
+def replacement(module: nn.Module, becomes: str, kept: int = 0) -> nn.Module:
+    """What stands in the place of ``module``; ValueError for a fate this file does not know.
+
+    kept: the rows of a Linear that stay, for ``scattered``.
+    """
+    if becomes == "scattered":
+        return Scattered(module, kept)
+    if becomes == "bias" and type(module).__name__ == "FluxAttention":
+        return JointBias(module)
     if becomes == "shortcut":
         return Shortcut(module.get_submodule("conv_shortcut"))
     if becomes == "bypass":
@@ -168,9 +219,9 @@ def apply_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Module
     for path, entry in structure["modules"].items():
         if "becomes" in entry:
             parent, _, name = path.rpartition(".")
-            setattr(
-                model.get_submodule(parent), name, replacement(model.get_submodule(path), entry["becomes"])
-            )
+            kept = entry.get("out_features", 0)
+            instead = replacement(model.get_submodule(path), entry["becomes"], kept)
+            setattr(model.get_submodule(parent), name, instead)
         else:
             resize(model.get_submodule(path), entry)
     return model

@@ -28,7 +28,11 @@ def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> tuple[nn.Mo
     """
     structure = structure_of(component, units, plan)
     small = apply_structure(copy.deepcopy(component), structure)
-    state = {**_remaining(component.state_dict(), units, plan), **_bypasses(units, plan)}
+    state = {
+        **_remaining(component.state_dict(), units, plan),
+        **_bypasses(units, plan),
+        **_places(units, plan),
+    }
     small.load_state_dict({name: state[name] for name in small.state_dict()}, strict=True, assign=True)
     trainable = {name: parameter.requires_grad for name, parameter in component.named_parameters()}
     for name, parameter in small.named_parameters():
@@ -46,17 +50,25 @@ def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Str
                 f"{unit.name} has {unit.runs} runs that must keep equally many elements, at least one"
             )
         if unit.matrix is None and not keep.all():
-            modules.update(_whole(unit, keep) or _resized(component, unit, int(keep.sum()), modules))
+            modules.update(_changed(component, unit, keep, modules))
     return {"version": VERSION, "base": type(component).__name__, "modules": dict(sorted(modules.items()))}
 
 
-def _whole(unit: Unit, keep: Tensor) -> dict[str, dict[str, Any]] | None:
-    """The entry of a unit that goes as a whole, or None where modules are only resized."""
+def _changed(
+    component: nn.Module, unit: Unit, keep: Tensor, modules: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What becomes of the modules behind a unit; ``modules`` are those that were changed before."""
     if unit.gate.at == "output":
         return {unit.path: {"becomes": unit.gate.otherwise}}
+    if unit.gate.at == "entries":  # others rely on the width
+        return {unit.gate.module: {"becomes": "scattered", "out_features": int(keep.sum())}}
+    resized = _resized(component, unit, int(keep.sum()), modules)
     if unit.granularity == "head" and not keep.any():  # an attention cannot run without heads
-        return {unit.path: {"becomes": "bias"}}
-    return None
+        outside = {
+            path: entry for path, entry in resized.items() if not f"{path}.".startswith(f"{unit.path}.")
+        }
+        return {unit.path: {"becomes": "bias"}, **outside}
+    return resized
 
 
 def _resized(
@@ -110,6 +122,15 @@ def _bypasses(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
         for unit in units
         if unit.gate.bypass is not None and not plan[unit.name].all()
         for name, tensor in unit.gate.bypass.state_dict().items()
+    }
+
+
+def _places(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+    """Where the entries that stay go in an output that keeps its width."""
+    return {
+        f"{unit.gate.module}.places": plan[unit.name].nonzero().flatten()
+        for unit in units
+        if unit.gate.at == "entries" and not plan[unit.name].all()
     }
 
 
