@@ -1,4 +1,4 @@
-"""Pictures from folders, tables and streams: the right pixels, disjoint repeatable splits, bad files named."""
+"""Pictures from folders, tables and streams: the right pixels, repeatable splits, bad files named."""
 
 import io
 import json
@@ -25,6 +25,10 @@ Captioned = Callable[..., Path]
 def captions(rows: Rows) -> list[str]:
     found: list[str] = rows[:]["caption"]
     return found
+
+
+def everything(data: Pictures) -> list[Any]:
+    return [data.train()[:], data.test()[:]]
 
 
 def test_the_middle_square_of_a_picture_as_it_is() -> None:
@@ -79,12 +83,12 @@ def test_a_captioned_folder(captioned: Captioned) -> None:
 
 def test_rows_by_number_slice_and_list(captioned: Captioned) -> None:
     rows = Pictures(path=str(captioned(6)), size=4, test_size=1).train()
-    everything = rows[:]
+    whole = rows[:]
     assert rows.column_names == ["image", "caption"]
-    assert rows[2]["caption"] == everything["caption"][2]
-    assert np.array_equal(rows[[4, 1, 4]]["image"], everything["image"][[4, 1, 4]])
+    assert rows[2]["caption"] == whole["caption"][2]
+    assert np.array_equal(rows[[4, 1, 4]]["image"], whole["image"][[4, 1, 4]])
     only = rows.select_columns(["caption"])
-    assert (only.column_names, only[1:3]) == (["caption"], {"caption": everything["caption"][1:3]})
+    assert (only.column_names, only[1:3]) == (["caption"], {"caption": whole["caption"][1:3]})
 
 
 def test_captions_alone_open_no_picture(captioned: Captioned) -> None:
@@ -252,8 +256,7 @@ def test_a_bad_file_stops(captioned: Captioned, name: str, content: bytes, messa
     folder = captioned(4)
     (folder / name).write_bytes(content)
     with pytest.raises(Refusal, match=message) as refusal:
-        data = Pictures(path=str(folder), size=4, test_size=1)
-        data.train()[:], data.test()[:]
+        everything(Pictures(path=str(folder), size=4, test_size=1))
     assert "\n" not in str(refusal.value)
 
 
@@ -280,14 +283,14 @@ def test_what_is_not_there(captioned: Captioned, tmp_path: Path) -> None:
     folder = captioned(3)
     with pytest.raises(Refusal, match=r"data.path=who/what.*local folder.*HF_HUB_OFFLINE=1"):
         Pictures(path="who/what", test_size=1).train()
-    with pytest.raises(Refusal, match="data.path is not set"):
+    with pytest.raises(Refusal, match=r"data\.path is not set"):
         Pictures(test_size=1).train()
     with pytest.raises(Refusal, match="has 3 rows in split 'train': too few"):
         Pictures(path=str(folder), test_size=3).train()
     with pytest.raises(Refusal, match="no column 'photo' for the image: it has"):
         Pictures(path=str(parquet(tmp_path, 2, "a.parquet")), image_column="photo", test_size=1).train()
     (tmp_path / "broken.parquet").write_text("no table")
-    with pytest.raises(Refusal, match="cannot open data.path=.*Parquet"):
+    with pytest.raises(Refusal, match=r"cannot open data\.path=.*Parquet"):
         Pictures(path=str(tmp_path / "broken.parquet"), test_size=1).train()
 
 

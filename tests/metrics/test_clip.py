@@ -1,4 +1,4 @@
-"""CLIP's features and score against plain calls of a tiny random CLIP, from a folder as transformers saves it."""
+"""CLIP's features and score against plain calls of a tiny random CLIP, opened from a folder."""
 
 import json
 from dataclasses import replace
@@ -103,8 +103,8 @@ def test_the_score_is_a_mean_cosine(folder: Path) -> None:
         tokens = tokenizer(prompt, truncation=True, max_length=12, return_tensors="pt")
         with torch.no_grad():
             text = model.text_projection(model.text_model(**tokens).pooler_output)[0]
-        for image in embedded(folder, pair):
-            cosines.append(float((text @ image) / (text.norm() * image.norm())))
+        found = embedded(folder, pair)
+        cosines += [float((text @ image) / (text.norm() * image.norm())) for image in found]
     assert min(cosines) < 0 < max(cosines), "both signs are tried"
     assert estimate.value == pytest.approx(100 * np.maximum(cosines, 0).mean(), rel=1e-4)
     assert estimate.n == 6
@@ -132,7 +132,7 @@ def test_missing_weights_are_one_line(kind: Any, folder: Path, tmp_path: Path) -
     assert "\n" not in str(refusal.value)
     text_alone = CLIPTextModel(CLIPConfig.from_pretrained(folder).text_config)
     text_alone.save_pretrained(tmp_path)
-    with pytest.raises(Refusal, match="has no weights for|no CLIP"):
+    with pytest.raises(Refusal, match=r"has no weights for .* of CLIPModel"):
         kind.load(str(tmp_path))
 
 

@@ -1,7 +1,7 @@
 """What needs the optional extra says so where it is missing, and calls it as it wants to be called where not.
 
-The packages themselves cannot be installed beside the torch of these tests: stand-ins show what they are given,
-not that their numbers are right.
+The packages themselves cannot be installed beside the torch of these tests: stand-ins show what they are
+given, not that their numbers are right.
 """
 
 import sys

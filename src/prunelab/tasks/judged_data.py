@@ -125,8 +125,8 @@ def _check_media(split: Split, column: str) -> None:
     if column not in split.column_names:
         raise Refusal(
             f"the data has no column {column!r} (it has {', '.join(split.column_names)}), at which "
-            "recoveries, some scorers, evaluation.real and evaluation.held_out look: with prompts alone, recovery=none "
-            "evaluation.real=0 evaluation.held_out=0 and a scorer of weights or prompts"
+            "recoveries, some scorers, evaluation.real and evaluation.held_out look: with prompts alone, "
+            "recovery=none evaluation.real=0 evaluation.held_out=0 and a scorer of weights or prompts"
         )
 
 
