@@ -81,6 +81,15 @@ def test_a_captioned_folder(captioned: Captioned) -> None:
     assert captions(fewer.test()) == captions(test)
 
 
+def test_captions_that_nobody_wants_may_be_missing(captioned: Captioned) -> None:
+    folder = captioned(5)
+    (folder / "001.txt").unlink()
+    data = Pictures(path=str(folder), size=9, test_size=2, caption_column=None)
+    assert (data.train().column_names, len(data.train())) == (["image"], 3)
+    found = {image.tobytes() for image in np.concatenate([part["image"] for part in everything(data)])}
+    assert found == {picture(png(i), 9, 3).tobytes() for i in range(5)}
+
+
 def test_rows_by_number_slice_and_list(captioned: Captioned) -> None:
     rows = Pictures(path=str(captioned(6)), size=4, test_size=1).train()
     whole = rows[:]

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from prunelab.core.errors import Refusal
 from prunelab.data.content import file_bytes, files
 from prunelab.data.rows import Decode
-from prunelab.data.table import Table, caption
+from prunelab.data.table import Table, described
 
 MODES = {1: "L", 3: "RGB"}
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
@@ -25,14 +25,14 @@ class Pictures(Table):
     """Columns ``image`` (uint8, channels x size x size), ``caption`` where there is one, and the labels.
 
     size: pixels along either side, of the largest square in the middle. channels: 3 for colour, 1 for grey.
-    image_column, caption_column: their names in the table. labels: name of a label -> the column
-    with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: the caption column.
+    image_column, caption_column: their names in the table; without captions, None. labels: name of a label
+    -> the column with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: the caption column.
     """
 
     size: int = 64
     channels: int = 3
     image_column: str = "image"
-    caption_column: str = "text"
+    caption_column: str | None = "text"
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,11 +45,9 @@ class Pictures(Table):
 
     def columns(self) -> Mapping[str, tuple[str, Decode]]:
         """See :class:`Table`."""
-        labels = {name: (column, class_number) for name, column in self.labels.items()}
         return {
             "image": (self.image_column, self._image),
-            "caption": (self.caption_column, caption),
-            **labels,
+            **described(self.caption_column, self.labels),
         }
 
     def needed(self) -> Sequence[str]:
@@ -62,9 +60,12 @@ class Pictures(Table):
         texts = [file.with_suffix(".txt") for file in found]
         if not any(text.is_file() for text in texts):
             return None
-        captions = [text.read_text("utf-8") if text.is_file() else None for text in texts]
-        names = [file.relative_to(self._place).as_posix() for file in found]
-        return Dataset.from_dict({self.image_column: names, self.caption_column: captions})
+        columns: dict[str, list[Any]] = {}
+        columns[self.image_column] = [file.relative_to(self._place).as_posix() for file in found]}
+        if self.caption_column is not None:
+            read = [text.read_text("utf-8") if text.is_file() else None for text in texts]
+            columns[self.caption_column] = read
+        return Dataset.from_dict(columns)
 
     def _image(self, value: Any) -> NDArray[np.uint8]:
         return picture(file_bytes(value, self._folder), self.size, self.channels)
@@ -86,10 +87,3 @@ def picture(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     square = whole.crop((left, top, left + side, top + side))
     small = square if side == size else square.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
-
-
-def class_number(value: object) -> int:
-    """A class number as it is; raises ValueError for anything else."""
-    if not isinstance(value, int):
-        raise ValueError(f"{value!r} is no class number")
-    return value

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from prunelab.core.errors import Refusal
 from prunelab.data.content import file_bytes, files
-from prunelab.data.pictures import class_number
 from prunelab.data.rows import Decode
-from prunelab.data.table import Table, caption
+from prunelab.data.table import Table, described
 from prunelab.data.waveform import waveform
 
 SUFFIXES = frozenset((".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"))
@@ -31,7 +30,7 @@ class Sounds(Table):
     rate: int = 16000
     samples: int = 16000
     audio_column: str = "audio"
-    caption_column: str = "text"
+    caption_column: str | None = "text"
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,11 +42,9 @@ class Sounds(Table):
 
     def columns(self) -> Mapping[str, tuple[str, Decode]]:
         """See :class:`Table`."""
-        labels = {name: (column, class_number) for name, column in self.labels.items()}
         return {
             "audio": (self.audio_column, self._audio),
-            "caption": (self.caption_column, caption),
-            **labels,
+            **described(self.caption_column, self.labels),
         }
 
     def needed(self) -> Sequence[str]:

@@ -199,9 +199,23 @@ class Table:
                 part.select_columns(["caption"])[:]
 
 
+def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str, tuple[str, Decode]]:
+    """The columns beside media: a caption, where there is a column for it, and class numbers by label."""
+    classes: dict[str, tuple[str, Decode]] = {
+        name: (column, _class_number) for name, column in labels.items()
+    }
+    return classes if caption_column is None else {"caption": (caption_column, caption), **classes}
+
+
 def caption(value: object) -> str:
     """A caption; the first, where there are several. Raises ValueError where there is none."""
     first = value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value
     if not isinstance(first, str) or not first.strip():
         raise ValueError("no caption")
     return first.strip()
+
+
+def _class_number(value: object) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is no class number")
+    return value
