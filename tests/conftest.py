@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from prunelab.core.protocols import Model
     from prunelab.models.flux import Flux
     from prunelab.models.stable_diffusion import StableDiffusion
 
@@ -28,6 +29,29 @@ def model() -> "StableDiffusion":
     from prunelab.models.stable_diffusion import StableDiffusion
 
     return StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+
+
+@pytest.fixture(scope="session")
+def pixels() -> "Model":
+    """The embedded unconditional model of pixels; tests must leave it as it was."""
+    from prunelab.models.pixel_diffusion import PixelDiffusion
+
+    return PixelDiffusion.open("tiny_uig", embedded="tiny_uig")
+
+
+@pytest.fixture(scope="session")
+def latents() -> "Model":
+    """The embedded unconditional model of latents; tests must leave it as it was."""
+    from prunelab.models.latent_diffusion import LatentDiffusion
+
+    return LatentDiffusion.open("tiny_uig_latent", embedded="tiny_uig_latent")
+
+
+@pytest.fixture(params=["pixels", "latents"])
+def unconditional(request: pytest.FixtureRequest) -> "Model":
+    """Either of the embedded unconditional image models."""
+    found: Model = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -52,3 +52,31 @@ def test_a_sweep_of_which_nothing_is_left(command: Command, tiny: tuple[str, ...
     assert (ended.code, ended.out, ended.computed) == (1, [], [])
     assert ended.err == ended.refusals
     assert ["sparsity=0.5" in ended.err[0], "sparsity=0.9" in ended.err[1]] == [True, True]
+
+
+def test_a_sweep_ends_with_its_table_and_its_page(ended: Any) -> None:
+    folder = Path(ended.out[-1])
+    assert f"report: {folder / 'report.html'}" in ended.err
+    table = "\n".join(ended.err[-40:])
+    assert "Fréchet distance" in table
+    assert "30.0 %" in table
+
+
+def test_a_row_says_what_no_field_of_its_own_says(ended: Any) -> None:
+    dense, *pruned = read_report(Path(ended.out[-1]) / "report.json")["rows"]
+    assert "settings" not in dense
+    for row in pruned:
+        assert row["bypass"] == "none"
+        assert row["settings"]["evaluation.seeds"] == "2"
+        assert "sparsity" not in row["settings"]
+
+
+def test_plans_of_a_sweep_end_with_the_folder_of_all(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = ("scorer=magnitude", "granularity=head", "sparsity=0.1,0.3", "-m")
+    ended = command("plan", *tiny, *words, store=tmp_path / "store")
+    folder = Path(ended.out[-1])
+    assert ended.code == 0
+    assert len(ended.out) == 1
+    assert sorted(path.parent.name for path in folder.rglob("plan.json")) == ["0", "1"]

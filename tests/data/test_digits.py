@@ -9,12 +9,10 @@ from prunelab.data.digits import (
     BACKGROUNDS,
     FOREGROUNDS,
     LABELS,
-    SOURCE_TRAIN,
     Digits,
-    _sources,
-    _warp,
     caption,
 )
+from prunelab.data.handwriting import SOURCE_TRAIN, sources, warp
 
 SMALL = Digits(train_size=40, test_size=30)
 
@@ -55,7 +53,7 @@ def test_labels_are_spread_evenly() -> None:
 
 
 def test_the_splits_share_no_handwriting() -> None:
-    (train, digits), (test, _) = _sources("train"), _sources("test")
+    (train, digits), (test, _) = sources("train"), sources("test")
     handwritten = load_digits()
     assert (len(train), len(test)) == (SOURCE_TRAIN, len(handwritten.images) - SOURCE_TRAIN)
     both = torch.cat([train, test]).flatten(1)
@@ -68,7 +66,7 @@ def test_no_warp_but_the_enlargement() -> None:
     grey = torch.zeros(1, 1, 8, 8)
     grey[:, :, 2:6, 2:6] = 1
     knobs = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
-    opacity = _warp(grey, knobs)[0, 0]
+    opacity = warp(grey, knobs)[0, 0]
     assert torch.allclose(opacity, opacity.flip(0), atol=1e-5)
     assert torch.allclose(opacity, opacity.T, atol=1e-5)
     assert opacity[16, 16] == 1
@@ -78,7 +76,7 @@ def test_no_warp_but_the_enlargement() -> None:
 def test_shifted_right_means_shifted_right() -> None:
     grey = torch.zeros(1, 1, 8, 8)
     grey[:, :, 3:5, 3:5] = 1
-    left, right = (_warp(grey, torch.tensor([[0.0, 0.0, 0.0, 0.0, s, 0.0]]))[0, 0] for s in (1.0, -1.0))
+    left, right = (warp(grey, torch.tensor([[0.0, 0.0, 0.0, 0.0, s, 0.0]]))[0, 0] for s in (1.0, -1.0))
     columns = torch.arange(32.0)
     assert (left.sum(0) * columns).sum() / left.sum() < 15.5 < (right.sum(0) * columns).sum() / right.sum()
 

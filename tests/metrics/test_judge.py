@@ -79,4 +79,15 @@ def test_a_truncated_judge_is_refused(tmp_path: Path) -> None:
 def test_the_config_is_readable(tmp_path: Path) -> None:
     judge().save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config == {"labels": LABELS, "widths": [8, 16], "features": 12}
+    assert config == {"labels": LABELS, "widths": [8, 16], "features": 12, "channels": 3}
+
+
+def test_grey_pictures_and_folders_that_say_nothing_of_channels(tmp_path: Path) -> None:
+    grey = Judge(LABELS, widths=[8, 16], features=12, channels=1).eval()
+    grey.save(tmp_path / "grey")
+    assert Judge.load(tmp_path / "grey")(images(2)[:, :1, :16, :16])[0].shape == (2, 12)
+    judge().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["channels"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Judge.load(tmp_path).channels == 3

@@ -37,7 +37,7 @@ def test_every_channel_of_the_embedded_unet_belongs_to_a_unit(model: StableDiffu
 
 
 def test_units_name_their_first_layer_once(model: StableDiffusion) -> None:
-    for granularity, count in (("channel", 61), ("norm_group", 12)):
+    for granularity, count in (("channel", 61), ("free_channel", 12), ("norm_group", 12)):
         units = units_of(model, granularity)
         assert len({unit.name for unit in units}) == len(units) == count
         assert [unit.name for unit in units] == [unit.name for unit in units_of(model, granularity)]
@@ -57,6 +57,16 @@ def test_runs_are_norm_groups_and_heads(model: StableDiffusion) -> None:
         "time_embedding.linear_1",
         f"{attention}.ff.net.0.proj",
     ]
+
+
+def test_free_channels_are_the_exact_ones(model: StableDiffusion) -> None:
+    """Feed-forwards and the time embedding: nothing that a norm or an attention layer holds a piece of."""
+    units = units_of(model, "free_channel")
+    paths = {unit.path for unit in units}
+    assert paths == {unit.path for unit in units_of(model, "channel") if unit.exact}
+    embedding = {"time_embedding.linear_1", "time_embedding.linear_2"}
+    assert paths - embedding == {f"{unit.path}.net.0.proj" for unit in units_of(model, "neuron")}
+    assert not any("norm" in piece.parameter for unit in units for piece in unit.slices)
 
 
 def test_both_halves_of_a_gated_activation_go_together(model: StableDiffusion) -> None:

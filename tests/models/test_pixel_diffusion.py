@@ -95,3 +95,14 @@ def test_what_cannot_be_opened_is_one_line(model: StableDiffusion, tmp_path: Pat
     model.save(tmp_path, {})
     with pytest.raises(Refusal, match="unconditional U-Net"):
         PixelDiffusion.open("pixels", path=str(tmp_path))
+
+
+def test_options_of_the_sampler_and_tokens(pixels: PixelDiffusion) -> None:
+    """``last`` alone is looked at here: test_checkpointed_sampling.py has the others."""
+    assert pixels.latent_shape == (1, 16, 16)
+    noise = normal(pixels.latent_shape, 0, range(2), "noise")
+    with torch.no_grad():
+        every = pixels.sample(None, noise, 3, 1.0)
+        assert torch.equal(pixels.sample(None, noise, 3, 1.0, last=True), every[-1:])
+    with pytest.raises(Refusal, match="tiny_uig is unconditional"):
+        pixels.real_tokens(["a word"])

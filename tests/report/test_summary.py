@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prunelab.report.summary import markdown, over_seeds
+from prunelab.report.summary import markdown, means, over_seeds
 
 MakeRow = Callable[..., dict[str, Any]]
 
@@ -47,3 +47,38 @@ def test_zeros_have_a_column_where_single_weights_went(row: MakeRow) -> None:
     text = markdown(over_seeds([made])).splitlines()
     cells = dict(zip(text[0].split(" | "), text[2].split(" | "), strict=True))
     assert cells["non-zeros removed"] == "20.1 %"
+
+
+def test_shares_have_their_sign_and_the_choices_are_columns(row: MakeRow) -> None:
+    rows = [row("pruned", scorer, seed=seed) for scorer in ("random", "magnitude") for seed in (0, 1)]
+    rows[0]["metrics"]["prompt_accuracy"]["value"] = 0.7
+    text = markdown(over_seeds(rows)).splitlines()
+    cells = dict(zip(text[0].split(" | "), text[2].split(" | "), strict=True))
+    assert cells["Prompt accuracy\N{NO-BREAK SPACE}↑"] == "80.0 % [70.0, 90.0]"
+    assert cells["scorer"] == "random"
+
+
+def test_rows_of_one_seed_are_no_repetition(row: MakeRow) -> None:
+    """Where a setting differs that no field says, nothing is averaged over it."""
+    rows = [row("pruned", seed=seed) for seed in (0, 1, 0)]
+    rows[2]["address"] = "evaluate-another"
+    assert [(len(group.rows), group.label) for group in over_seeds(rows)] == [(2, ""), (1, "no. 2")]
+
+
+def test_settings_that_differ_tell_rows_apart(row: MakeRow) -> None:
+    rows = [
+        row("pruned") | {"settings": {"data.size": "64", "scorer.threshold": value}}
+        for value in ("0.2", "0.3")
+    ]
+    assert [group.label for group in over_seeds(rows)] == ["scorer.threshold=0.2", "scorer.threshold=0.3"]
+
+
+def test_the_page_has_the_means_where_there_are_seeds(row: MakeRow) -> None:
+    assert means([row("pruned"), row("recovered")]) is None
+    table = means([row("pruned", seed=seed) for seed in (0, 4)])
+    assert table is not None
+    cells = dict(zip([heading.text for heading in table.headings], table.lines[0].cells, strict=True))
+    assert cells["Seeds"].text == "2"
+    assert cells["MACs removed"].text == "30.0 %"
+    distance = cells["Fréchet distance\N{NO-BREAK SPACE}↓"]
+    assert (distance.text, distance.detail) == ("82.0", "[80.0, 84.0]")

@@ -77,6 +77,24 @@ def test_equals_removing_one_element_at_a_time(model: StableDiffusion, granulari
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("granularity", ["neuron", "free_channel", "norm_group"])
+def test_many_elements_of_one_unit_at_a_time(model: StableDiffusion, granularity: str) -> None:
+    """Every neuron of a feed-forward in one go, of which a few are removed from the network itself."""
+    unit = model.units([granularity], ["denoiser"])[2]
+    dense = latents(model, 2, 1)[:, -1]
+    scores = scored(model, [unit], LatentShift(samples=2, steps=1, batch_size=64))
+    assert scores.shape == (unit.elements,)
+    for element in (0, unit.elements // 2, unit.elements - 1):
+        plan = keep_all([unit])
+        plan[unit.name][element] = False
+        without = latents(slimmed(model, [unit], plan)[0], 2, 1)[:, -1]
+        shift = np.linalg.norm(without.mean(0) - dense.mean(0)) + np.linalg.norm(
+            without.std(0) - dense.std(0)
+        )
+        assert float(scores[element]) == pytest.approx(shift, rel=2e-3, abs=1e-5)
+
+
+@torch.no_grad()
 def test_variants_by_the_formula(model: StableDiffusion) -> None:
     units = model.units(["block"], ["denoiser"])[3:4]
     dense = latents(model, 4, 2)

@@ -19,6 +19,7 @@ from prunelab.core.protocols import ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
+from prunelab.models.pixel_diffusion import PixelDiffusion
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
 
@@ -28,6 +29,16 @@ PROMPTS = [
     "a pink nine on a grey background",
 ]
 SCHEDULE = Schedule(steps=4, batch_size=2, learning_rate=0.5, decay="constant", clip=None, checkpoint_every=1)
+UNET = {
+    "sample_size": 8,
+    "block_out_channels": [8, 16],
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "attention_head_dim": 8,
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+}
+SCHEDULER = {"num_train_timesteps": 100, "prediction_type": "epsilon"}
 SMALL = LearnedGates(SCHEDULE, prompts=3, steps=2, initial=1.0, weight=0.1)
 
 
@@ -66,6 +77,20 @@ def test_the_open_probability_is_that_of_undamped_gates() -> None:
         opened = hard_concrete(torch.full((100000,), logit), uniform, 0.83, 0.0) > 0
         expected = float(open_probability(torch.tensor(logit), 0.83))
         assert float(opened.float().mean()) == pytest.approx(expected, abs=1e-4)
+
+
+@torch.no_grad()
+def test_without_prompts_every_draw_has_its_own_noise() -> None:
+    pixels = PixelDiffusion.open("pixels", weights="random", unet=UNET, scheduler=SCHEDULER)
+    training = LearnedGates(SCHEDULE, prompts=3, steps=2, same_noise=True).objective(
+        pixels, pixels.units(["head"], ["denoiser"]), Prompts()
+    )
+    starts = normal(pixels.latent_shape, 0, range(3), "calibration latents")
+    assert torch.equal(training.dense, pixels.sample(None, starts, 2, 1.0)[-1])
+    batch = training.batch(range(2))
+    gated = training._sample(batch["items"], within=lambda step: training._gated([0, 1], step))
+    expected = (gated - training.dense[batch["items"]]).pow(2).mean()
+    assert training.loss(batch)["difference"].item() == pytest.approx(expected.item())
 
 
 def objective(model: StableDiffusion, scorer: LearnedGates, *granularity: str) -> GateTraining:
@@ -122,6 +147,12 @@ def sampled(
     return current
 
 
+def test_only_units_whose_gates_are_their_removal_are_trained(model: StableDiffusion) -> None:
+    for granularity in LearnedGates.granularities:
+        assert all(unit.exact for unit in model.units([granularity], ["denoiser"])), granularity
+    assert "channel" not in LearnedGates.granularities
+
+
 def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusion) -> None:
     batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
     both = objective(model, replace(SMALL, initial=-2.0), "head", "neuron").loss(batch)
@@ -137,7 +168,7 @@ def gradient(training: GateTraining, draws: range) -> Tensor:
     return torch.cat([p.grad for p in training.trained.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("granularity", ["operator", "block", "head", "neuron"])
+@pytest.mark.parametrize("granularity", sorted({*LearnedGates.granularities} - {"modulation"}))
 def test_a_batch_of_4_is_two_of_2(model: StableDiffusion, granularity: str) -> None:
     training = objective(model, SMALL, granularity)
     four = gradient(training, range(4))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Model
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.wanda import Wanda
@@ -44,6 +45,18 @@ def test_a_model_without_a_text_encoder_has_its_denoiser_pruned() -> None:
 def test_misspelt_components_are_not_taken_for_absent_ones(model: StableDiffusion) -> None:
     asked = request(["unet"], 0.3)
     assert fitted(asked, model) == asked  # and choosing units refuses it
+
+
+def test_a_model_without_neurons_has_its_heads_pruned(
+    latents: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = {"head": 0.2, "neuron": 0.3}
+    asked = replace(request(["denoiser"], both), granularity=["head", "neuron"])
+    left = fitted(asked, latents)
+    assert (left.granularity, left.sparsity, left.labels["granularity"]) == (["head"], {"head": 0.2}, "head")
+    assert "tiny_uig_latent has no neuron units in denoiser" in capsys.readouterr().err
+    alone = replace(asked, granularity=["neuron"])
+    assert fitted(alone, latents) == alone  # and choosing units refuses it
 
 
 def test_scorers_and_granularities_that_do_not_go_together() -> None:

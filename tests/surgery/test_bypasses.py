@@ -8,6 +8,7 @@ import torch
 
 import prunelab
 from prunelab.core.draws import generator, normal
+from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.engine.hardware import Hardware
@@ -101,11 +102,13 @@ def test_a_strided_convolution_keeps_its_output_size() -> None:
         assert Bypass(convolution)(value).shape == convolution(value).shape
 
 
-def test_what_the_ledger_says_is_what_slimming_saves(model: StableDiffusion) -> None:
+@pytest.mark.parametrize("name", ["model", "pixels"])
+def test_what_the_ledger_says_is_what_slimming_saves(request: pytest.FixtureRequest, name: str) -> None:
     """The cost of every element, against the costs of the model without it."""
     from prunelab.costs.component import component_costs
     from prunelab.costs.ledger import CostLedger
 
+    model: Model = request.getfixturevalue(name)
     root = model.components["denoiser"]
     inputs = model.example_inputs("denoiser", 1)
     dense = component_costs(root, inputs)

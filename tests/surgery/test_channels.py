@@ -28,7 +28,7 @@ from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
 
 ROUND_OFF = 2e-5  # of float32 activations of order one
-GRANULARITIES = ("channel", "norm_group")
+GRANULARITIES = ("channel", "free_channel", "norm_group")
 
 
 def small_unet() -> UNet2DModel:
@@ -46,15 +46,16 @@ def small_unet() -> UNet2DModel:
 
 
 @pytest.fixture(scope="module")
-def pixels() -> PixelDiffusion:
+def drawn() -> PixelDiffusion:
     """An unconditional model with skip connections of two widths, attention of several heads and samplers."""
     pipeline = DDPMPipeline(small_unet(), DDPMScheduler(num_train_timesteps=100))
     return PixelDiffusion("pixels", pipeline, "a small U-Net")
 
 
-@pytest.fixture(params=["text_to_image", "pixels"])
-def either(request: pytest.FixtureRequest, model: StableDiffusion, pixels: PixelDiffusion) -> Model:
-    return model if request.param == "text_to_image" else pixels
+@pytest.fixture(params=["model", "drawn", "pixels", "latents"])
+def either(request: pytest.FixtureRequest) -> Model:
+    found: Model = request.getfixturevalue(request.param)
+    return found
 
 
 def random_plan(units: list[Unit], share: float) -> dict[str, Tensor]:
@@ -171,6 +172,7 @@ def test_saved_equals_loaded(either: Model, granularity: str, tmp_path: Path) ->
     assert not torch.equal(before, either.components["denoiser"](**inputs)[0])
 
 
+@pytest.mark.parametrize("either", ["model", "latents"], indirect=True)
 def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(either: Model, tmp_path: Path) -> None:
     units = either.units(["channel"], ["denoiser"])
     smaller, structures = slimmed(either, units, random_plan(units, 0.4))
@@ -187,7 +189,7 @@ folder, inputs, out, again = sys.argv[1:]
 @torch.no_grad()
 def answer(folder):
     pipeline = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
-    return pipeline, pipeline.unet(**load_file(inputs))[0]
+    return pipeline, pipeline.unet(**load_file(inputs))[0].contiguous()
 pipeline, first = answer(folder)
 pipeline.save_pretrained(again)
 save_file({"first": first, "second": answer(again)[1]}, out)

@@ -23,7 +23,7 @@ from prunelab.stages.score import choose_units
 MIXED = (["operator"], ["block"], ["head", "neuron"])
 
 
-def pruned(model: StableDiffusion, granularity: list[str], components: list[str]) -> tuple[Model, dict]:
+def pruned(model: Model, granularity: list[str], components: list[str]) -> tuple[Model, dict]:
     units = model.units(granularity, components)
     plan = {u.name: torch.rand(u.elements, generator=generator(5, 0, u.name)) > 0.3 for u in units}
     plan[units[0].name][:] = False
@@ -36,6 +36,27 @@ def images(pipeline: DiffusionPipeline) -> Tensor:
     prompts = ["a red seven on a blue background", "a white two on a black background"]
     made = pipeline(prompts, latents=latents, num_inference_steps=2, guidance_scale=2.0, output_type="pt")
     return made.images
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("granularity", [["operator"], ["block"], ["head"]], ids="+".join)
+def test_unconditional_models_are_bit_identical_too(
+    unconditional: Model, granularity: list[str], tmp_path: Path
+) -> None:
+    """Reopened by the model's own class and by diffusers, every component pruned that has such units."""
+    components = [name for name in unconditional.components if unconditional.units(granularity, [name])]
+    small, structures = pruned(unconditional, granularity, components)
+    small.save(tmp_path, structures)
+    noise = torch.randn(2, *unconditional.latent_shape, generator=generator(0, 0, "saved"))
+
+    def drawn(model: Model) -> Tensor:
+        return model.decode(model.sample(None, noise, 3, 1.0)[-1])
+
+    before = drawn(small)
+    assert torch.equal(before, drawn(small.reopened(tmp_path)))
+    opened = type(small)("opened", prunelab.load_pruned(tmp_path), "")
+    assert torch.equal(before, drawn(opened))
+    assert not torch.equal(before, drawn(unconditional))
 
 
 @pytest.mark.parametrize("components", [["denoiser"], ["denoiser", "text_encoder"]], ids="+".join)

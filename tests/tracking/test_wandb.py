@@ -12,6 +12,7 @@ from PIL import Image
 
 import prunelab.tracking.wandb as tracking
 from prunelab.core.errors import Refusal
+from prunelab.core.waveforms import from_wav
 from prunelab.tracking.silent import SilentRun
 from prunelab.tracking.wandb import WandbTracker
 
@@ -56,6 +57,23 @@ def check_media(written: Path, picture: np.ndarray) -> None:
     assert json.loads(table.read_text()) == {"columns": ["unit", "score"], "data": [["a", 1.0], ["b", 2.0]]}
     stored = [np.asarray(Image.open(path)) for path in written.rglob("*.png")]
     assert all(any(np.array_equal(image, one) for one in stored) for image in picture)
+
+
+def test_sounds_are_logged_without_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    waveforms = np.random.default_rng(0).integers(-9000, 9000, size=(2, 1, 400)).astype(np.int16)
+    with WandbTracker("prunelab", None, tmp_path).stage("sample", {}, {}, OUTPUT) as run:
+        run.sounds("samples", waveforms, 8000, ["a bell", "a snare"])
+    (written,) = (tmp_path / "wandb").glob("offline-run-*")
+    seen = summary(written)["summary"]
+    told = [seen[f"samples/{number}"] for number in (0, 1)]
+    assert [(one["_type"], one["caption"]) for one in told] == [
+        ("audio-file", "a bell"),
+        ("audio-file", "a snare"),
+    ]
+    stored = [from_wav((written / "files" / one["path"]).read_bytes()) for one in told]
+    assert [rate for _, rate in stored] == [8000, 8000]
+    assert np.array_equal(np.stack([samples for samples, _ in stored]), waveforms)
 
 
 def test_job_type_and_group_are_recorded(tmp_path: Path) -> None:
@@ -148,6 +166,7 @@ def test_the_silent_tracker_needs_no_wandb_and_writes_nothing(tmp_path: Path) ->
         "with SilentTracker().stage('score', {}, {}, 'x') as run:\n"
         "    run.log({'a': 1.0}, step=1); run.table('t', ['a'], [[1]])\n"
         "    run.images('i', np.zeros((1, 2, 2, 3), np.uint8), ['c'])\n"
+        "    run.sounds('s', np.zeros((1, 1, 2), np.int16), 8000, ['c'])\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []

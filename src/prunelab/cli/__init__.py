@@ -107,14 +107,19 @@ class Done:
         _complain(f"{name}: {reason}" if self.sweep else reason, 1)
 
     def finish(self, job: str) -> int:
-        """Combine the reports of a sweep and print the folder that was written; 1 if a job was refused."""
+        """Combine the reports of a sweep and print the folder that was written; 1 if a job was refused.
+
+        A sweep's folder is the one that holds those of its jobs.
+        """
         folder = self.folders[-1] if self.folders else None
         if launched():
             return int(self.refused)
-        if self.sweep and self.folders and job == "run":
-            from prunelab.cli.jobs import combine
+        if self.sweep and self.folders:
+            folder = self.sweep
+            if job == "run":
+                from prunelab.cli.jobs import combine
 
-            folder = combine(self.sweep, self.folders)
+                combine(self.sweep, self.folders)
         if folder and os.environ.get("RANK", "0") == "0":
             print(folder.absolute())
         return int(self.refused)

@@ -21,6 +21,14 @@ from prunelab.tracking.protocol import Tracker
 
 # Keys that say how a part runs, not what comes out: they stay out of every address.
 RUNTIME_KEYS = ("checkpoint_every",)
+# Keys that a row of the report says in fields of their own, or that decide no number in it.
+SAID = frozenset(
+    (
+        *("task", "model", "scorer", "granularity", "budget", "budget.of", "bypass", "sparsity", "recovery"),
+        *("seed", "experiment", "sweep", "scratch", "job", "path"),
+        *("trainer", "devices", "logger", "group", "store"),
+    )
+)
 
 
 def instantiate(node: Any, **settings: Any) -> Any:
@@ -125,8 +133,14 @@ def names(config: DictConfig, key: str) -> list[str]:
 
 def labels(granularity: Sequence[str]) -> dict[str, Any]:
     """What a row of the report calls the choices."""
-    chosen = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery")}
-    return {**chosen, "granularity": "+".join(granularity)}
+    chosen = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery", "bypass")}
+    return {**chosen, "granularity": "+".join(granularity), "settings": _settings()}
+
+
+def _settings() -> dict[str, str] | None:
+    """What the command line or the sweep sets that a row does not say otherwise, by key."""
+    pairs = (word.lstrip("+~").partition("=") for word in HydraConfig.get().overrides.task)
+    return {key: value for key, _, value in sorted(pairs) if key not in SAID} or None
 
 
 def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:

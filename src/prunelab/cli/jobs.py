@@ -14,7 +14,8 @@ from rich.console import Console
 from prunelab.cli import assembly
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
-from prunelab.report import terminal_table, write_combined, write_report
+from prunelab.report import read_report, terminal_table, write_combined, write_report
+from prunelab.report.schema import Row
 from prunelab.stages import plan as planning
 from prunelab.stages import run as running
 from prunelab.stages.pretrain import pretrain as pretraining
@@ -44,11 +45,9 @@ def _leave(outcome: Outcome, folder: Path) -> None:
     for state, saved in outcome.models.items():
         if state != "dense":
             _copy(saved, folder / "models" / state)
-    write_report(
-        folder, outcome.rows, outcome.previews, outcome.curves, {"title": "prunelab", "command": _command()}
-    )
-    Console(stderr=True).print(terminal_table(outcome.rows))
-    print(f"report: {folder / 'report.html'}", file=sys.stderr)  # a console would break a long path in two
+    context = {"title": "prunelab", "command": _command()}
+    page = write_report(folder, outcome.rows, outcome.previews, outcome.curves, context)
+    _show(outcome.rows, page)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -95,15 +94,23 @@ def pretrain(config: DictConfig, folder: Path) -> None:
 
 def report(config: DictConfig, folder: Path) -> None:
     """One report from all the reports below ``path``."""
-    found = sorted(Path(config.path or "").rglob("report.json")) if config.path else []
+    found = sorted(Path(config.path or "").rglob("report.json"), key=_order) if config.path else []
     if not found:
         raise Refusal(f"no report.json below path={config.path}: prunelab report path=FOLDER of earlier runs")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_combined(folder, found)
+    combine(folder, found)
 
 
-def combine(sweep: Path, folders: Sequence[Path]) -> Path:
-    """The report of a whole sweep."""
-    reports = [folder / "report.json" for folder in folders]
-    write_combined(sweep, reports)
-    return sweep
+def _order(path: Path) -> list[tuple[int, str]]:
+    """Jobs by their numbers, 2 before 10."""
+    return [(int(part) if part.isdigit() else -1, part) for part in path.parts]
+
+
+def combine(folder: Path, reports: Sequence[Path]) -> None:
+    """One report of several (their folders or files) in ``folder``, and its table on the screen."""
+    page = write_combined(folder, reports)
+    _show(read_report(page.with_name("report.json"))["rows"], page)
+
+
+def _show(rows: Sequence[Row], page: Path) -> None:
+    Console(stderr=True).print(terminal_table(rows))
+    print(f"report: {page}", file=sys.stderr)  # a console would break a long path in two

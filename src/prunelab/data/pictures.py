@@ -26,7 +26,7 @@ class Pictures(Table):
 
     size: pixels along either side, of the largest square in the middle. channels: 3 for colour, 1 for grey.
     image_column, caption_column: their names in the table; without captions, None. labels: name of a label
-    -> the column with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: the caption column.
+    -> the column with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: captions.
     """
 
     size: int = 64
@@ -61,7 +61,7 @@ class Pictures(Table):
         if not any(text.is_file() for text in texts):
             return None
         columns: dict[str, list[Any]] = {}
-        columns[self.image_column] = [file.relative_to(self._place).as_posix() for file in found]}
+        columns[self.image_column] = [file.relative_to(self._place).as_posix() for file in found]
         if self.caption_column is not None:
             read = [text.read_text("utf-8") if text.is_file() else None for text in texts]
             columns[self.caption_column] = read

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -21,15 +21,20 @@ class Judge(nn.Module):
 
     labels: label -> names of its classes, in the order of the logits. widths: channels per level; every level
     but the last halves the height and width of the pictures. features: length of the feature vector.
+    channels: of the pictures.
     """
 
     def __init__(
-        self, labels: Mapping[str, Sequence[str]], widths: Sequence[int] = (16, 32, 64), features: int = 128
+        self,
+        labels: Mapping[str, Sequence[str]],
+        widths: Sequence[int] = (16, 32, 64),
+        features: int = 128,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         self.labels = {label: tuple(names) for label, names in labels.items()}
-        self.widths, self.size = tuple(widths), features
-        levels = [_level(a, b) for a, b in zip((3, *self.widths[:-1]), self.widths, strict=True)]
+        self.widths, self.size, self.channels = tuple(widths), features, channels
+        levels = [_level(a, b) for a, b in zip((channels, *self.widths[:-1]), self.widths, strict=True)]
         halved = [part for level in levels for part in (nn.MaxPool2d(2), level)][1:]
         self.trunk = nn.Sequential(*halved, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.embed = nn.Linear(16 * self.widths[-1], features)
@@ -38,15 +43,19 @@ class Judge(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features (n, features) and logits (n, classes) per label, of uint8 images (n, 3, height, width)."""
+        """Features (n, features) and logits (n, classes) per label, of uint8 images (n, channels, h, w)."""
         features = self.embed(self.trunk(images.to(self.embed.weight.dtype) / 127.5 - 1))
         return features, {label: head(features) for label, head in self.heads.items()}
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that build this network again."""
+        kept = {"widths": self.widths, "features": self.size, "channels": self.channels}
+        return {"labels": self.labels, **kept}
 
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and the weights, rounded to half precision, into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"labels": self.labels, "widths": self.widths, "features": self.size}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (folder / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
         weights = {name: tensor.half().contiguous() for name, tensor in self.state_dict().items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 

@@ -18,7 +18,7 @@ from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPE
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
-from prunelab.models.channels import channels, norm_groups
+from prunelab.models.channels import channels, free_channels, norm_groups
 from prunelab.models.joint_attention import joint_heads, modulations, parallel_neurons
 from prunelab.models.weights import conv_weights, weights
 
@@ -215,7 +215,11 @@ WALKERS: dict[str, Walker] = {
     "weight": weights,
     "conv_weight": conv_weights,
 }
-TRACERS: dict[str, Tracer] = {"channel": channels, "norm_group": norm_groups}
+TRACERS: dict[str, Tracer] = {
+    "channel": channels,
+    "free_channel": free_channels,
+    "norm_group": norm_groups,
+}
 
 
 def walk(

@@ -7,12 +7,14 @@ activations. Only its dependency graph is used; ranking, rounding and removal ar
 ``channel``: an element is one channel. A group norm needs equally many channels in each of its groups, and
 attention equally many in each head, so these are the unit's runs. Through a norm a removed channel still
 counts in the statistics when it is only gated, so such units are not exact.
+``free_channel``: an element is a channel that meets neither norm nor attention, such as the hidden ones of
+feed-forwards and of the time embedding: exact, so factors between 0 and 1 mean something.
 ``norm_group``: an element is a whole norm group of a layer inside a block, which no other norm sees: exact.
 """
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -90,6 +92,13 @@ def channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iter
             counters = (*inner, *_sampler_counters(root, coupling))
             exact = not coupling.norms and not attentions
             yield _unit(component, "channel", coupling, coupling.width, runs, counters, exact)
+
+
+def free_channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+    """The channels whose gating is their removal to round-off, as a granularity of their own."""
+    for unit in channels(component, root, inputs):
+        if unit.exact:
+            yield replace(unit, granularity="free_channel")
 
 
 def norm_groups(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:

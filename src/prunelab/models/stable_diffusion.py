@@ -4,47 +4,31 @@ Components: ``denoiser`` (the pipeline's ``unet``), ``text_encoder`` and ``vae``
 conditioning and the latents' scaling live behind this class; scorers and recoveries never see them.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
-from torch import Tensor, nn
+from diffusers import DiffusionPipeline
+from torch import Tensor
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
-from prunelab.core.units import Unit
 from prunelab.models.architectures import Architecture, architecture_hash, build_stable_diffusion
-from prunelab.models.folders import content_hash, locate, open_random
-from prunelab.models.process import noised, target, trajectory
-from prunelab.models.units import units_of
-from prunelab.surgery.opening import open_pipeline
-from prunelab.surgery.saving import save_pipeline
-
-ATTRIBUTES = {"denoiser": "unet", "text_encoder": "text_encoder", "vae": "vae"}
+from prunelab.models.diffusers_model import DiffusersModel, check_weights
+from prunelab.models.process import trajectory
 
 
-class StableDiffusion:
+class StableDiffusion(DiffusersModel):
     """A text-to-image model: latents (batch, channels, h, w), conditions (batch, tokens, width)."""
 
+    attributes: ClassVar = {"denoiser": "unet", "text_encoder": "text_encoder", "vae": "vae"}
+    layout: ClassVar = "a Stable Diffusion folder"
+
     def __init__(self, name: str, pipeline: DiffusionPipeline, fingerprint: str) -> None:
-        self.name = name
-        self.pipeline = pipeline
-        self._fingerprint = fingerprint
-        unet: UNet2DConditionModel = pipeline.unet
-        vae: AutoencoderKL = pipeline.vae
-        size = unet.config.sample_size
-        self.components: dict[str, nn.Module] = {
-            key: getattr(pipeline, name) for key, name in ATTRIBUTES.items()
-        }
-        for component in self.components.values():
-            component.eval().requires_grad_(False)
-        self.latent_shape = (unet.config.in_channels, size, size)
-        self.timesteps: int = pipeline.scheduler.config.num_train_timesteps
-        self._scale: float = vae.config.scaling_factor
-        self._shift: float = vae.config.shift_factor or 0.0
+        super().__init__(name, pipeline, fingerprint)
+        self._scale: float = pipeline.vae.config.scaling_factor
+        self._shift: float = pipeline.vae.config.shift_factor or 0.0
 
     @classmethod
     def open(
@@ -55,48 +39,24 @@ class StableDiffusion:
         embedded: str | None = None,
         architecture: Architecture | None = None,
     ) -> "StableDiffusion":
-        """Open the folder ``path``, else the ``embedded`` one; random weights need its configs only.
+        """As ``open_folder``; random weights of a published ``architecture`` need no folder.
 
-        Random weights of a published ``architecture`` need no folder; such a model has no tokenizer.
-        Raises Refusal for a missing or broken folder, another kind of pipeline, or unknown ``weights``.
+        Such a model has no tokenizer. Raises Refusal as ``open_folder`` does, and for an architecture without
+        a folder unless weights are random.
         """
-        if weights not in ("pretrained", "random"):
-            raise Refusal(f"unknown weights {weights!r}: choose from pretrained, random")
-        if architecture is not None and path is None:
-            if weights != "random":
-                raise Refusal(
-                    f"{name} comes without weights: give path=FOLDER of its diffusers pipeline, or "
-                    "weights=random to plan on its architecture"
-                )
-            return cls(name, build_stable_diffusion(architecture), architecture_hash(architecture))
-        folder = locate(path, embedded)
-        pipeline = open_random(folder) if weights == "random" else open_pipeline(folder)
-        missing = [
-            attribute for attribute in ("unet", "text_encoder", "vae") if not hasattr(pipeline, attribute)
-        ]
-        if missing:
+        check_weights(weights)
+        if architecture is None or path is not None:
+            return cls.open_folder(name, path, weights, embedded)
+        if weights != "random":
             raise Refusal(
-                f"{path} is a {type(pipeline).__name__} without {missing[0]}: give a Stable Diffusion folder"
+                f"{name} comes without weights: give path=FOLDER of its diffusers pipeline, or "
+                "weights=random to plan on its architecture"
             )
-        return cls(name, pipeline, content_hash(folder, weights))
-
-    def reopened(self, folder: Path) -> "StableDiffusion":
-        """The model saved in ``folder``, under this one's name."""
-        return type(self).open(self.name, str(folder))
-
-    def fingerprint(self) -> str:
-        """A hash of the folder's files (of its configs alone where weights are random)."""
-        return self._fingerprint
-
-    def units(
-        self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
-    ) -> list[Unit]:
-        """See :func:`prunelab.models.units.units_of`."""
-        return units_of(self, granularity, components, bypasses)
+        return cls(name, build_stable_diffusion(architecture), architecture_hash(architecture))
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
-        device = next(self.components[component].parameters()).device
+        device = self.device(component)
         tokens = self.pipeline.text_encoder.config.max_position_embeddings
         latents = torch.zeros(batch, *self.latent_shape, device=device)
         if component == "text_encoder":
@@ -155,20 +115,12 @@ class StableDiffusion:
         images = self.pipeline.vae.decode(latents / self._scale + self._shift).sample
         return (images / 2 + 0.5).clamp(0, 1)
 
-    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-        """Latents at the given timesteps of the forward process."""
-        return noised(self.pipeline.scheduler, latents, timesteps, noise)
-
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor | None) -> Tensor:
         """The U-Net's output: noise, velocity or sample, as the scheduler's prediction type says."""
         output: Tensor = self.components["denoiser"](
             noisy, timesteps, encoder_hidden_states=conditions
         ).sample
         return output
-
-    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-        """What the U-Net is trained towards, by the scheduler's prediction type."""
-        return target(self.pipeline.scheduler, latents, timesteps, noise)
 
     def sample(
         self,
@@ -196,21 +148,7 @@ class StableDiffusion:
 
         return trajectory(self.pipeline.scheduler, guided, latents, steps, **options)
 
-    def with_components(self, components: Mapping[str, nn.Module]) -> "StableDiffusion":
-        """The same model with some components exchanged; the others are shared, not copied."""
-        pipeline = copy.copy(self.pipeline)
-        for key, module in components.items():
-            object.__setattr__(pipeline, ATTRIBUTES[key], module)
-        return type(self)(self.name, pipeline, self._fingerprint)
-
-    def to(self, device: torch.device) -> None:
-        """Move every component."""
-        for component in self.components.values():
-            component.to(device)
-
     def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write an ordinary diffusers folder; pruned components carry their structure."""
+        """As every model does; refused where there is no tokenizer, as the folder could not be used."""
         self._tokenizer()
-        save_pipeline(
-            self.pipeline, folder, {ATTRIBUTES[key]: dict(value) for key, value in structures.items()}
-        )
+        super().save(folder, structures)

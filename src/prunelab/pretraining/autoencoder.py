@@ -13,7 +13,8 @@ from prunelab.core.draws import normal, visits
 class Reconstruction:
     """Squared and absolute error of the reconstruction plus a small Kullback-Leibler term on the latents.
 
-    autoencoder: a diffusers AutoencoderKL. images: uint8, (n, 3, height, width).
+    autoencoder: a diffusers AutoencoderKL. images: uint8, or float32 taken as they are, of shape
+    (n, channels, height, width).
     divergence: weight of the Kullback-Leibler term (mean per latent number).
     """
 
@@ -31,7 +32,7 @@ class Reconstruction:
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss and its three parts."""
         model: Any = self.trained
-        pictures = batch["images"].float() / 127.5 - 1
+        pictures = _scaled(batch["images"])
         posterior = model.encode(pictures).latent_dist
         rebuilt = model.decode(posterior.mean + posterior.std * batch["noise"]).sample
         squared, absolute = F.mse_loss(rebuilt, pictures), F.l1_loss(rebuilt, pictures)
@@ -45,6 +46,30 @@ class Reconstruction:
 
 @torch.no_grad()
 def encode(autoencoder: Any, images: Tensor, chunk: int = 50) -> Tensor:
-    """The mean latents (n, channels, height, width), unscaled, of uint8 images, ``chunk`` at a time."""
-    parts = [autoencoder.encode(part.float() / 127.5 - 1).latent_dist.mode() for part in images.split(chunk)]
-    return torch.cat(parts)
+    """The mean latents (n, channels, height, width), unscaled, of images as ``Reconstruction`` takes them.
+
+    ``chunk`` images go through the encoder at a time.
+    """
+    return torch.cat([autoencoder.encode(_scaled(part)).latent_dist.mode() for part in images.split(chunk)])
+
+
+@torch.no_grad()
+def standardise(autoencoder: Any, latents: Tensor) -> None:
+    """Change the autoencoder so that ``latents``, its own, come out with mean 0 and variance 1 per channel.
+
+    The change goes into the 1x1 convolutions between encoder and latents and between latents and decoder;
+    reconstructions stay what they are.
+    """
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    moments, back = autoencoder.quant_conv, autoencoder.post_quant_conv
+    channels = len(mean)
+    moments.weight[:channels] /= deviation[:, None, None, None]
+    moments.bias[:channels] = (moments.bias[:channels] - mean) / deviation
+    moments.bias[channels:] -= 2 * deviation.log()  # the other half is the logarithm of the variance
+    back.bias += back.weight[:, :, 0, 0] @ mean
+    back.weight *= deviation[None, :, None, None]
+
+
+def _scaled(images: Tensor) -> Tensor:
+    """uint8 as [-1, 1]; floating-point numbers as they are."""
+    return images if images.is_floating_point() else images.float() / 127.5 - 1

@@ -13,7 +13,7 @@ class Naming:
     """Cross entropy of every label, summed; pictures are shifted by a few pixels to make more of them.
 
     judge: called on uint8 images, returns features and logits per label.
-    images: uint8, (n, 3, height, width). labels: label -> class numbers, int64 (n,).
+    images: uint8, (n, channels, height, width). labels: label -> class numbers, int64 (n,).
     """
 
     SHIFT = 2  # pixels, the largest in either direction

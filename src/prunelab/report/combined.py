@@ -3,22 +3,26 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Picture, Sound
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
 from prunelab.report.pictures import read_strips
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import Row, read_report
+from prunelab.report.sounds import read_sounds
 from prunelab.report.summary import markdown, over_seeds
 
 SUMMARY = "summary.md"  # the table over seeds, to be pasted
-PROMPTS = 6  # of every job's pictures
+PROMPTS = 6  # of every job's pictures or sounds
+Shown = Picture | Sound
 
 
 def combine(folders: Sequence[Path]) -> list[Row]:
@@ -34,20 +38,20 @@ def combine(folders: Sequence[Path]) -> list[Row]:
 def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
-    It has every row once, the metric-against-sparsity curves, and each model's pictures of the first
-    few prompts; ``summary.md`` has the means and spreads over seeds. Raises as ``combine``.
+    It has every row once, the metric-against-sparsity curves, and each model's pictures or sounds of the
+    first few prompts; ``summary.md`` has the means and spreads over seeds. Raises as ``combine``.
     """
     found = _readable(reports)
     rows = _merged([report for _, report in found])
     fields = varying(rows)
-    pictures: list[Picture] = []
+    previews: list[Shown] = []
     for path, report in found:
-        _add_new(pictures, [_relabelled(picture, report, fields) for picture in _pictures(path, report)])
+        _add_new(previews, [_relabelled(one, report, fields) for one in _previews(path, report)])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
     folder.mkdir(parents=True, exist_ok=True)
     summary = markdown(over_seeds(rows)) + cliff_markdown(cliffs(rows))
     (folder / SUMMARY).write_text(summary, encoding="utf-8")
-    return write_report(folder, rows, sorted(pictures, key=lambda one: one.state != "dense"), [], context)
+    return write_report(folder, rows, sorted(previews, key=lambda one: one.state != "dense"), [], context)
 
 
 def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
@@ -82,25 +86,29 @@ def _identity(row: Row) -> str:
     return json.dumps([row["state"], row["address"], row["metrics"]], sort_keys=True)
 
 
-def _pictures(path: Path, report: dict[str, Any]) -> list[Picture]:
-    return [picture.first(PROMPTS) for picture in read_strips(path.parent, report["pictures"])]
+def _previews(path: Path, report: dict[str, Any]) -> list[Shown]:
+    pictures = read_strips(path.parent, report["pictures"])
+    sounds = read_sounds(path.parent, report.get("sounds", []))  # reports from before there were sounds
+    return [picture.first(PROMPTS) for picture in pictures] + [sound.first(PROMPTS) for sound in sounds]
 
 
-def _relabelled(picture: Picture, report: dict[str, Any], fields: Sequence[str]) -> Picture:
-    """The picture under its row's label in the sweep, where the job has one row of its state."""
-    own = [row for row in report["rows"] if row["state"] == picture.state]
-    if len(own) != 1:
-        return picture
-    return Picture(picture.state, label(own[0], fields), picture.images, picture.captions)
+def _relabelled(one: Shown, report: dict[str, Any], fields: Sequence[str]) -> Shown:
+    """The preview under its row's label in the sweep, where the job has one row of its state."""
+    own = [row for row in report["rows"] if row["state"] == one.state]
+    return replace(one, label=label(own[0], fields)) if len(own) == 1 else one
 
 
-def _add_new(pictures: list[Picture], candidates: Sequence[Picture]) -> None:
+def _add_new(previews: list[Shown], candidates: Sequence[Shown]) -> None:
     """Append those that are not there yet: the dense model's are the same in every job."""
     for one in candidates:
-        if not any(_same(one, other) for other in pictures):
-            pictures.append(one)
+        if not any(_same(one, other) for other in previews):
+            previews.append(one)
 
 
-def _same(one: Picture, other: Picture) -> bool:
+def _same(one: Shown, other: Shown) -> bool:
     named = (one.state, one.label, list(one.captions)) == (other.state, other.label, list(other.captions))
-    return named and np.array_equal(one.images, other.images)
+    return named and np.array_equal(_content(one), _content(other))
+
+
+def _content(one: Shown) -> NDArray[Any]:
+    return one.images if isinstance(one, Picture) else one.waveforms

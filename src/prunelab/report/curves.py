@@ -1,33 +1,19 @@
 """Curves: their data, the metric-against-sparsity ones of a sweep, and their drawing as SVG."""
 
-import io
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from prunelab.report.drawing import COLOURS, INK, SERIES, STROKES, dress, figure
 from prunelab.report.labels import label, text, varying
 from prunelab.report.quantities import quantity, titled
 from prunelab.report.schema import ACHIEVED, Row
 
 AXES = ("x", "y", "low", "high")
-COLOURS = 8
-# Colours that stand for those of the page, which knows whether it is light or dark.
-INK, GRID = "#0a0b0c", "#0a0b0d"
-SERIES = tuple(f"#0a0c{number:02x}" for number in range(COLOURS))
-STROKES: dict[str, Any] = {
-    "recovered": "-",
-    "pruned": (0, (4, 2)),
-    "scratch": (0, (1, 1.5)),
-    "dense": (0, (6, 2, 1, 2)),
-}
 
 
 @dataclass(frozen=True)
@@ -95,13 +81,9 @@ def svg(curve: Curve, number: int) -> str:
 
     Colours are CSS variables of the page: ``--ink``, ``--grid`` and ``--series-0`` to ``--series-7``.
     """
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "prunelab", "font.size": 9}):
-        figure = Figure(figsize=(4.2, 2.9), layout="constrained")
-        _draw(figure.add_subplot(), curve)
-        buffer = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    return _for_page(buffer.getvalue(), number)
+    with figure(4.2, 2.9) as drawn:
+        _draw(drawn.panels[0], curve)
+    return drawn.element(f"c{number}")
 
 
 def as_json(curve: Curve) -> dict[str, Any]:
@@ -127,8 +109,8 @@ def _sparsity_curve(name: str, of: str, models: Sequence[Row], rows: Sequence[Ro
     lines = [_line(name, of, key, members) for key, members in groups.items()]
     kind = quantity(name)
     dense = [row["metrics"].get(name, {}).get("value") for row in rows if row["state"] == "dense"]
-    level = dense[0] if len(set(dense)) == 1 else None
-    return Curve(titled(name), f"{of} removed, %", kind.unit, lines, level)
+    level = dense[0] * kind.scale if len(set(dense)) == 1 and dense[0] is not None else None
+    return Curve(titled(name), f"{of} removed, %", kind.shown_unit, lines, level)
 
 
 def _line(name: str, of: str, key: tuple[str, str], members: Sequence[Row]) -> Line:
@@ -144,8 +126,10 @@ def _line(name: str, of: str, key: tuple[str, str], members: Sequence[Row]) -> L
 
 def _point(name: str, of: str, group: Sequence[Row]) -> tuple[float, float, float, float]:
     estimates: list[Mapping[str, float]] = [row["metrics"][name] for row in group]
-    values = [estimate["value"] for estimate in estimates]
-    lows, highs = ([estimate[side] for estimate in estimates] for side in ("low", "high"))
+    scale = quantity(name).scale
+    values, lows, highs = (
+        [estimate[side] * scale for estimate in estimates] for side in ("value", "low", "high")
+    )
     low, high = (lows[0], highs[0]) if len(group) == 1 else (min(values), max(values))
     return fmean(100 * row["sparsity"][of] for row in group), fmean(values), low, high
 
@@ -161,7 +145,9 @@ def _draw(axes: Axes, curve: Curve) -> None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
     if curve.level is not None:
         _draw_level(axes, curve, curve.level)
-    _dress(axes, curve)
+    axes.set_title(curve.title, loc="left", fontsize=10, color=INK)
+    axes.set_ylabel(curve.y_label, color=INK)
+    dress(axes, curve.x_label)
 
 
 def _draw_level(axes: Axes, curve: Curve, level: float) -> None:
@@ -173,33 +159,3 @@ def _draw_level(axes: Axes, curve: Curve, level: float) -> None:
         curve.level_label, (1, level), xycoords=("axes fraction", "data"), textcoords="offset points",
         xytext=(-2, -3 if below else 3), va="top" if below else "bottom", ha="right", color=INK,
     )  # fmt: skip
-
-
-def _dress(axes: Axes, curve: Curve) -> None:
-    axes.set_title(curve.title, loc="left", fontsize=10, color=INK)
-    axes.set_xlabel(curve.x_label, color=INK)
-    axes.set_ylabel(curve.y_label, color=INK)
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.margins(y=0.12)
-    axes.tick_params(color=GRID, labelcolor=INK, length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)
-
-
-def _for_page(document: str, number: int) -> str:
-    """Matplotlib's SVG document as an element: no prologue, page colours, ids of its own."""
-    element = document[document.index("<svg") :]
-    element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element)
-    element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>c{number}-", element)
-    element = re.sub(
-        r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r' height="[\d.]+pt"', "", element, count=1)
-    )
-    variables = {INK: "var(--ink)", GRID: "var(--grid)"}
-    variables |= {colour: f"var(--series-{index})" for index, colour in enumerate(SERIES)}
-    for colour, variable in variables.items():
-        element = element.replace(colour, variable)
-    return element

@@ -6,7 +6,11 @@ from typing import Any
 from prunelab.report.quantities import share
 from prunelab.report.schema import Row
 
-COMPARED = ("task", "model", "scorer", "granularity", "budget", "requested", "of", "recovery", "seed")
+COMPARED = (
+    *("task", "model", "scorer", "granularity", "budget", "requested", "of"),
+    *("bypass", "recovery", "seed"),
+)
+SETTING = "settings."  # before the key of a setting that is a field like the others
 DESCRIBED = ("scorer", "granularity", "budget", "requested", "recovery")
 
 
@@ -14,8 +18,10 @@ def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """The fields in which rows of one state differ: those that a label needs."""
     states = {row["state"] for row in rows if row["state"] != "dense"}
     groups = [[row for row in rows if row["state"] == state] for state in states]
+    keys = sorted({f"{SETTING}{key}" for row in rows for key in row.get("settings") or {}})
+    fields = [*COMPARED[:-2], *keys, *COMPARED[-2:]]
     return tuple(
-        field for field in COMPARED if any(len({text(row, field) for row in group}) > 1 for group in groups)
+        field for field in fields if any(len({text(row, field) for row in group}) > 1 for group in groups)
     )
 
 
@@ -37,14 +43,17 @@ def labels(rows: Sequence[Row], fallback: Sequence[str] = ()) -> list[str]:
 
 def text(row: Row, field: str) -> str:
     """A field's value in plain words; empty where it has none."""
-    value = row["sparsity"][field] if field in ("requested", "of") else row[field]
+    if field.startswith(SETTING):
+        key = field.removeprefix(SETTING)
+        return f"{key}={row['settings'][key]}" if key in (row.get("settings") or {}) else ""
+    value = row["sparsity"][field] if field in ("requested", "of") else row.get(field)
     return "" if value is None else WORDING.get(field, str)(value)
 
 
 def _spoken(row: Row, field: str) -> str:
     """``text`` with a word before it where the bare value would say too little."""
     value = text(row, field)
-    if field in ("seed", "of") and value:
+    if field in ("seed", "of", "bypass") and value:
         return f"{field} {value}"
     of = row["sparsity"]["of"]
     return f"{value} of {of}" if field == "requested" and value and of else value

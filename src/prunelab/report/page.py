@@ -9,11 +9,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
+from prunelab.report.pareto import paretos
 from prunelab.report.pictures import inline
+from prunelab.report.scatter import Mark, marks, scatter
 from prunelab.report.schema import Row
+from prunelab.report.sounds import players
+from prunelab.report.summary import means
 from prunelab.report.table import components, cost, quality, sparsity
 
 TITLE = "title"  # the one entry of the context that the page shows as its heading
@@ -35,8 +39,20 @@ class Panels:
     drawings: Sequence[Markup]
 
 
+@dataclass(frozen=True)
+class Plots:
+    """Pareto plots that share a legend of methods and of states."""
+
+    marks: Sequence[Mark]
+    states: Sequence[str]
+    drawings: Sequence[Markup]
+
+
 def render(
-    rows: Sequence[Row], pictures: Sequence[Picture], curves: Sequence[Curve], context: Mapping[str, object]
+    rows: Sequence[Row],
+    previews: Sequence[Preview],
+    curves: Sequence[Curve],
+    context: Mapping[str, object],
 ) -> str:
     """The page's HTML. It refers to nothing outside itself."""
     environment = Environment(
@@ -45,12 +61,16 @@ def render(
     )  # fmt: skip
     sweep, found = sparsity_curves(rows), cliffs(rows)
     edges = [cliff_table(found)] if found else []
+    summed = means(rows)
     return environment.get_template("page.html.jinja").render(
         title=context.get(TITLE, "prunelab report"),
         facts={key: _plain(value) for key, value in context.items() if key != TITLE},
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
-        tables=[quality(rows), *edges, sparsity(rows), cost(rows), components(rows)],
-        grids=_grids(pictures),
+        first=summed or quality(rows),
+        tables=[*([quality(rows)] if summed else []), *edges, sparsity(rows), cost(rows), components(rows)],
+        grids=_grids([one for one in previews if isinstance(one, Picture)]),
+        players=players([one for one in previews if isinstance(one, Sound)]),
+        pareto=_plots(rows),
         sweep=_panels(sweep, 0),
         panels=_panels(curves, len(sweep)),
     )
@@ -67,6 +87,17 @@ def _grids(pictures: Sequence[Picture]) -> list[Grid]:
         Grid(captions, [(one.state, one.label, [inline(image) for image in one.images]) for one in group])
         for captions, group in groups
     ]
+
+
+def _plots(rows: Sequence[Row]) -> Plots | None:
+    """The Pareto plots of these rows; None where there is nothing to compare."""
+    found = paretos(rows)
+    if not found:
+        return None
+    states = dict.fromkeys(point.state for plot in found for point in plot.points)
+    drawn_as = marks(found)
+    drawings = [Markup(scatter(plot, drawn_as, number)) for number, plot in enumerate(found)]  # noqa: S704
+    return Plots(drawn_as, list(states), drawings)
 
 
 def _panels(curves: Sequence[Curve], first: int) -> list[Panels]:

@@ -14,6 +14,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.previews import Picture
 
 FOLDER = "pictures"
+LONGEST = 100  # characters of a file's name after its number; a label may be longer
 WIDEST = 256  # pixels of one picture in the page; the strips keep every pixel
 
 
@@ -22,7 +23,7 @@ def write_strips(folder: Path, pictures: Sequence[Picture]) -> list[dict[str, ob
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, object]] = []
     for number, picture in enumerate(pictures):
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{picture.state} {picture.label}").strip("-.")
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{picture.state} {picture.label}")[:LONGEST].strip("-.")
         name = f"{FOLDER}/{number:02d}-{words}.png"
         _image(np.concatenate(list(picture.images), axis=1)).save(folder / name)
         captions = list(picture.captions)

@@ -1,6 +1,7 @@
 """What the report calls the numbers, which way is better, and how they are written."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,16 @@ class Quantity:
     percent: bool = False
     unit: str = ""
 
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by before it is shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def shown_unit(self) -> str:
+        """What stands behind a shown value; may be empty."""
+        return "%" if self.percent else self.unit
+
 
 QUANTITIES = {
     "frechet_distance": Quantity(
@@ -25,6 +36,17 @@ QUANTITIES = {
     ),
     "prompt_accuracy": Quantity(
         "Prompt accuracy", "higher", "samples that show everything their prompt asked for", percent=True
+    ),
+    "recognisable": Quantity(
+        "Recognisable",
+        "higher",
+        "samples the judge is sure of; only with the Fréchet distance",
+        percent=True,
+    ),
+    "class_imbalance": Quantity(
+        "Class imbalance",
+        "lower",
+        "distance of the classes' shares to those of real data",
     ),
     "ssim": Quantity(
         "SSIM to dense", "higher", "structural similarity to the dense model's images, same seeds"
@@ -38,10 +60,28 @@ QUANTITIES = {
     "lpips": Quantity(
         "LPIPS to dense", "lower", "perceptual distance to the dense model's images, same seeds"
     ),
+    "frechet_audio_distance": Quantity(
+        "Fréchet audio distance",
+        "lower",
+        "between Gaussians fitted to features of samples and real sounds",
+    ),
+    "kernel_audio_distance": Quantity(
+        "Kernel audio distance", "lower", "squared MMD between features of samples and of real sounds"
+    ),
+    "spectral_distance": Quantity(
+        "Spectral distance", "lower", "of magnitudes at several resolutions to the dense model's sounds"
+    ),
+    "si_sdr": Quantity(
+        "SI-SDR to dense",
+        "higher",
+        "scale-invariant signal to distortion against the dense model's sounds",
+        unit="dB",
+    ),
     "output_distance": Quantity(
         "Output distance", "lower", "mean squared difference of the denoiser's outputs to the dense model's"
     ),
 }
+ASIDE = ("kernel_distance", "psnr", "output_distance")  # each says nearly what another metric says
 ARROWS = {"lower": "\N{NO-BREAK SPACE}↓", "higher": "\N{NO-BREAK SPACE}↑", "": ""}
 UNDEFINED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -50,6 +90,12 @@ MINUS = "\N{MINUS SIGN}"
 def quantity(name: str) -> Quantity:
     """What is known of a metric; its plain name where nothing is."""
     return QUANTITIES.get(name, Quantity(name.replace("_", " ")))
+
+
+def main_metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The metrics of the rows that are to be shown where there is room for few: each has a better side."""
+    names = dict.fromkeys(name for row in rows for name in row["metrics"])
+    return [name for name in names if quantity(name).better and name not in ASIDE]
 
 
 def titled(name: str) -> str:
@@ -63,10 +109,10 @@ def estimate_texts(estimate: dict[str, Any], kind: Quantity) -> tuple[str, str]:
     numbers = [estimate[field] for field in ("value", "low", "high")]
     if numbers[0] is None:
         return UNDEFINED, ""
-    scaled = [None if number is None else number * (100 if kind.percent else 1) for number in numbers]
+    scaled = [None if number is None else number * kind.scale for number in numbers]
     places = 1 if kind.percent else decimals(max(abs(number) for number in scaled if number is not None))
     value, low, high = (None if number is None else decimal(number, places) for number in scaled)
-    unit = " %" if kind.percent else f" {kind.unit}" if kind.unit else ""
+    unit = f" {kind.shown_unit}" if kind.shown_unit else ""
     interval = "" if low is None or numbers[1] == numbers[2] else f"[{low}, {high}]"
     return f"{value}{unit}", interval
 

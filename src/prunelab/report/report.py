@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
-from prunelab.core.previews import Picture, Preview
+from prunelab.core.previews import Picture, Preview, Sound
 from prunelab.report import curves as drawing
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
 from prunelab.report.pictures import write_strips
 from prunelab.report.schema import SCHEMA, Row, check_row
+from prunelab.report.sounds import write_sounds
 
 JSON, HTML = "report.json", "report.html"
 REMEDY = "set hydra.run.dir=FOLDER to one that can"
@@ -23,7 +24,7 @@ def write_report(
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:
-    """Write ``report.json``, ``report.html`` and ``pictures/`` into ``folder``; the page's path.
+    """Write ``report.json``, ``report.html``, ``pictures/`` and ``sounds/`` into ``folder``; the page's path.
 
     rows: as docs/report.md describes them; others fail an assertion. previews: models in the order of
     the page, with the same captions where they are to stand below each other. curves: drawn after the
@@ -33,16 +34,16 @@ def write_report(
     for row in rows:
         check_row(row)
     folder = Path(folder).absolute()
-    pictures = [preview for preview in previews if isinstance(preview, Picture)]
     with refusing_disk_errors(folder, REMEDY):
         report = {
             "schema": SCHEMA,
             "rows": list(rows),
-            "pictures": write_strips(folder, pictures),
+            "pictures": write_strips(folder, [one for one in previews if isinstance(one, Picture)]),
+            "sounds": write_sounds(folder, [one for one in previews if isinstance(one, Sound)]),
             "curves": [drawing.as_json(curve) for curve in curves],
             "context": dict(context),
         }
-        _write(folder / HTML, render(rows, pictures, curves, context))
+        _write(folder / HTML, render(rows, previews, curves, context))
         _write(folder / JSON, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return folder / HTML
 

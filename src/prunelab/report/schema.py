@@ -19,7 +19,7 @@ Check = Callable[[object], bool]
 
 def check_row(row: Row) -> None:
     """Fail an assertion, naming the field, unless ``row`` has every field of the schema and no other."""
-    _fields(row, ROW, {}, "row")
+    _fields(row, ROW, CHOSEN, "row")
     _fields(row["sparsity"], SPARSITY, NOMINAL, "row.sparsity")
     for name, estimate in row["metrics"].items():
         _check_estimate(estimate, f"row.metrics.{name}")
@@ -89,6 +89,10 @@ def _mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(map(_text, value))
 
 
+def _settings(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values())
+
+
 def _requested(value: object) -> bool:
     return _number(value) or (isinstance(value, Mapping) and all(map(_number, value.values())))
 
@@ -111,6 +115,7 @@ ROW: dict[str, Check] = {
     "cost": _mapping,
     "address": _text,
 }
+CHOSEN: dict[str, Check] = {"bypass": _or_null(_text), "settings": _or_null(_settings)}
 SPARSITY: dict[str, Check] = {
     "requested": _or_null(_requested),
     "of": _or_null(_text),

@@ -7,68 +7,131 @@ from statistics import fmean
 from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, share, titled
 from prunelab.report.schema import Row
+from prunelab.report.table import Cell, Heading, Line, Table
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}
 ZEROED = {"nonzeros": "non-zeros removed"}  # where single weights went, which takes neither of those
+NAMES = {"requested": "asked for"}
+Spread = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that differ in nothing but their seed."""
+    """Rows that differ in nothing but their seed.
+
+    repeat: what to add to the label where rows of one seed differ in what no field of a row says; may be
+    empty.
+    """
 
     state: str
     label: str
     rows: tuple[Row, ...]
+    repeat: str = ""
 
-    def metric(self, name: str) -> tuple[float, float, float] | None:
-        """Mean, smallest and largest of a metric over the seeds; None where it is undefined."""
-        values = [row["metrics"][name]["value"] for row in self.rows]
-        known = [value for value in values if value is not None]
-        return (fmean(known), min(known), max(known)) if known else None
+    def metric(self, name: str) -> Spread | None:
+        """Mean, smallest and largest of a metric over the seeds; None where it is undefined or not there."""
+        values = [estimate["value"] for estimate in self._estimates(name)]
+        return (fmean(values), min(values), max(values)) if values else None
+
+    def interval(self, name: str) -> Spread | None:
+        """The same; of a single row its own interval, of sampling seeds or bootstrap."""
+        estimates = self._estimates(name)
+        if len(estimates) == 1 and estimates[0]["low"] is not None:
+            value, low, high = (estimates[0][side] for side in ("value", "low", "high"))
+            return value, low, high
+        return self.metric(name)
 
     def achieved(self, name: str) -> float:
         """The mean share that was removed, of parameters, MACs or non-zeros."""
         return fmean(row["sparsity"][name] for row in self.rows)
 
+    def _estimates(self, name: str) -> list[dict[str, float]]:
+        found = [row["metrics"].get(name, {}) for row in self.rows]
+        return [estimate for estimate in found if estimate.get("value") is not None]
+
 
 def over_seeds(rows: Sequence[Row]) -> list[Group]:
-    """Rows grouped by everything but the seed, in their order."""
+    """Rows grouped by everything but the seed, in their order.
+
+    Two rows of one seed are no repetition over seeds: the second begins a group of its own.
+    """
     fields = [field for field in varying(rows) if field != "seed"]
-    groups: dict[str, list[Row]] = {}
+    groups: dict[tuple[str, int], list[Row]] = {}
+    seen: dict[tuple[str, int], int] = {}
     for row in rows:
-        groups.setdefault(_key(row), []).append(row)
-    return [
-        Group(members[0]["state"], label(members[0], fields), tuple(members)) for members in groups.values()
-    ]
+        one = (_key(row), row["seed"])
+        seen[one] = seen.get(one, 0) + 1
+        groups.setdefault((one[0], seen[one]), []).append(row)
+    return [_group(members, fields, number) for (_, number), members in groups.items()]
+
+
+def _group(members: Sequence[Row], fields: Sequence[str], number: int) -> Group:
+    repeat = f"no. {number}" if number > 1 else ""
+    words = (label(members[0], fields), repeat)
+    return Group(members[0]["state"], " · ".join(filter(None, words)), tuple(members), repeat)
 
 
 def _key(row: Row) -> str:
-    fields = [field for field in COMPARED if field != "seed"]
+    fields = [*(field for field in COMPARED if field != "seed"), "settings"]
     return str([row["state"], *(row["sparsity"].get(field, row.get(field)) for field in fields)])
 
 
 def markdown(groups: Sequence[Group]) -> str:
-    """The groups as a Markdown table: mean [smallest, largest] over the seeds."""
-    metrics = list(groups[0].rows[0]["metrics"])
+    """The groups as a Markdown table, the fields in which they differ as columns.
+
+    Means over the seeds, and [smallest, largest] where they differ.
+    """
     rows = [row for group in groups for row in group.rows]
+    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
     single = any(row["sparsity"].get("nominal") is not None for row in rows)
     achieved = {**ACHIEVED, **(ZEROED if single else {})}
-    head = ["state", "choice", "seeds", *achieved.values(), *(titled(name) for name in metrics)]
-    lines = [head, ["---"] * len(head), *(_cells(group, list(achieved), metrics) for group in groups)]
+    differing = [field for field in varying(rows) if field != "seed"]
+    fields = [field for field in differing if field != "of" or "requested" not in differing]
+    names = [NAMES.get(field, field) for field in fields]
+    head = ["state", *names, "seeds", *achieved.values(), *(titled(name) for name in metrics)]
+    body = (_cells(group, fields, list(achieved), metrics) for group in groups)
+    lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _cells(group: Group, achieved: Sequence[str], metrics: Sequence[str]) -> list[str]:
+def _cells(group: Group, fields: Sequence[str], achieved: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    first, dense = group.rows[0], group.state == "dense"
+    chosen = ["" if dense else label(first, [field]) for field in fields]
+    if group.repeat and chosen:
+        chosen[0] += f" ({group.repeat})"
     removed = [share(group.achieved(name)) for name in achieved]
-    measured = [_spread(group.metric(name), name) for name in metrics]
-    return [group.state, group.label, str(len(group.rows)), *removed, *measured]
+    measured = [" ".join(filter(None, spread_texts(group.metric(name), name))) for name in metrics]
+    return [group.state, *chosen, str(len(group.rows)), *removed, *measured]
 
 
-def _spread(values: tuple[float, float, float] | None, name: str) -> str:
+def spread_texts(values: Spread | None, name: str) -> tuple[str, str]:
+    """A metric's mean with its unit, and [smallest, largest] where these differ."""
     if values is None:
-        return UNDEFINED
-    scale = 100 if quantity(name).percent else 1
-    mean, low, high = (value * scale for value in values)
-    places = 1 if scale == 100 else decimals(max(abs(mean), abs(low), abs(high)))
-    spread = f" [{decimal(low, places)}, {decimal(high, places)}]" if low != high else ""
-    return f"{decimal(mean, places)}{spread}"
+        return UNDEFINED, ""
+    kind = quantity(name)
+    mean, low, high = (value * kind.scale for value in values)
+    places = 1 if kind.percent else decimals(max(abs(mean), abs(low), abs(high)))
+    unit = f" {kind.shown_unit}" if kind.shown_unit else ""
+    spread = f"[{decimal(low, places)}, {decimal(high, places)}]" if low != high else ""
+    return f"{decimal(mean, places)}{unit}", spread
+
+
+def means(rows: Sequence[Row]) -> Table | None:
+    """The same for the report's page; None where every group is a single row."""
+    groups = over_seeds(rows)
+    if all(len(group.rows) == 1 for group in groups):
+        return None
+    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
+    headings += [Heading(titled(name), quantity(name).hint) for name in metrics]
+    lines = [Line(group.state, group.label, _page_cells(group, metrics)) for group in groups]
+    note = "Means over the seeds that differ in nothing else; [the smallest, the largest]."
+    return Table("Means over seeds", note, tuple(headings), tuple(lines))
+
+
+def _page_cells(group: Group, metrics: Sequence[str]) -> tuple[Cell, ...]:
+    return (
+        Cell(str(len(group.rows))),
+        *(Cell(share(group.achieved(name))) for name in ACHIEVED),
+        *(Cell(*spread_texts(group.metric(name), name)) for name in metrics),
+    )

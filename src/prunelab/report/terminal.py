@@ -1,17 +1,21 @@
-"""The report's table at the end of a run."""
+"""The report's table at the end of a run or a sweep."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from prunelab.report.labels import text, varying
-from prunelab.report.quantities import share
+from prunelab.report.quantities import UNDEFINED, decimal, decimals, main_metrics, quantity, share, titled
 from prunelab.report.schema import Row
+from prunelab.report.summary import Group, Spread, over_seeds
 from prunelab.report.table import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
 
 ACROSS = 4  # this many models fit side by side; more are listed below each other
+WIDTH = 80  # characters that a sweep's table may take
+NARROWEST = 12  # characters of a choice's lines
 WIDEST = 18  # characters of a cell on one line, for three models in a terminal of 80
 ON_THE_PAGE_ONLY = ("Non-zeros", "Non-zeros removed", "MACs without attention", "Peak memory")
 
@@ -39,18 +43,69 @@ def _across(tables: Sequence[Table]) -> RichTable:
 
 
 def _below(rows: Sequence[Row]) -> RichTable:
-    """A line per model, the values alone: for a sweep. The page has the intervals and the rest."""
-    metrics, fields = quality(rows), varying(rows)
-    drawn = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title in ("", *fields):
-        drawn.add_column(title, no_wrap=True)
-    for title in ("Parameters removed", "MACs removed", *(heading.text for heading in metrics.headings)):
-        drawn.add_column(title, justify="right")
-    for row, line in zip(rows, metrics.lines, strict=True):
-        what = ["" if row["state"] == "dense" else text(row, field) for field in fields]
-        removed = [share(row["sparsity"][name]) for name in ("parameters", "macs")]
-        drawn.add_row(row["state"], *what, *removed, *(cell.text for cell in line.cells))
+    """A block per choice and a line per state in it: for a sweep. The page has the rest.
+
+    Means over seeds. No number is cut in 80 columns: choices wrap, and metrics that do not fit stay away.
+    """
+    blocks: dict[str, list[Group]] = {}
+    for group in over_seeds(rows):
+        blocks.setdefault(group.label, []).append(group)
+    columns = _fitting([group for members in blocks.values() for group in members], main_metrics(rows))
+    drawn = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    drawn.add_column("", overflow="fold", min_width=NARROWEST)
+    drawn.add_column("", no_wrap=True)
+    for column in columns:
+        drawn.add_column("\n".join(column.heading), justify="right", no_wrap=True)
+    start = 0
+    for choice, members in blocks.items():
+        own = slice(start, start + len(members))
+        states = "\n".join(group.state for group in members)
+        drawn.add_row(choice, states, *("\n".join(column.cells[own]) for column in columns))
+        start += len(members)
+    drawn.caption = "means over seeds, ± the distance of the farthest seed"
     return drawn
+
+
+@dataclass(frozen=True)
+class Column:
+    """Lines of a heading, and a text per group."""
+
+    heading: Sequence[str]
+    cells: Sequence[str]
+
+    @property
+    def width(self) -> int:
+        """Characters, with the gap before it."""
+        return 1 + max(map(len, [*self.heading, *self.cells]))
+
+
+def _fitting(groups: Sequence[Group], metrics: Sequence[str]) -> list[Column]:
+    """What was removed, and as many metrics as 80 characters hold beside choices and states."""
+    single = any(row["sparsity"].get("nominal") is not None for group in groups for row in group.rows)
+    removed = {("nonzeros" if single else "parameters"): "Non-0" if single else "Params", "macs": "MACs"}
+    columns = [
+        Column((title, "removed"), [share(group.achieved(name)) for group in groups])
+        for name, title in removed.items()
+    ]
+    left = WIDTH - NARROWEST - 1 - max(len(group.state) for group in groups) - sum(c.width for c in columns)
+    for name in metrics:
+        cells = [_measured(group.metric(name), name) for group in groups]
+        column = Column(wrap(titled(name), 11), cells)
+        left -= column.width
+        if left >= 0:
+            columns.append(column)
+    return columns
+
+
+def _measured(spread: Spread | None, name: str) -> str:
+    """``43.9 ±1.3``."""
+    if spread is None:
+        return UNDEFINED
+    kind = quantity(name)
+    mean, low, high = (value * kind.scale for value in spread)
+    places = 1 if kind.percent else decimals(max(abs(mean), abs(low), abs(high)))
+    far = max(mean - low, high - mean)
+    return f"{decimal(mean, places)}{kind.shown_unit}" + (f" ±{decimal(far, places)}" if low != high else "")
 
 
 def _joined(cell: Cell) -> Text:

@@ -29,9 +29,22 @@ class LatentShift:
 
     ``batch_size`` (ablation, sample) pairs go through the sampler at once: gates are per sample, so one
     batch holds many elements' ablations. Set it to ``samples`` for one ablation at a time.
+
+    The price is (1 + elements) * samples * steps forward passes of one sample, twice that under guidance, and
+    two float64 latents of memory per element (with ``per_timestep`` two per step): cheap for operators and
+    heads, dear for neurons. Channels through norms are left out: gated off, they still count in the norm's
+    statistics, so what would be measured is not their removal.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head")
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "modulation",
+        "free_channel",
+        "norm_group",
+    )
     components: ClassVar[tuple[str, ...]] = ("denoiser",)  # prompts are embedded once, outside the gates
 
     samples: int = 32

@@ -9,7 +9,8 @@ The logits are the same at all steps. They minimise the mean squared distance be
 the gated and of the dense model, from the same prompts and noise, plus ``weight`` times a penalty: the mean
 of |l| over each unit's elements (published), or the probability that a gate is open (Louizos et al., eq. 12,
 exact at d = 0); both averaged over the units of a granularity and summed over the granularities.
-Sparsity is asked for afterwards, so one training serves all.
+Sparsity is asked for afterwards, so one training serves all. Only units whose gates equal their removal are
+trained: a channel that passes a norm still counts in the norm's statistics, however closed its gate.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,11 +50,20 @@ class LearnedGates:
     """``prompts`` of the calibration data, ``steps`` of the sampler under ``guidance``.
 
     schedule: of the training; its batches are draws from the prompts. same_noise: one starting latent for
-    all prompts, as published. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
+    all prompts, as published; a model without prompts always has one for each draw, or it would be trained
+    on a single sample. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
     distribution of Louizos et al. regulariser: l1 or l0.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = ("operator", "block", "head", "neuron", "modulation")
+    granularities: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "block",
+        "head",
+        "neuron",
+        "modulation",
+        "free_channel",
+        "norm_group",
+    )
 
     schedule: Any
     prompts: int = 100
@@ -145,10 +155,11 @@ class GateTraining:
 
     def _sample(self, items: Tensor, **options: Any) -> Tensor:
         """The last latents of these prompts."""
-        conditions, noise = self._conditions[items].to(self.device), self._noise[items].to(self.device)
-        return self.model.sample(
-            conditions, noise, self.knobs.steps, self.knobs.guidance, last=True, **options
-        )[-1]
+        asked, noise = self._conditions, self._noise[items].to(self.device)
+        if asked is not None:
+            asked = asked[items].to(self.device)
+        knobs = self.knobs
+        return self.model.sample(asked, noise, knobs.steps, knobs.guidance, last=True, **options)[-1]
 
     def _penalty(self) -> Tensor:
         penalty, kinds = self.knobs.penalty(), dict[str, list[Tensor]]()
@@ -165,13 +176,13 @@ class GateTraining:
             ).cpu()
 
     @cached_property
-    def _conditions(self) -> Tensor:
+    def _conditions(self) -> Tensor | None:
         with torch.no_grad():
             conditions = self.model.embed(self.prompts)
-        assert conditions is not None, "gates are trained under prompts"
-        return conditions.cpu()
+        return None if conditions is None else conditions.cpu()
 
     @cached_property
     def _noise(self) -> Tensor:
-        draws = [0] * len(self.prompts) if self.knobs.same_noise else range(len(self.prompts))
+        same = self.knobs.same_noise and self._conditions is not None
+        draws = [0] * len(self.prompts) if same else range(len(self.prompts))
         return normal(self.model.latent_shape, self.knobs.seed, draws, "calibration latents")

@@ -27,6 +27,7 @@ class Magnitude:
         "neuron",
         "modulation",
         "channel",
+        "free_channel",
         "norm_group",
         "weight",
         "conv_weight",

@@ -24,6 +24,7 @@ class Random:
         "neuron",
         "modulation",
         "channel",
+        "free_channel",
         "norm_group",
         "weight",
         "conv_weight",

@@ -42,6 +42,7 @@ class Taylor:
         "neuron",
         "modulation",
         "channel",
+        "free_channel",
         "norm_group",
     )
 

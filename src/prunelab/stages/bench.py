@@ -77,7 +77,7 @@ class Bench:
         where = address(stage, name, version, **inputs, **parents)
         with self._held(where):
             if ranks.broadcast(ranks.rank() == 0 and self.store.valid(where)):
-                _say(f"{stage}: {where} is in the store")
+                say(f"{stage}: {where} is in the store")
             else:
                 self._compute(stage, where, {**inputs, "version": version}, parents, make)
             ranks.barrier()
@@ -121,6 +121,7 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line on the screen, once for all ranks."""
     if ranks.rank() == 0:
         print(line, file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from prunelab.costs.zeros import single_weights
 from prunelab.engine.trainer import check_hardware
 from prunelab.report import Curve, Line
 from prunelab.scorers.random import Random
-from prunelab.stages.bench import Artifact, Bench, Part, Write
+from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
@@ -99,15 +99,33 @@ def run(bench: Bench, request: Request) -> Outcome:
 
 
 def fitted(request: Request, model: Model) -> Request:
-    """The request without components that other models have and this one lacks: a text encoder."""
+    """The request without what other models have and this one lacks: a text encoder, neurons.
+
+    What is asked for alone stays, to be refused.
+    """
     absent = [name for name in COMPONENTS if name not in model.components]
     components = [name for name in request.components if name not in absent]
     if not components:
         raise Refusal(f"{model.name} has no {request.components[0]}: it has {', '.join(model.components)}")
+    lacking = _lacking(request.granularity, components, model)
+    granularity = [kind for kind in request.granularity if kind not in lacking]
     asked = request.sparsity
     if isinstance(asked, Mapping):
-        asked = {name: share for name, share in asked.items() if name not in absent}
-    return replace(request, components=components, sparsity=asked)
+        asked = {name: share for name, share in asked.items() if name not in (*absent, *lacking)}
+    labels = {**request.labels, "granularity": "+".join(granularity)} if lacking else request.labels
+    return replace(request, components=components, granularity=granularity, sparsity=asked, labels=labels)
+
+
+def _lacking(granularity: Sequence[str], components: Sequence[str], model: Model) -> list[str]:
+    """Granularities without units in this model, if others have some; each is named on the screen."""
+    if len(granularity) == 1 or not set(components) <= model.components.keys():
+        return []
+    lacking = [kind for kind in granularity if not model.units([kind], components)]
+    if len(lacking) == len(granularity):
+        return []
+    for kind in lacking:
+        say(f"{model.name} has no {kind} units in {', '.join(components)}: the others are pruned")
+    return lacking
 
 
 def check(bench: Bench, request: Request) -> list[Unit]:
@@ -247,6 +265,7 @@ def _row(
     """One row of ``report.json``; the dense model was not chosen by any scorer."""
     chosen = dict(request.labels)
     if state.name == "dense":
+        chosen = {key: chosen[key] for key in ("task", "model") if key in chosen}
         chosen |= dict.fromkeys(("scorer", "granularity", "budget", "recovery"))
     if state.name == "pruned":
         chosen |= {"recovery": None}

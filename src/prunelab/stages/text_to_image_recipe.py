@@ -6,10 +6,10 @@ What is worth keeping are the folders ``judge`` and ``pipeline``: half-precision
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from datasets import Dataset
@@ -17,17 +17,16 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from prunelab.core.draws import generator
 from prunelab.engine.optimise import Schedule
 from prunelab.metrics.judge import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.denoiser import Denoising
 from prunelab.pretraining.judge import Naming
 from prunelab.pretraining.words import word_tokenizer
+from prunelab.stages.phases import images_of, rewrite, save_judge, seeded, what_counts
 from prunelab.stages.pretrain import Phase
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
-T = TypeVar("T")
 
 
 class CaptionedImages(Protocol):
@@ -75,7 +74,7 @@ class TextToImageRecipe:
     def phases(self) -> list[Phase]:
         """Judge, autoencoder, denoiser, pipeline: each reads what those before it saved."""
         return [
-            Phase("judge", self.judge_schedule, self._naming, _save_judge),
+            Phase("judge", self.judge_schedule, self._naming, save_judge),
             Phase("autoencoder", self.autoencoder_schedule, self._reconstruction, self._save_autoencoder),
             Phase("denoiser", self.denoiser_schedule, self._denoising, _save_denoiser),
             Phase("pipeline", None, lambda finished: None, self._save_pipeline),
@@ -84,13 +83,13 @@ class TextToImageRecipe:
     def _naming(self, finished: Path) -> Naming:
         data = self.data.train()
         names = {label: data.features[label].names for label in self.labels}
-        judge = self._seeded("judge", lambda: Judge(names, **self.judge))
+        judge = seeded(self.seed, "judge", lambda: Judge(names, **self.judge))
         numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
-        return Naming(judge, _images(data), numbers, self.seed)
+        return Naming(judge, images_of(data), numbers, self.seed)
 
     def _reconstruction(self, finished: Path) -> Reconstruction:
-        autoencoder = self._seeded("autoencoder", lambda: AutoencoderKL(**self.autoencoder))
-        return Reconstruction(autoencoder, _images(self.data.train()), self.seed, self.divergence)
+        autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**self.autoencoder))
+        return Reconstruction(autoencoder, images_of(self.data.train()), self.seed, self.divergence)
 
     def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
         """With the scale that gives the latents of the training data unit variance."""
@@ -104,10 +103,10 @@ class TextToImageRecipe:
         autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
         tokens = self._tokens(tokenizer, list(data["caption"]))
         return Denoising(
-            unet=self._seeded("unet", lambda: UNet2DConditionModel(**self.unet)),
-            text_encoder=self._seeded("text encoder", lambda: self._text_encoder(tokenizer)),
+            unet=seeded(self.seed, "unet", lambda: UNet2DConditionModel(**self.unet)),
+            text_encoder=seeded(self.seed, "text encoder", lambda: self._text_encoder(tokenizer)),
             scheduler=DDIMScheduler(**self.scheduler),
-            latents=encode(autoencoder, _images(data)) * autoencoder.config.scaling_factor,
+            latents=encode(autoencoder, images_of(data)) * autoencoder.config.scaling_factor,
             tokens=tokens,
             unconditional=self._tokens(tokenizer, [""])[0],
             seed=self.seed,
@@ -129,13 +128,13 @@ class TextToImageRecipe:
         )
         pipeline.save_pretrained(folder)
         for part in ("unet", "vae"):  # diffusers notes where a part was read from: a folder of this machine
-            _rewrite(folder / part / "config.json", {"_name_or_path": None})
+            rewrite(folder / part / "config.json", {"_name_or_path": None})
         # Unasked, transformers opens a model in its stored precision and diffusers in float32: mixed.
-        _rewrite(folder / "text_encoder" / "config.json", {"dtype": "float32"})
+        rewrite(folder / "text_encoder" / "config.json", {"dtype": "float32"})
         # The name that version 5 of transformers gives the class is unknown to version 4; this one both know.
-        _rewrite(folder / "model_index.json", {"tokenizer": ["transformers", "PreTrainedTokenizerFast"]})
+        rewrite(folder / "model_index.json", {"tokenizer": ["transformers", "PreTrainedTokenizerFast"]})
         named = {"tokenizer_class": "PreTrainedTokenizerFast"}
-        _rewrite(folder / "tokenizer" / "tokenizer_config.json", named)
+        rewrite(folder / "tokenizer" / "tokenizer_config.json", named)
 
     def _tokenizer(self) -> PreTrainedTokenizerFast:
         return word_tokenizer(self.data.train()["caption"], self.caption_length)
@@ -157,38 +156,8 @@ class TextToImageRecipe:
         )
         return CLIPTextModel(config)
 
-    def _seeded(self, part: str, build: Callable[[], T]) -> T:
-        """What ``build`` makes with initial weights that depend on the seed and the part's name alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(self.seed, 0, f"initial {part}").initial_seed())
-            return build()
-
-
-def what_counts(value: Any) -> Any:
-    """What of a field counts: a schedule without its checkpoint interval, a data set's fingerprint."""
-    if isinstance(value, Schedule):
-        return {name: setting for name, setting in asdict(value).items() if name != "checkpoint_every"}
-    return value.fingerprint
-
-
-def _images(data: Dataset) -> Tensor:
-    """All images, uint8 (n, 3, height, width); the data set hands out wider integers."""
-    return torch.from_numpy(data[:]["image"]).to(torch.uint8)
-
-
-def _save_judge(objective: Naming, finished: Path, folder: Path) -> None:
-    judge: Any = objective.trained
-    judge.save(folder)
-
 
 def _save_denoiser(objective: Denoising, finished: Path, folder: Path) -> None:
     parts: Any = objective.trained
     parts["unet"].save_pretrained(folder / "unet")
     parts["text_encoder"].save_pretrained(folder / "text_encoder")
-
-
-def _rewrite(path: Path, changes: Mapping[str, Any]) -> None:
-    """Change keys of a json file; None removes a key."""
-    content = json.loads(path.read_text()) | changes
-    kept = {key: value for key, value in content.items() if value is not None or key not in changes}
-    path.write_text(json.dumps(kept, indent=2) + "\n")

@@ -23,6 +23,10 @@ class Run(Protocol):
         """Record images, uint8 of shape (n, height, width, channels) with 1 or 3 channels, n captions."""
         ...
 
+    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
+        """Record sounds, int16 of shape (n, channels, samples), ``rate`` samples per second, n captions."""
+        ...
+
 
 class Tracker(Protocol):
     """Opens one run per stage."""

@@ -19,6 +19,9 @@ class SilentRun:
     def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
         """Nothing."""
 
+    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
+        """Nothing."""
+
 
 class SilentTracker:
     """Opens silent runs."""

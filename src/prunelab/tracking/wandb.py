@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prunelab.core.errors import Refusal
+from prunelab.core.waveforms import to_wav
 from prunelab.tracking.silent import SilentRun
 
 if TYPE_CHECKING:
@@ -53,6 +55,22 @@ class WandbRun:
 
         pairs = zip(map(_picture, images), captions, strict=True)
         self._run.log({name: [wandb.Image(picture, caption=caption) for picture, caption in pairs]})
+
+    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
+        """See :class:`prunelab.tracking.protocol.Run`.
+
+        wandb takes arrays, and several sounds under one name, only where the soundfile package is: so each
+        goes as a file under a name of its own, ``name/0`` and so on.
+        """
+        import wandb
+
+        with TemporaryDirectory() as folder:
+            kept = {}
+            for number, (waveform, caption) in enumerate(zip(waveforms, captions, strict=True)):
+                path = Path(folder) / f"{number}.wav"
+                path.write_bytes(to_wav(waveform, rate))
+                kept[f"{name}/{number}"] = wandb.Audio(str(path), caption=caption)
+            self._run.log(kept)
 
 
 class WandbTracker:

@@ -1,0 +1,82 @@
+"""Write the generated parts of the documentation: ``python docs/generate.py``.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``PARTS`` says what is written there.
+Only what follows from the code without training is written so; measured numbers are not.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prunelab.models.blocks import TRACERS, WALKERS
+from prunelab.models.stable_diffusion import StableDiffusion
+
+HERE = Path(__file__).parent
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+YES, NO = "yes", "\N{EN DASH}"
+
+
+def scorers() -> dict[str, Any]:
+    """The class behind every choice of the group, by the choice's name."""
+    files = sorted((HERE.parent / "conf" / "scorer").glob("*.yaml"))
+    targets = {file.stem: yaml.safe_load(file.read_text("utf-8"))["_target_"] for file in files}
+    places = {name: target.rpartition(".") for name, target in targets.items()}
+    return {name: getattr(import_module(module), last) for name, (module, _, last) in places.items()}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def pairs() -> str:
+    """Granularities down, scorers across."""
+    found = scorers()
+    rows = [
+        [f"`{name}`", *(YES if name in scorer.granularities else NO for scorer in found.values())]
+        for name in (*WALKERS, *TRACERS)
+    ]
+    return table(["", *(f"`{name}`" for name in found)], rows)
+
+
+def components() -> str:
+    """The scorers that do not see every component."""
+    bound = {name: getattr(scorer, "components", None) for name, scorer in scorers().items()}
+    rows = [[f"`{name}`", ", ".join(f"`{each}`" for each in seen)] for name, seen in bound.items() if seen]
+    return table(["scorer", "sees"], rows)
+
+
+def price() -> str:
+    """What one latent shift of each granularity costs on the embedded model."""
+    shift = scorers()["latent_shift"]
+    model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    rows = []
+    for name in shift.granularities:
+        elements = sum(unit.elements for unit in model.units([name], ["denoiser"]))
+        if not elements:  # the model has none of these
+            continue
+        rows.append([f"`{name}`", f"{elements:,}", f"{(1 + elements) * shift.samples * shift.steps:,}"])
+    return table(["granularity", "elements", "forward passes of one sample"], rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {"pairs": pairs, "components": components, "price": price}
+
+
+def generated(text: str) -> str:
+    """``text`` with its generated parts written anew."""
+    return PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", text)
+
+
+def pages() -> list[Path]:
+    """The pages that have generated parts."""
+    return [page for page in sorted(HERE.glob("*.md")) if PART.search(page.read_text("utf-8"))]
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(generated(page.read_text("utf-8")), encoding="utf-8")

@@ -1,0 +1,29 @@
+"""How many samples the judge recognises as something, where nothing was asked for."""
+
+from dataclasses import dataclass
+
+import torch
+
+from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.samples import Reference, Samples
+from prunelab.metrics.intervals import bootstrap
+
+
+@dataclass(frozen=True)
+class Recognisable:
+    """The share of samples whose every label's largest probability exceeds ``sure``; higher is better.
+
+    Never read it alone: a collapsed model that draws one and the same shape, even a blot, can have a judge
+    who is sure of it every time. Only together with the Fréchet distance and the balance does it mean
+    anything.
+    """
+
+    name: str = "recognisable"
+    sure: float = 0.9
+
+    def __call__(self, generated: Samples, reference: Reference) -> Estimate:
+        """The share over all seeds and draws; undefined where the judge names nothing."""
+        if not generated.confidences:
+            return UNDEFINED
+        sure = [confidence > self.sure for confidence in generated.confidences.values()]
+        return bootstrap(torch.stack(sure).all(dim=0))

@@ -1,0 +1,103 @@
+"""How Pareto plots are drawn: a colour and a shape per method, filled or not by state, and their legend."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.markers import MarkerStyle
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from prunelab.report.drawing import COLOURS, INK, PAPER, SERIES, STROKES, dress, figure
+from prunelab.report.pareto import COSTS, FULL, Pareto, Point
+
+SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p")
+SIZE = 6.5  # points across
+SPAN = 4.0  # a metric that is better low and spans more than this ratio is drawn on a logarithmic axis
+FAINT = 0.35
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A method's name, the number of its colour, and its shape as points of a polygon around (0, 0)."""
+
+    label: str
+    colour: int
+    shape: str
+
+    @property
+    def outline(self) -> str:
+        """What ``<polygon points>`` takes, 10 units across."""
+        style = MarkerStyle(self.shape)
+        path = style.get_path().transformed(style.get_transform())
+        corners = np.asarray(path.to_polygons()[0])
+        return " ".join(f"{10 * x:.1f},{-10 * y:.1f}" for x, y in corners)
+
+
+def marks(plots: Sequence[Pareto]) -> tuple[Mark, ...]:
+    """The methods of all plots: methods of one scorer share a colour, what else differs is the shape.
+
+    Where there is one scorer alone, every method has a colour of its own.
+    """
+    methods = dict.fromkeys((point.method, point.scorer) for plot in plots for point in plot.points)
+    scorers = list(dict.fromkeys(scorer for _, scorer in methods))
+    rests = list(dict.fromkeys(method.removeprefix(scorer) for method, scorer in methods))
+    found = []
+    for number, (method, scorer) in enumerate(methods):
+        colour = scorers.index(scorer) if len(scorers) > 1 else number
+        shape = SHAPES[rests.index(method.removeprefix(scorer)) % len(SHAPES)]
+        found.append(Mark(method, colour % COLOURS, shape))
+    return tuple(found)
+
+
+def scatter(plot: Pareto, drawn_as: Sequence[Mark], number: int) -> str:
+    """The plot as an ``<svg>`` element, a panel per cost; ``number`` keeps its ids apart from others'."""
+    with figure(9.2, 3.7, panels=len(COSTS)) as drawn:
+        for axes, cost in zip(drawn.panels, COSTS, strict=True):
+            _draw(axes, plot, cost, {mark.label: mark for mark in drawn_as})
+        drawn.panels[0].set_ylabel(f"{plot.title}{plot.unit and f', {plot.unit}'}", color=INK)
+    return drawn.element(f"p{number}")
+
+
+def _draw(axes: Axes, plot: Pareto, cost: str, drawn_as: dict[str, Mark]) -> None:
+    if _logarithmic(plot):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    _draw_front(axes, plot, cost)
+    named = sorted(plot.points, key=lambda point: (point.method, point.state))
+    for (method, state), points in groupby(named, key=lambda point: (point.method, point.state)):
+        _draw_points(axes, sorted(points, key=lambda point: point.left[cost]), cost, drawn_as[method], state)
+    if plot.dense is not None:
+        axes.axhline(plot.dense, color=INK, linewidth=0.8, linestyle=STROKES["dense"], alpha=0.6, zorder=1)
+        axes.plot([FULL], [plot.dense], marker="*", ms=12, color=INK, mec=PAPER, zorder=6, clip_on=False)
+    dress(axes, f"{COSTS[cost]} left, % of dense")
+    axes.set_xlim(right=FULL + 0.03 * (FULL - axes.get_xlim()[0]))
+
+
+def _logarithmic(plot: Pareto) -> bool:
+    """Whether the metric spans magnitudes; what may be 0 or below is never drawn so."""
+    values = [point.quality for point in plot.points] + ([] if plot.dense is None else [plot.dense])
+    lows = [point.low for point in plot.points]
+    return plot.better == "lower" and min(*values, *lows) > 0 and max(values) > SPAN * min(values)
+
+
+def _draw_front(axes: Axes, plot: Pareto, cost: str) -> None:
+    """A staircase: what the best model of at most this cost reaches."""
+    x, y = zip(*plot.front(cost), strict=True)
+    axes.step([*x, FULL], [*y, y[-1]], where="post", color=INK, linewidth=1.3, alpha=0.75, zorder=2)
+
+
+def _draw_points(axes: Axes, points: Sequence[Point], cost: str, mark: Mark, state: str) -> None:
+    x, y = ([*values] for values in zip(*((one.left[cost], one.quality) for one in points), strict=True))
+    colour, shown = SERIES[mark.colour], state != "scratch"
+    below = [max(one.quality - one.low, 0) for one in points]
+    above = [max(one.high - one.quality, 0) for one in points]
+    axes.plot(x, y, color=colour, lw=0.9, alpha=FAINT, linestyle=STROKES[state], zorder=3)
+    axes.errorbar(x, y, [below, above], fmt="none", ecolor=colour, elinewidth=1.1, alpha=0.7, zorder=3)
+    axes.plot(
+        x, y, color=colour, linestyle="", marker=mark.shape, ms=SIZE if shown else 0.6 * SIZE, mew=1.3,
+        mfc=colour if state == "recovered" else PAPER, zorder=5 if state == "recovered" else 4,
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""What the recipes of embedded models have in common."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from prunelab.core.draws import generator
+from prunelab.engine.optimise import Schedule
+from prunelab.pretraining.judge import Naming
+
+T = TypeVar("T")
+
+
+def what_counts(value: Any) -> Any:
+    """What of a field counts: a schedule without its checkpoint interval, a data set's fingerprint."""
+    if isinstance(value, Schedule):
+        return {name: setting for name, setting in asdict(value).items() if name != "checkpoint_every"}
+    return value.fingerprint
+
+
+def seeded(seed: int, part: str, build: Callable[[], T]) -> T:
+    """What ``build`` makes with initial weights that depend on the seed and the part's name alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, 0, f"initial {part}").initial_seed())
+        return build()
+
+
+def images_of(data: Dataset) -> Tensor:
+    """All images, uint8 (n, channels, height, width); the data set hands out wider integers."""
+    return torch.from_numpy(data[:]["image"]).to(torch.uint8)
+
+
+def save_judge(objective: Naming, finished: Path, folder: Path) -> None:
+    """The judge alone."""
+    judge: Any = objective.trained
+    judge.save(folder)
+
+
+def rewrite(path: Path, changes: Mapping[str, Any]) -> None:
+    """Change keys of a json file; None removes a key."""
+    content = json.loads(path.read_text()) | changes
+    kept = {key: value for key, value in content.items() if value is not None or key not in changes}
+    path.write_text(json.dumps(kept, indent=2) + "\n")

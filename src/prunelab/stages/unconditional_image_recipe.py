@@ -1,0 +1,144 @@
+"""How a small unconditional image model and the judge of its pictures are made from nothing.
+
+Phases: ``judge``, ``autoencoder`` (of a latent model only), ``denoiser`` and ``pipeline``, the assembly. What
+is worth keeping are the folders ``judge`` and ``pipeline``: half-precision safetensors, no pickles.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from datasets import Dataset
+from diffusers import AutoencoderKL, DDIMPipeline, DDIMScheduler, DiffusionPipeline, LDMPipeline, UNet2DModel
+from torch import Tensor
+
+from prunelab.engine.optimise import Schedule
+from prunelab.metrics.judge import Judge
+from prunelab.pretraining.autoencoder import Reconstruction, encode
+from prunelab.pretraining.judge import Naming
+from prunelab.pretraining.unconditional import Unconditional
+from prunelab.stages.phases import images_of, rewrite, save_judge, seeded, what_counts
+from prunelab.stages.pretrain import Phase
+
+VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
+
+
+class LabelledImages(Protocol):
+    """A data set whose items have an image (uint8, channels x height x width) and class numbers."""
+
+    def train(self) -> Dataset:
+        """The split to learn from."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content."""
+
+
+@dataclass(frozen=True)
+class Autoencoding:
+    """How the autoencoder of a latent model is trained.
+
+    settings: arguments of AutoencoderKL. divergence: weight of the Kullback-Leibler term.
+    """
+
+    settings: Mapping[str, Any]
+    schedule: Schedule
+    divergence: float
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What of it decides the weights."""
+        return {**vars(self), "schedule": what_counts(self.schedule)}
+
+
+@dataclass(frozen=True)
+class UnconditionalImageRecipe:
+    """Everything that decides the weights.
+
+    labels: the columns that the judge learns to name. judge, unet, scheduler: arguments of Judge,
+    UNet2DModel and DDIMScheduler. autoencoder: None for a model of the pixels themselves.
+    """
+
+    seed: int
+    data: LabelledImages
+    labels: Sequence[str]
+    judge: Mapping[str, Any]
+    judge_schedule: Schedule
+    unet: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    denoiser_schedule: Schedule
+    autoencoder: Autoencoding | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every field and of the data's content."""
+        content = json.dumps({"version": VERSION, **vars(self)}, default=what_counts, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def phases(self) -> list[Phase]:
+        """Judge, autoencoder if there is one, denoiser, pipeline: each reads what those before it saved."""
+        phases = [Phase("judge", self.judge_schedule, self._naming, save_judge)]
+        if self.autoencoder is not None:
+            schedule = self.autoencoder.schedule
+            phases.append(Phase("autoencoder", schedule, self._reconstruction, self._save_autoencoder))
+        phases.append(Phase("denoiser", self.denoiser_schedule, self._denoising, _save_denoiser))
+        return [*phases, Phase("pipeline", None, lambda finished: None, self._save_pipeline)]
+
+    def _naming(self, finished: Path) -> Naming:
+        data = self.data.train()
+        names = {label: data.features[label].names for label in self.labels}
+        judge = seeded(self.seed, "judge", lambda: Judge(names, **self.judge))
+        numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
+        return Naming(judge, images_of(data), numbers, self.seed)
+
+    def _reconstruction(self, finished: Path) -> Reconstruction:
+        assert self.autoencoder is not None
+        settings = self.autoencoder.settings
+        autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**settings))
+        return Reconstruction(autoencoder, self._pictures(), self.seed, self.autoencoder.divergence)
+
+    def _pictures(self) -> Tensor:
+        """The training data as the autoencoder, or the denoiser of pixels, takes them."""
+        return images_of(self.data.train())
+
+    def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
+        """With the scale that gives the latents of the training data unit variance."""
+        autoencoder: Any = objective.trained
+        latents = encode(autoencoder, objective.images)
+        autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
+        autoencoder.save_pretrained(folder)
+
+    def _denoising(self, finished: Path) -> Unconditional:
+        unet = seeded(self.seed, "unet", lambda: UNet2DModel(**self.unet))
+        return Unconditional(unet, DDIMScheduler(**self.scheduler), self._latents(finished), self.seed)
+
+    def _latents(self, finished: Path) -> Tensor:
+        """What is denoised, float32: scaled latents of the training images, or their pixels in [-1, 1]."""
+        if self.autoencoder is None:
+            return self._pictures().float() / 127.5 - 1
+        autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
+        scale: float = autoencoder.config.scaling_factor
+        return encode(autoencoder, self._pictures()) * scale
+
+    def _save_pipeline(self, objective: None, finished: Path, folder: Path) -> None:
+        """An ordinary pipeline in half precision; nothing in it needs this package."""
+        self._pipeline(finished).save_pretrained(folder)
+        for config in folder.glob("*/config.json"):  # diffusers notes where a part was read from
+            rewrite(config, {"_name_or_path": None})
+
+    def _pipeline(self, finished: Path) -> DiffusionPipeline:
+        half, scheduler = torch.float16, DDIMScheduler(**self.scheduler)
+        unet = UNet2DModel.from_pretrained(finished / "denoiser", torch_dtype=half)
+        if self.autoencoder is None:
+            return DDIMPipeline(unet, scheduler)
+        autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder", torch_dtype=half)
+        return LDMPipeline(autoencoder, unet, scheduler)
+
+
+def _save_denoiser(objective: Unconditional, finished: Path, folder: Path) -> None:
+    unet: Any = objective.trained
+    unet.save_pretrained(folder)
