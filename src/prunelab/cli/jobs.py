@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import diffusers
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -26,6 +27,7 @@ def quiet() -> None:
     """Leave the screen to the stages: no bars and advice from the libraries that open models and data."""
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    hub_logging.set_verbosity_error()
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
         library.set_verbosity_error()

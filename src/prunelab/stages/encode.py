@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Examples
 from prunelab.engine.observe import collect
@@ -59,3 +60,14 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
         "precision": bench.hardware.precision,
     }
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]
+
+
+def check_size(bench: Bench) -> None:
+    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it."""
+    with torch.no_grad():
+        found = tuple(bench.model.encode(bench.task.test(1).media).shape[1:])
+    if found != tuple(bench.model.latent_shape):
+        raise Refusal(
+            f"the data's examples become latents of shape {found}, {bench.model.name} works on "
+            f"{tuple(bench.model.latent_shape)}: choose data of the model's size (data=..., data.size=...)"
+        )

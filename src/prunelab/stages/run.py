@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
@@ -21,6 +19,7 @@ from prunelab.report import Curve, Line
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
+from prunelab.stages.encode import check_size
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
 from prunelab.stages.recover import Recovery, recover
@@ -149,17 +148,6 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 def check_data(task: Task, request: Request) -> None:
     """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
     task.check(request.evaluation.value.examples, media=request.looks_at_media)
-
-
-def check_size(bench: Bench) -> None:
-    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it."""
-    with torch.no_grad():
-        found = tuple(bench.model.encode(bench.task.test(1).media).shape[1:])
-    if found != tuple(bench.model.latent_shape):
-        raise Refusal(
-            f"the data's examples become latents of shape {found}, {bench.model.name} works on "
-            f"{tuple(bench.model.latent_shape)}: choose data of the model's size (data=..., data.size=...)"
-        )
 
 
 def dense(bench: Bench) -> State:
