@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
 
+from prunelab.cli import embedded
 from prunelab.models.blocks import TRACERS, WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
 
@@ -64,7 +68,49 @@ def price() -> str:
     return table(["granularity", "elements", "forward passes of one sample"], rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"pairs": pairs, "components": components, "price": price}
+# The embedded models by task; one that a task does not choose by itself is named.
+MODELS = {
+    "t2i": "tiny_t2i",
+    "uig": "tiny_uig",
+    "uig model=tiny_uig_latent": "tiny_uig_latent",
+    "uag": "tiny_uag",
+}
+
+
+def composed(*words: str) -> Any:
+    """A configuration as the command line composes it."""
+    OmegaConf.register_new_resolver("embedded", embedded, replace=True)
+    with initialize_config_dir(str(HERE.parent / "conf"), version_base=None):
+        return compose("config", overrides=list(words))
+
+
+def cell(experiment: str, words: str) -> str:
+    """The units that an experiment has on a task's embedded model, or a dash."""
+    config = composed(f"experiment={experiment}", *(f"task={words}".split()))
+    model = instantiate(config.model.open)
+    task = get_class(config.task._target_)
+    if (model.makes, model.prompted) != (task.about, task.captioned):
+        return NO
+    granularity = [config.granularity] if isinstance(config.granularity, str) else config.granularity
+    seen = [name for name in config.components if name in model.components]
+    counts = {name: sum(unit.elements for unit in model.units([name], seen)) for name in granularity}
+    found = ", ".join(f"{count:,} `{name}`" for name, count in counts.items() if count)
+    return found + (f" of {' and '.join(seen)}" if seen != ["denoiser"] else "") if found else NO
+
+
+def experiments() -> str:
+    """Experiments down, embedded models across: the elements that there are to remove."""
+    names = sorted(file.stem for file in (HERE.parent / "conf" / "experiment").glob("*.yaml"))
+    rows = [[f"`{name}`", *(cell(name, words) for words in MODELS)] for name in names]
+    return table(["", *(f"`task={words}`" for words in MODELS)], rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "pairs": pairs,
+    "components": components,
+    "price": price,
+    "experiments": experiments,
+}
 
 
 def generated(text: str) -> str:

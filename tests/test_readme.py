@@ -11,10 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from prunelab.cli import main
 from prunelab.cli.arguments import JOBS, parse
@@ -217,19 +215,3 @@ def test_a_hook_of_the_example_takes_a_mean_of_squares(model: StableDiffusion, t
     for head, score in enumerate(scores.tolist()):
         columns = value[..., head * unit.gate.block : (head + 1) * unit.gate.block]
         assert score == pytest.approx(float((columns.double() ** 2).mean()), rel=1e-12)
-
-
-def test_the_folder_of_pictures_is_a_data_set(tmp_path: Path) -> None:
-    folder = example("docs/adding-a-model.md", "mine/folder.py", tmp_path)["Folder"]
-    random = np.random.default_rng(0)
-    for i in range(4):
-        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
-        (tmp_path / f"{i}.txt").write_text(f"picture {i}\n")
-    data = folder(str(tmp_path), size=8, held_out=1)
-    assert (len(data.train()), len(data.test())) == (3, 1)
-    assert data.test()[0]["caption"] == "picture 3"
-    shown = np.asarray(Image.open(tmp_path / "3.png")).transpose(2, 0, 1)
-    assert np.array_equal(data.test()[0]["image"], shown)
-    before = data.fingerprint
-    (tmp_path / "1.txt").write_text("another picture")
-    assert folder(str(tmp_path), size=8, held_out=1).fingerprint != before

@@ -149,7 +149,7 @@ print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
 
 def test_a_refusal_of_a_real_process(tmp_path: Path) -> None:
     """``python -m prunelab`` in its own process: what libraries print when they load would show here."""
-    words = ["-m", "prunelab", "path=not/there", "logger=none"]
+    words = ["-m", "prunelab", "path=not/there", *SMALL]
     result = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path
     )
@@ -188,7 +188,7 @@ def test_a_broken_model_folder(command: Command, tmp_path: Path, damage: Callabl
     folder = tmp_path / "model"
     shutil.copytree(EMBEDDED / "tiny_t2i", folder)
     damage(folder)
-    refused(command(f"path={folder}", "logger=none", store=tmp_path / "store"), f"{folder} is broken")
+    refused(command(f"path={folder}", *SMALL, store=tmp_path / "store"), f"{folder} is broken")
 
 
 @pytest.fixture(scope="module")

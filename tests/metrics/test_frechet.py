@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
+from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.frechet import FrechetDistance
 
@@ -34,3 +35,7 @@ def test_a_shift_costs_its_square(pruned: Samples, reference: Reference) -> None
     shift = torch.tensor([3.0, 0, 4.0, 0, 0])
     moved = replace(pruned, features=(reference.real + shift)[None])
     assert FrechetDistance()(moved, reference).value == pytest.approx(25, rel=1e-5)
+
+
+def test_without_real_data_there_is_no_distance(pruned: Samples, reference: Reference) -> None:
+    assert FrechetDistance()(pruned, replace(reference, real=reference.real[:0])) == UNDEFINED

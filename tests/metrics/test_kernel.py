@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.kernel import KernelDistance
 
@@ -49,3 +50,7 @@ def test_no_warnings(pruned: Samples, reference: Reference) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         KernelDistance(subsets=2)(pruned, reference)
+
+
+def test_without_real_data_there_is_no_distance(pruned: Samples, reference: Reference) -> None:
+    assert KernelDistance()(pruned, replace(reference, real=reference.real[:0])) == UNDEFINED

@@ -1,7 +1,11 @@
 """Output distance against a loop, and 0 for the dense model itself."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.output_distance import OutputDistance
 
@@ -18,3 +22,9 @@ def test_is_the_mean_of_squared_differences(pruned: Samples, reference: Referenc
 def test_the_dense_model_is_at_no_distance(dense: Samples, reference: Reference) -> None:
     estimate = OutputDistance()(dense, reference)
     assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
+
+
+def test_without_outputs_there_is_no_distance(pruned: Samples, reference: Reference) -> None:
+    none = torch.empty(0)
+    held = replace(reference, dense=replace(reference.dense, outputs=none))
+    assert OutputDistance()(replace(pruned, outputs=none), held) == UNDEFINED

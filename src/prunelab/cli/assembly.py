@@ -1,6 +1,6 @@
 """From a resolved configuration to the objects that the stages work with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from prunelab.artifacts import Store, default_root
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.stages.bench import Bench, Part
@@ -81,13 +82,22 @@ def model(config: DictConfig) -> Model:
     return opened
 
 
-def bench(config: DictConfig) -> Bench:
-    """Everything the stages work with."""
+def task(config: DictConfig) -> Task:
+    """The task, with its data and its judge."""
+    # Handed over apart: given to instantiate, a dataclass would be taken for a configuration.
+    data = instantiate(config.data, _convert_="all")
+    made: Task = instantiate(config.task, _partial_=True, _convert_="all")(data=data)
+    return made
+
+
+def bench(config: DictConfig, check: Callable[[Task], None] | None = None) -> Bench:
+    """Everything the stages work with; what ``check`` refuses is refused before the model is opened."""
     where = hardware(config)
     store = Store(config.store or default_root())
-    # Handed over apart: given to instantiate, a dataclass would be taken for a configuration.
-    task = instantiate(config.task, _partial_=True, _convert_="all")(data=instantiate(config.data))
-    return Bench(store, tracker(config), where, model(config), task)
+    chosen = task(config)
+    if check is not None:
+        check(chosen)
+    return Bench(store, tracker(config), where, model(config), chosen)
 
 
 def request(config: DictConfig) -> Request:

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets
 import diffusers
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -22,7 +24,10 @@ from prunelab.stages.run import Outcome
 
 
 def quiet() -> None:
-    """Leave the screen to the stages: no bars and advice from the libraries that open models."""
+    """Leave the screen to the stages: no bars and advice from the libraries that open models and data."""
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    hub_logging.set_verbosity_error()
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
@@ -30,7 +35,9 @@ def quiet() -> None:
 
 def run(config: DictConfig, folder: Path) -> None:
     """Score, prune, recover and evaluate; leaves ``report.html``, ``report.json`` and the saved models."""
-    outcome = running.run(assembly.bench(config), assembly.request(config))
+    request = assembly.request(config)
+    bench = assembly.bench(config, lambda task: running.check_data(task, request))
+    outcome = running.run(bench, request)
     if ranks.rank() == 0:
         _leave(outcome, folder)
 

@@ -37,6 +37,8 @@ class Model(Protocol):
     """
 
     name: str
+    makes: ClassVar[str]  # images or sounds
+    prompted: ClassVar[bool]  # whether prompts are read
     components: Mapping[str, nn.Module]
     latent_shape: tuple[int, ...]
     timesteps: int
@@ -245,4 +247,13 @@ class Metric(Protocol):
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The estimate with its interval."""
+        ...
+
+
+@runtime_checkable
+class NetworkMetric(Protocol):
+    """A metric with a network of its own, whose weights the address of an evaluation names."""
+
+    def fingerprint(self) -> str:
+        """A hash of the weights."""
         ...

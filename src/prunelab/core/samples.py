@@ -1,6 +1,6 @@
 """What a model produced for evaluation, and what it is compared with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -29,13 +29,15 @@ class Samples:
 class Reference:
     """What samples are held against.
 
-    real: float32, shape (r, d): features of real held-out data.
+    real: float32, shape (r, d): features of real held-out data; r may be 0.
     classes: name -> int64 of shape (r,): what the feature network says the real data show.
     labels: name -> int64 of shape (n,): what the prompt of draw i asked for; empty when unconditional.
     dense: the dense model's samples from the same seeds.
+    prompts: what draw i was asked to show, n of them; empty texts, or none, where nothing was.
     """
 
     real: Tensor
     classes: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
     dense: Samples
+    prompts: Sequence[str] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -86,6 +86,9 @@ class Task(Protocol):
     Everything else is the same for all tasks.
     """
 
+    about: ClassVar[str]  # images or sounds
+    captioned: ClassVar[bool]  # whether prompts are given
+
     @property
     def metrics(self) -> Sequence[Metric]:
         """What evaluation measures."""
@@ -96,8 +99,11 @@ class Task(Protocol):
         """What the judge names."""
         ...
 
-    def check(self, held_out: int) -> None:
-        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs."""
+    def check(self, held_out: int, media: bool = True) -> None:
+        """Refuse data without the needed columns or the ``held_out`` examples, before anything runs.
+
+        ``media``: whether media are looked at; else prompts are enough where the task has any.
+        """
         ...
 
     def fingerprint(self) -> str:

@@ -22,8 +22,8 @@ class ClassImbalance:
     name: str = "class_imbalance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
-        """The mean over sampling seeds, smallest and largest; undefined where the judge names nothing."""
-        if not generated.predictions:
+        """The mean over sampling seeds, smallest and largest; undefined without names or real data."""
+        if not generated.predictions or not reference.classes:
             return UNDEFINED
         of_labels = [
             _distances(predicted, reference.classes[label])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from prunelab.core.estimates import Estimate
+from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.intervals import spread
 from prunelab.metrics.passthrough import PassThrough
@@ -22,7 +22,9 @@ class FrechetDistance:
     name: str = "frechet_distance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
-        """The mean over sampling seeds, smallest and largest."""
+        """The mean over sampling seeds, smallest and largest; undefined without real data."""
+        if not len(reference.real):
+            return UNDEFINED
         features = generated.features.detach().cpu().double()
         metric = FrechetInceptionDistance(PassThrough(features.shape[-1]), reset_real_features=False)
         metric.update(reference.real.detach().cpu().double(), real=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from prunelab.core.estimates import Estimate
+from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.intervals import spread
 from prunelab.metrics.passthrough import PassThrough
@@ -28,7 +28,9 @@ class KernelDistance:
     seed: int = 0
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
-        """The mean over sampling seeds, smallest and largest."""
+        """The mean over sampling seeds, smallest and largest; undefined without real data."""
+        if not len(reference.real):
+            return UNDEFINED
         features = generated.features.detach().cpu().double()
         real = reference.real.detach().cpu().double()
         distances = torch.stack([self._distance(of_one_seed, real) for of_one_seed in features])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prunelab.core.estimates import Estimate
+from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.intervals import bootstrap
 
@@ -17,9 +17,11 @@ class OutputDistance:
     name: str = "output_distance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
-        """The mean over held-out inputs of each input's mean squared difference."""
+        """The mean over held-out inputs of each input's mean squared difference; undefined without any."""
         assert generated.outputs.shape == reference.dense.outputs.shape, (
             "outputs on the same inputs are compared"
         )
+        if not len(generated.outputs):
+            return UNDEFINED
         difference = generated.outputs.double() - reference.dense.outputs.double()
         return bootstrap(difference.square().flatten(1).mean(dim=1))

@@ -19,6 +19,7 @@ from prunelab.models.mdct import as_pictures, as_waveforms
 class AudioDiffusion(LatentDiffusion):
     """An unconditional model of mono sounds (batch, 1, samples) at ``rate`` Hz."""
 
+    makes = "sounds"
     rate: int
 
     @classmethod
@@ -49,7 +50,12 @@ class AudioDiffusion(LatentDiffusion):
 
     def encode(self, media: Tensor) -> Tensor:
         """int16 sounds (batch, 1, samples) to scaled latents; samples = bins * (frames - 1)."""
-        channels, height, _ = self.picture_shape
+        channels, height, frames = self.picture_shape
+        length = channels * height * (frames - 1)
+        if media.shape[-1] != length:
+            raise Refusal(
+                f"{self.name} takes sounds of {length} samples, not {media.shape[-1]}: see data.samples"
+            )
         return self._to_latents(as_pictures(scaled(media), channels * height, channels))
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -22,10 +22,13 @@ from prunelab.surgery.saving import save_pipeline
 class DiffusersModel(ABC):
     """A pipeline with its parts as components.
 
-    attributes: component -> the pipeline's name for it, the denoiser's U-Net among them. kinds: the classes
-    that a part may be of, where others would not do. layout: the folder that messages ask for.
+    makes: images or sounds. prompted: whether prompts are read. attributes: component -> the pipeline's name
+    for it, the denoiser's U-Net among them. kinds: the classes that a part may be of, where others would
+    not do. layout: the folder that messages ask for.
     """
 
+    makes: ClassVar[str] = "images"
+    prompted: ClassVar[bool]
     attributes: ClassVar[Mapping[str, str]]
     kinds: ClassVar[Mapping[str, type | tuple[type, ...]]] = {}
     layout: ClassVar[str]

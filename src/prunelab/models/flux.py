@@ -7,7 +7,7 @@ and ``vae``. Latents are packed into tokens, and unpacked, around the transforme
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import torch
 from diffusers import DiffusionPipeline, FluxPipeline
@@ -37,6 +37,9 @@ class Flux:
     The narrower of the two is padded with zeros; :meth:`predict` takes them apart. guidance: what models
     with distilled guidance are told where no sampler says otherwise. prompt_length: T5's tokens.
     """
+
+    makes: ClassVar[str] = "images"
+    prompted: ClassVar[bool] = True
 
     def __init__(
         self,

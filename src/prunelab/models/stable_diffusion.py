@@ -22,6 +22,7 @@ from prunelab.models.process import trajectory
 class StableDiffusion(DiffusersModel):
     """A text-to-image model: latents (batch, channels, h, w), conditions (batch, tokens, width)."""
 
+    prompted = True
     attributes: ClassVar = {"denoiser": "unet", "text_encoder": "text_encoder", "vae": "vae"}
     layout: ClassVar = "a Stable Diffusion folder"
 

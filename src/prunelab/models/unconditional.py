@@ -16,6 +16,8 @@ from prunelab.models.process import trajectory
 class Unconditional(DiffusersModel):
     """A model without prompts, so conditions are None and there is nothing to guide."""
 
+    prompted = False
+
     def __init__(self, name: str, pipeline: DiffusionPipeline, fingerprint: str) -> None:
         super().__init__(name, pipeline, fingerprint)
         self._sampler = DDIMScheduler.from_config(pipeline.scheduler.config)

@@ -54,6 +54,12 @@ QUANTITIES = {
     "psnr": Quantity(
         "PSNR to dense", "higher", "peak signal to noise against the dense model's images", unit="dB"
     ),
+    "clip_score": Quantity(
+        "CLIP score", "higher", "cosine of samples and their prompts in CLIP's eyes, times 100"
+    ),
+    "lpips": Quantity(
+        "LPIPS to dense", "lower", "perceptual distance to the dense model's images, same seeds"
+    ),
     "frechet_audio_distance": Quantity(
         "Fréchet audio distance",
         "lower",

@@ -62,7 +62,22 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]
 
 
-def check_media(bench: Bench) -> None:
+def check_kind(bench: Bench) -> None:
+    """Refuse a model of something else than the task is about, or without prompts where it asks by them."""
+    model, task = bench.model, bench.task
+    if model.makes != task.about:
+        raise Refusal(
+            f"{model.name} makes {model.makes}, the task is about {task.about}: "
+            "choose a task and a model that go together (task=..., model=...)"
+        )
+    if task.captioned and not model.prompted:
+        raise Refusal(
+            f"{model.name} reads no prompts, and the task asks by them: "
+            "choose a text-to-image model, or an unconditional task (task=uig)"
+        )
+
+
+def check_size(bench: Bench) -> None:
     """Refuse data of another size than the model's: every recovery and evaluation would stumble over it.
 
     The same of other channels than the model's or the judge's, which torch refuses by itself.

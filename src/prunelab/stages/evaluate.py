@@ -11,7 +11,7 @@ from torch import Tensor
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
-from prunelab.core.protocols import Model
+from prunelab.core.protocols import Model, NetworkMetric
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.tasks import Task
 from prunelab.engine.observe import collect
@@ -21,8 +21,9 @@ from prunelab.tracking.protocol import Run
 
 VERSION = 2
 PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
-# A covariance takes two samples; of everything else there must be one.
+# A covariance takes two samples; where there are no real examples at all, their metrics are undefined.
 LEAST = {"seeds": 1, "samples": 2, "steps": 1, "batch_size": 1, "real": 2, "held_out": 1}
+MAY_BE_NONE = ("real", "held_out")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Evaluation:
 
     seed: fixed, so that every row sees the same noise. seeds: sampling seeds of ``samples`` draws each,
     made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. real: held-out
-    examples behind the distances. held_out: noisy latents for the output distance.
+    examples behind the distances. held_out: noisy latents for the output distance. Where either is 0, what is
+    measured on it is undefined.
     """
 
     seed: int = 2024
@@ -46,13 +48,21 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse counts that leave nothing to measure."""
         for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise Refusal(f"evaluation.{name}={getattr(self, name)} is too few: at least {least}")
+            value = getattr(self, name)
+            none = name in MAY_BE_NONE
+            if value < least and not (none and value == 0):
+                or_none = ", or 0 for none" if none else ""
+                raise Refusal(f"evaluation.{name}={value} is too few: at least {least}{or_none}")
 
     @property
     def examples(self) -> int:
         """How many held-out examples are looked at."""
         return max(self.samples, self.real, self.held_out)
+
+    @property
+    def looks_at_media(self) -> bool:
+        """Whether real media are needed, or prompts are enough."""
+        return max(self.real, self.held_out) > 0
 
 
 class Sampling:
@@ -113,13 +123,14 @@ class HeldOut:
 def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluation]) -> Artifact:
     """The samples of ``model``, whose weights ``identity`` names, as ``samples.safetensors``."""
     knobs = evaluation.value
-    latents, examples = encode_test(bench, knobs.held_out)
+    held_out = _held_out(bench, model, knobs)
 
     def make(partial: Path, run: Run) -> Write:
         rows = collect(Sampling(model, bench.task, knobs), bench.hardware, "sample")
         shaped = {name: value.unflatten(0, (knobs.seeds, knobs.samples)) for name, value in rows.items()}
-        held_out = HeldOut(model, latents, examples.prompts, knobs.seed)
-        outputs = collect(held_out, bench.hardware, "held-out outputs")
+        outputs = {"outputs": torch.empty(0)}
+        if held_out is not None:
+            outputs = collect(held_out, bench.hardware, "held-out outputs")
         _check_finite(outputs["outputs"], identity)
         media = shaped["media"][0, :16]
         bench.task.preview("", media, bench.task.prompts(len(media))).show(run, "samples")
@@ -133,6 +144,14 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         "precision": bench.hardware.precision,
     }
     return bench.artifact("sample", bench.model.name, VERSION, inputs, make, {"model": identity})
+
+
+def _held_out(bench: Bench, model: Model, knobs: Evaluation) -> HeldOut | None:
+    """Noisy latents of held-out examples; None where no such are to be looked at."""
+    if not knobs.held_out:
+        return None
+    latents, examples = encode_test(bench, knobs.held_out)
+    return HeldOut(model, latents, examples.prompts, knobs.seed)
 
 
 def _check_finite(outputs: Tensor, identity: str) -> None:
@@ -164,10 +183,8 @@ def evaluate(
     """Metric name -> estimate for ``generated``; ``metrics`` are the settings of the task's metrics."""
 
     def make(partial: Path, run: Run) -> Write:
-        asked = bench.task.asked(evaluation.value.samples)
-        real = bench.task.judged(bench.task.test(evaluation.value.real).media)
-        reference = Reference(real.features, real.predictions, asked, load_samples(dense))
         samples = load_samples(generated)
+        reference = _reference(bench.task, evaluation.value, load_samples(dense))
         measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
         run.log({name: each.value for name, each in measured.items() if each.value is not None})
         return lambda folder: write_json(
@@ -180,9 +197,20 @@ def evaluate(
         "data": bench.task.fingerprint(),
         "labels": list(bench.task.labels),
     }
+    networks = {m.name: m.fingerprint() for m in bench.task.metrics if isinstance(m, NetworkMetric)}
+    inputs |= {"networks": networks} if networks else {}
     parents = {"samples": generated.address, "dense": dense.address}
     artifact = bench.artifact("evaluate", bench.model.name, VERSION, inputs, make, parents)
     return {name: Estimate(**fields) for name, fields in artifact.json("metrics.json").items()}
+
+
+def _reference(task: Task, knobs: Evaluation, dense: Samples) -> Reference:
+    """What samples are held against."""
+    asked, prompts = task.asked(knobs.samples), task.prompts(knobs.samples)
+    if not knobs.real:
+        return Reference(dense.features.new_empty(0, dense.features.shape[-1]), {}, asked, dense, prompts)
+    real = task.judged(task.test(knobs.real).media)
+    return Reference(real.features, real.predictions, asked, dense, prompts)
 
 
 def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, float | int | None]]:

@@ -8,6 +8,7 @@ from typing import Any
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
+from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.compressed import compressed_bytes
@@ -18,7 +19,7 @@ from prunelab.report import Curve, Line
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
-from prunelab.stages.encode import check_media
+from prunelab.stages.encode import check_kind, check_size
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
 from prunelab.stages.recover import Recovery, recover
@@ -54,6 +55,11 @@ class Request:
     seed: int
     rounds: int = 1
     scratch: bool = False
+
+    @property
+    def looks_at_media(self) -> bool:
+        """Whether evaluation or recovery need real media, or prompts are enough."""
+        return self.evaluation.value.looks_at_media or self.recovery is not None
 
 
 @dataclass(frozen=True)
@@ -126,16 +132,23 @@ def check(bench: Bench, request: Request) -> list[Unit]:
 
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
+    check_kind(bench)
     known = [name for name in request.components if name in bench.model.components]
     check_scorer(request.scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    bench.task.check(request.evaluation.value.examples)
+    check_data(bench.task, request)
     check_hardware(bench.hardware)
-    check_media(bench)
+    if request.looks_at_media:
+        check_size(bench)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
+
+
+def check_data(task: Task, request: Request) -> None:
+    """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
+    task.check(request.evaluation.value.examples, media=request.looks_at_media)
 
 
 def dense(bench: Bench) -> State:

@@ -12,6 +12,7 @@ from prunelab.tasks.judged_data import JudgedData
 class Images(JudgedData):
     """Stored as uint8 (n, channels, height, width); looked at side by side."""
 
+    about = "images"
     column = "image"
 
     def stored(self, media: Tensor) -> Tensor:

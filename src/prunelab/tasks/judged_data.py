@@ -1,6 +1,5 @@
 """What all tasks do alike: examples from two splits, and a judge who names what samples show."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from prunelab.core.digests import digest
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Metric
@@ -20,7 +20,8 @@ class JudgedData:
     """The common part of the tasks.
 
     labels: what the judge names and, of captioned data, columns with the classes that the captions ask for.
-    column: where the media are. captioned: whether there is a caption beside them. dtype: of stored media.
+    about: images or sounds. column: where the media are. captioned: whether there is a caption beside them.
+    dtype: of stored media.
     """
 
     data: Data
@@ -28,20 +29,23 @@ class JudgedData:
     metrics: Sequence[Metric]
     labels: Sequence[str] = ()
 
+    about: ClassVar[str]
     column: ClassVar[str]
     captioned: ClassVar[bool] = False
     dtype: ClassVar[torch.dtype] = torch.uint8
 
-    def check(self, held_out: int) -> None:
+    def check(self, held_out: int, media: bool = True) -> None:
         """See :class:`prunelab.core.tasks.Task`."""
-        needed = (self.column, "caption", *self.labels) if self.captioned else (self.column,)
+        needed = ("caption", *self.labels) if self.captioned else ()
         for split in (self._train, self._test):
             missing = [name for name in needed if name not in split.column_names]
             if missing:
                 raise Refusal(
-                    f"the data has no column {missing[0]!r} (it has {', '.join(split.column_names)}): "
-                    f"this task needs {', '.join(needed)} (the classes are named by task.labels)"
+                    f"the data has no column {missing[0]!r} (it has {', '.join(split.column_names)}): this "
+                    f"task needs {', '.join((self.column, *needed))}; see data.caption_column and task.labels"
                 )
+            if media:
+                _check_media(split, self.column)
         self._check_enough(held_out)
 
     def fingerprint(self) -> str:
@@ -50,11 +54,7 @@ class JudgedData:
 
     def judge_fingerprint(self) -> str:
         """A hash of the judge's weights."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.judge.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return self._judge_digest
 
     def train(self, count: int) -> Examples:
         """The first ``count`` training examples (all, where there are fewer)."""
@@ -95,6 +95,10 @@ class JudgedData:
         )
 
     @cached_property
+    def _judge_digest(self) -> str:
+        return digest(self.judge.state_dict())
+
+    @cached_property
     def _train(self) -> Split:
         return self.data.train()
 
@@ -111,10 +115,21 @@ class JudgedData:
             )
 
     def _examples(self, split: Split, count: int) -> Examples:
+        _check_media(split, self.column)
         rows = split[: min(count, len(split))]
         media = torch.as_tensor(rows[self.column]).to(self.dtype)
         prompts = list(rows["caption"]) if self.captioned else [""] * len(media)
         return Examples(media, prompts)
+
+
+def _check_media(split: Split, column: str) -> None:
+    """Refuse to look at media where there are only prompts."""
+    if column not in split.column_names:
+        raise Refusal(
+            f"the data has no column {column!r} (it has {', '.join(split.column_names)}), at which "
+            "recoveries, some scorers, evaluation.real and evaluation.held_out look: with prompts alone, "
+            "recovery=none evaluation.real=0 evaluation.held_out=0 and a scorer of weights or prompts"
+        )
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,7 @@ class ShuffledExamples:
 
     def media(self, draws: range) -> Tensor:
         """The media of these draws, as stored: images uint8 (n, channels, H, W)."""
+        _check_media(self.split, self.column)
         rows = self.split.select_columns([self.column])[self._rows(draws)]
         return torch.as_tensor(rows[self.column]).to(self.dtype)
 

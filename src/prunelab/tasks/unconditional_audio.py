@@ -18,6 +18,7 @@ class UnconditionalAudio(JudgedData):
 
     rate: int = 0
 
+    about = "sounds"
     column = "audio"
     dtype: ClassVar[torch.dtype] = torch.int16
 

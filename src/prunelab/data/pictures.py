@@ -1,0 +1,89 @@
+"""Pictures of one's own, with or without captions, at a model's resolution."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from prunelab.core.errors import Refusal
+from prunelab.data.content import file_bytes, files
+from prunelab.data.rows import Decode
+from prunelab.data.table import Table, described
+
+MODES = {1: "L", 3: "RGB"}
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(Table):
+    """Columns ``image`` (uint8, channels x size x size), ``caption`` where there is one, and the labels.
+
+    size: pixels along either side, of the largest square in the middle. channels: 3 for colour, 1 for grey.
+    image_column, caption_column: their names in the table; without captions, None. labels: name of a label
+    -> the column with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: captions.
+    """
+
+    size: int = 64
+    channels: int = 3
+    image_column: str = "image"
+    caption_column: str | None = "text"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and channels that no picture has."""
+        super().__post_init__()
+        if self.channels not in MODES:
+            raise Refusal(f"data.channels={self.channels} is neither 3 (colour) nor 1 (grey)")
+        if self.size < 1:
+            raise Refusal(f"data.size={self.size} is no number of pixels: at least 1")
+
+    def columns(self) -> Mapping[str, tuple[str, Decode]]:
+        """See :class:`Table`."""
+        return {
+            "image": (self.image_column, self._image),
+            **described(self.caption_column, self.labels),
+        }
+
+    def needed(self) -> Sequence[str]:
+        """See :class:`Table`."""
+        return ("image", *self.labels)
+
+    def listed(self, place: Path) -> Dataset | None:
+        """Pictures with texts beside them."""
+        found = files(place, SUFFIXES) if self.builder is None and place.is_dir() else []
+        texts = [file.with_suffix(".txt") for file in found]
+        if not any(text.is_file() for text in texts):
+            return None
+        columns: dict[str, list[Any]] = {}
+        columns[self.image_column] = [file.relative_to(self._place).as_posix() for file in found]
+        if self.caption_column is not None:
+            read = [text.read_text("utf-8") if text.is_file() else None for text in texts]
+            columns[self.caption_column] = read
+        return Dataset.from_dict(columns)
+
+    def _image(self, value: Any) -> NDArray[np.uint8]:
+        return picture(file_bytes(value, self._folder), self.size, self.channels)
+
+
+def picture(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
+    """An image file as uint8 (channels, size, size).
+
+    Its middle square, turned as its EXIF data say, resized bicubically with antialiasing; transparency is
+    dropped. Raises OSError, ValueError or SyntaxError for what is no image.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            whole = ImageOps.exif_transpose(opened).convert(MODES[channels])
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+    side = min(whole.size)
+    left, top = (whole.width - side) // 2, (whole.height - side) // 2
+    square = whole.crop((left, top, left + side, top + side))
+    small = square if side == size else square.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)

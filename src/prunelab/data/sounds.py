@@ -1,0 +1,61 @@
+"""Sounds of one's own, at a model's rate and length."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from prunelab.core.errors import Refusal
+from prunelab.data.content import file_bytes, files
+from prunelab.data.rows import Decode
+from prunelab.data.table import Table, described
+from prunelab.data.waveform import waveform
+
+SUFFIXES = frozenset((".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sounds(Table):
+    """Columns ``audio`` (int16, 1 x samples), ``caption`` where there is one, and the labels.
+
+    rate: samples per second. samples: how many of them, from the beginning. audio_column, caption_column:
+    their names in the table. labels: name of a label -> the column with its class numbers. A folder is
+    read file by file.
+    """
+
+    rate: int = 16000
+    samples: int = 16000
+    audio_column: str = "audio"
+    caption_column: str | None = "text"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse sounds without length."""
+        super().__post_init__()
+        for name in ("rate", "samples"):
+            if getattr(self, name) < 1:
+                raise Refusal(f"data.{name}={getattr(self, name)}: at least 1")
+
+    def columns(self) -> Mapping[str, tuple[str, Decode]]:
+        """See :class:`Table`."""
+        return {
+            "audio": (self.audio_column, self._audio),
+            **described(self.caption_column, self.labels),
+        }
+
+    def needed(self) -> Sequence[str]:
+        """See :class:`Table`."""
+        return ("audio", *self.labels)
+
+    def listed(self, place: Path) -> Dataset | None:
+        """The audio files of a folder: the builder of ``datasets`` for them takes another package."""
+        found = files(place, SUFFIXES) if self.builder is None and place.is_dir() else []
+        names = [file.relative_to(self._place).as_posix() for file in found]
+        return Dataset.from_dict({self.audio_column: names}) if names else None
+
+    def _audio(self, value: Any) -> NDArray[np.int16]:
+        return waveform(file_bytes(value, self._folder), self.rate, self.samples)

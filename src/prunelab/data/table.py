@@ -1,0 +1,221 @@
+"""What all data of one's own do alike: open a table, cut deterministic splits from it, name bad rows."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from datasets import Dataset
+
+from prunelab.core.draws import order
+from prunelab.core.errors import Refusal
+from prunelab.data.content import fingerprint
+from prunelab.data.opening import AnyTable, column_names, gathered, opened, undecoded
+from prunelab.data.rows import Decode, Rows
+
+VERSION = 1  # part of the fingerprint: raise it when the same settings give other rows
+NAMED = 10  # bad rows that a message names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A dataset on the hub, or local files, as ``datasets`` reads them.
+
+    path: a name on the hub, a local folder or a local file. builder: how local files are read, such as
+    "parquet"; guessed where it is None. config, revision: of a dataset on the hub. train_split, test_split:
+    their names; without a test split, both parts are cut from the train split and share no row. train_size,
+    test_size: how many rows of a seeded order either has; None is all. streaming: read no more of the
+    dataset than these, after they went through a shuffled buffer of ``buffer_size`` rows. on_error: "stop" at
+    a row that cannot be read, or "skip" such rows. cache: where ``datasets`` keeps its files, None is its own
+    folder.
+    """
+
+    path: str | None = None
+    builder: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    train_split: str = "train"
+    test_split: str | None = None
+    train_size: int | None = None
+    test_size: int | None = None
+    seed: int = 0
+    streaming: bool = False
+    buffer_size: int = 10000
+    on_error: str = "stop"
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be cut."""
+        if self.on_error not in ("stop", "skip"):
+            raise Refusal(f"data.on_error={self.on_error} is unknown: stop or skip")
+        sizes = {"data.train_size": self.train_size, "data.test_size": self.test_size}
+        for name, size in sizes.items():
+            if size is not None and size < 1:
+                raise Refusal(f"{name}={size} leaves nothing: at least 1, or null for all")
+        unset = [name for name, size in sizes.items() if size is None]
+        if unset and self.streaming:
+            raise Refusal(f"a stream has no length: set {' and '.join(unset)}, or data.streaming=false")
+        if len(unset) == 2 and self._shared:
+            raise Refusal("train and test come from one split: set data.test_size (or data.train_size)")
+
+    def train(self) -> Rows:
+        """What calibration and recovery see."""
+        return self._splits[0]
+
+    def test(self) -> Rows:
+        """What evaluation sees."""
+        return self._splits[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the settings and of the content: local files' bytes, else name and revision."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("path", "cache")}
+        content = fingerprint(self._place) if self._place.exists() else self._location
+        whole = {"data": type(self).__name__, "version": VERSION, "content": content, **settings}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+    def columns(self) -> Mapping[str, tuple[str, Decode]]:
+        """The columns a task may look at: its name for each -> the table's name, and what decodes a value."""
+        raise NotImplementedError
+
+    def needed(self) -> Sequence[str]:
+        """The columns, by the task's names, without which there is no use."""
+        raise NotImplementedError
+
+    def listed(self, place: Path) -> Dataset | None:
+        """A table of the local files at ``place``; None where ``datasets`` reads them as meant.
+
+        Names of files start at the folder ``path``.
+        """
+        return None
+
+    @property
+    def _shared(self) -> bool:
+        return self.test_split in (None, self.train_split)
+
+    @property
+    def _location(self) -> str:
+        if not self.path:
+            raise Refusal(
+                "data.path is not set: data.path=FOLDER, a file, or the name of a dataset on the hub"
+            )
+        return self.path
+
+    @property
+    def _place(self) -> Path:
+        return Path(self._location).expanduser()
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where paths in a local table start."""
+        return self._place if self._place.is_dir() else None
+
+    @cached_property
+    def _splits(self) -> tuple[Rows, Rows]:
+        if not self._shared:
+            assert self.test_split is not None
+            return (
+                self._rows(self.train_split, (self.train_size,))[0],
+                self._rows(self.test_split, (self.test_size,))[0],
+            )
+        test, train = self._rows(self.train_split, (self.test_size, self.train_size))
+        return train, test
+
+    def _rows(self, split: str, sizes: tuple[int | None, ...]) -> list[Rows]:
+        """Disjoint parts of a split, in a seeded order, each of the given size; None takes what is left."""
+        known = [size for size in sizes if size is not None]
+        wanted = sum(known) if len(known) == len(sizes) else None
+        whole = self._opened(split, wanted)
+        numbers = self._readable(whole, wanted) if self.on_error == "skip" else whole.numbers
+        parts, start = [], 0
+        for place, size in enumerate(sizes):
+            later = sum(each or 0 for each in sizes[place + 1 :])
+            stop = max(len(numbers) - later, start) if size is None else start + size
+            parts.append(Rows(whole.table, whole.decode, numbers[start:stop], whole.kept))
+            start = stop
+        self._check(parts, split, len(numbers))
+        return parts
+
+    def _opened(self, split: str, wanted: int | None) -> Rows:
+        """A split in its seeded order, or the ``wanted`` rows of a stream, with what columns it has."""
+        table = self._table(split)
+        there = column_names(table)
+        columns = {name: pair for name, pair in self.columns().items() if pair[0] in there}
+        missing = [name for name in self.needed() if name not in columns]
+        if missing:
+            raise Refusal(
+                f"{self._location} has no column {self.columns()[missing[0]][0]!r} for the {missing[0]}: "
+                f"it has {', '.join(there)}; name one in the settings of data"
+            )
+        table = undecoded(table, {source: name for name, (source, _) in columns.items()})
+        decode = {name: decode for name, (_, decode) in columns.items()}
+        if isinstance(table, Dataset):
+            numbers: list[int] = order(len(table), self.seed, 0, f"subset/{split}").tolist()
+            return Rows(table, decode, numbers)
+        assert wanted is not None
+        table = gathered(table, wanted, self.seed, self.buffer_size)
+        return Rows(table, decode, range(len(table)))
+
+    def _table(self, split: str) -> AnyTable:
+        place = self._place if self._shared else self._place / split
+        listed = self.listed(place) if place.exists() else None
+        if listed is not None:
+            return listed
+        options = {"name": self.config, "revision": self.revision, "streaming": self.streaming}
+        return opened(
+            self._location, self.builder, split, apart=not self._shared, cache_dir=self.cache, **options
+        )
+
+    def _readable(self, rows: Rows, wanted: int | None) -> list[int]:
+        """The first ``wanted`` rows that can be read; what is left out before them is named."""
+        good: list[int] = []
+        bad: list[str] = []
+        for number in rows.numbers:
+            if len(good) == wanted:
+                break
+            reason = rows.reason(number)
+            bad.append(reason) if reason else good.append(number)
+        if bad and os.environ.get("RANK", "0") == "0":
+            more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+            looked = len(bad) + len(good)
+            print(
+                f"data: {len(bad)} of {looked} rows left out: {', '.join(bad[:NAMED])}{more}", file=sys.stderr
+            )
+        return good
+
+    def _check(self, parts: Sequence[Rows], split: str, there: int) -> None:
+        """Refuse parts without rows, and rows without the text that they should have."""
+        if not all(len(part) for part in parts):
+            raise Refusal(
+                f"{self._location} has {there} rows in split {split!r}: too few to train and test with "
+                f"data.train_size={self.train_size} and data.test_size={self.test_size}"
+            )
+        for part in parts:
+            if "caption" in part.column_names:
+                part.select_columns(["caption"])[:]
+
+
+def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str, tuple[str, Decode]]:
+    """The columns beside media: a caption, where there is a column for it, and class numbers by label."""
+    classes: dict[str, tuple[str, Decode]] = {
+        name: (column, _class_number) for name, column in labels.items()
+    }
+    return classes if caption_column is None else {"caption": (caption_column, caption), **classes}
+
+
+def caption(value: object) -> str:
+    """A caption; the first, where there are several. Raises ValueError where there is none."""
+    first = value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value
+    if not isinstance(first, str) or not first.strip():
+        raise ValueError("no caption")
+    return first.strip()
+
+
+def _class_number(value: object) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is no class number")
+    return value

@@ -1,0 +1,69 @@
+"""How well pictures fit their prompts in CLIP's eyes."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+
+from prunelab.core.digests import digest
+from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.samples import Reference, Samples
+from prunelab.metrics.clip import prepared
+from prunelab.metrics.intervals import bootstrap
+from prunelab.metrics.pretrained import BATCH, network, preparation
+
+
+class ClipScore:
+    """100 * max(cos(image, prompt), 0), Hessel et al. (2021) in torchmetrics' scale; higher, at most 100.
+
+    Computed with transformers alone: torchmetrics 1.9's own does not work with transformers 5.
+    """
+
+    name = "clip_score"
+
+    def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
+        self.model, self.tokenizer, self.processor = model, tokenizer, processor
+
+    @classmethod
+    def load(cls, path: str, device: str = "cpu") -> Self:
+        """From a folder in transformers' format or the hub, onto a device; Refusal when it is missing."""
+        model = network(CLIPModel, path, device)
+        return cls(model, preparation(AutoTokenizer, path), preparation(CLIPImageProcessorPil, path))
+
+    def fingerprint(self) -> str:
+        """A hash of the weights, for the address."""
+        return digest(self.model.state_dict())
+
+    @torch.no_grad()
+    def __call__(self, generated: Samples, reference: Reference) -> Estimate:
+        """The mean over all seeds and draws; undefined where there were no prompts."""
+        if not any(reference.prompts):
+            return UNDEFINED
+        texts = self._texts(reference.prompts)
+        scores = [F.cosine_similarity(self._images(of_one_seed), texts) for of_one_seed in generated.media]
+        return bootstrap(100 * torch.stack(scores).clamp(min=0))
+
+    def _texts(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings (n, d); longer prompts than CLIP reads are cut."""
+        parts = []
+        for start in range(0, len(prompts), BATCH):
+            tokens = self.tokenizer(
+                list(prompts[start : start + BATCH]),
+                padding=True,
+                truncation=True,
+                max_length=self.model.config.text_config.max_position_embeddings,
+                return_tensors="pt",
+            ).to(self.model.device)
+            parts.append(self.model.get_text_features(**tokens).pooler_output.cpu())
+        return torch.cat(parts)
+
+    def _images(self, media: Tensor) -> Tensor:
+        """Embeddings (n, d) of uint8 images (n, channels, height, width)."""
+        parts = []
+        for some in media.split(BATCH):
+            pixels = prepared(self.processor, some).to(self.model.device)
+            parts.append(self.model.get_image_features(pixel_values=pixels).pooler_output.cpu())
+        return torch.cat(parts)

@@ -1,0 +1,80 @@
+"""Every experiment on every task, with settings of seconds: the cells of the table in docs/pairs.md."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunelab.cli.arguments import parse
+from prunelab.cli.checking import check, conf_folder
+
+Command = Callable[..., Any]
+MODELS = {"t2i": "tiny_t2i", "uig": "tiny_uig", "uag": "tiny_uag"}
+EXPERIMENTS = sorted(file.stem for file in (conf_folder() / "experiment").glob("*.yaml"))
+TASKS = sorted(set(MODELS) | {file.stem for file in (conf_folder() / "task").glob("*.yaml")} - {"t2i_clip"})
+OF_ONE_TASK = {"ecodiff_4step": "t2i"}  # experiments that bring a model of their own
+QUICK = {
+    "latent_shift": ("scorer.samples=2", "scorer.steps=2", "scorer.batch_size=64"),
+    "taylor": ("scorer.samples=2", "scorer.stride=500", "scorer.batch_size=2"),
+    "learned_gates": (
+        "scorer.prompts=2",
+        "scorer.steps=2",
+        "scorer.schedule.steps=2",
+        "scorer.schedule.batch_size=2",
+    ),
+    "magnitude": (),
+}
+SCORERS = {
+    "demo": "latent_shift",
+    "diff_pruning": "taylor",
+    "ecodiff": "learned_gates",
+    "ecodiff_4step": "learned_gates",
+    "ld_pruner": "latent_shift",
+    "sd2_magnitude": "magnitude",
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store: what the experiments of a task have in common is computed once."""
+    return tmp_path_factory.mktemp("experiments") / "store"
+
+
+@pytest.fixture
+def quick(tiny: tuple[str, ...]) -> tuple[str, ...]:
+    """Settings of seconds, with three steps of whatever recovery the experiment has."""
+    return tuple(word for word in tiny if not word.startswith(("granularity=", "recovery=")))
+
+
+def healing(experiment: str) -> tuple[str, ...]:
+    recovers = experiment in ("demo", "diff_pruning", "ld_pruner")
+    steps = ("examples=8", "schedule.steps=3", "schedule.batch_size=2", "schedule.warmup=0")
+    return tuple(f"recovery.{word}" for word in steps) if recovers else ()
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_experiment_runs_on_the_task(
+    command: Command, quick: tuple[str, ...], store: Path, experiment: str, task: str
+) -> None:
+    words = (*quick, f"task={task}", f"experiment={experiment}", *QUICK[SCORERS[experiment]])
+    if experiment == "ld_pruner":
+        words = (*words, "bypass.samples=2", "bypass.steps=2")
+    ended = command(*words, *healing(experiment), store=store)
+    if OF_ONE_TASK.get(experiment, task) != task:
+        assert ended.code == 1
+        assert len(ended.refusals) == 1, ended.err
+        return
+    rows = ended.rows()
+    states = ["dense", "pruned", "recovered"] if healing(experiment) else ["dense", "pruned"]
+    assert [row for row in states if row in rows] == list(rows) == states
+    achieved = rows["pruned"]["sparsity"]
+    assert max(achieved["elements"], achieved["parameters"]) > 0
+    assert rows["pruned"]["metrics"]["output_distance"]["value"] > 0
+
+
+def test_every_experiment_is_covered() -> None:
+    assert list(SCORERS) == EXPERIMENTS
+    for experiment in EXPERIMENTS:
+        check(parse([f"experiment={experiment}", f"scorer={SCORERS[experiment]}"]))

@@ -1,0 +1,153 @@
+"""Runs on pictures and prompts of one's own, and what is refused of them before a model is opened."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+Command = Callable[..., Any]
+NO_MODEL = "path=not/there"  # what is refused all the same is refused without it
+FEW = (
+    "logger=none",
+    "granularity=block",
+    "evaluation.seeds=1",
+    "evaluation.samples=4",
+    "evaluation.steps=2",
+    "evaluation.batch_size=4",
+    "evaluation.timing.batches=[1]",
+    "evaluation.timing.warmup=1",
+    "evaluation.timing.repeats=2",
+)
+PROMPTS = (
+    "data=prompt_list",
+    "data.path=prompts.txt",
+    "data.train_size=4",
+    "task.labels=[]",
+    "recovery=none",
+)
+NO_MEDIA = ("evaluation.real=0", "evaluation.held_out=0")
+SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that commands run in, with eight prompts and eight pictures with captions."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    random = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    prompts = [f"a red seven on a {ground} background" for ground in ("black", "blue", "brown", "grey")] * 2
+    (tmp_path / "prompts.txt").write_text("\n".join(prompts))
+    for i, prompt in enumerate(prompts):
+        pixels = random.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i}.png")
+        (tmp_path / "pictures" / f"{i}.txt").write_text(prompt)
+    return tmp_path
+
+
+def refused(ended: Any, *pieces: str) -> None:
+    assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1), ended.err
+    for piece in pieces:
+        assert piece in ended.refusals[0]
+
+
+def test_prompts_alone(command: Command, place: Path) -> None:
+    ended = command(*FEW, *PROMPTS, *NO_MEDIA, "scorer.samples=4", "scorer.steps=1", store=place / "store")
+    rows = ended.rows()
+    assert rows.keys() == {"dense", "pruned"}
+    metrics = rows["pruned"]["metrics"]
+    for name in ("frechet_distance", "kernel_distance", "output_distance", "prompt_accuracy"):
+        assert metrics[name] == {"value": None, "low": None, "high": None, "n": 0}
+    assert 0 < metrics["ssim"]["value"] < 1
+    assert "report.html" in ended.err[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [
+        ((), ("no column 'image' (it has caption)", "recovery=none evaluation.real=0 evaluation.held_out=0")),
+        ((*NO_MEDIA, "recovery=finetune"), ("no column 'image'", "recoveries")),
+        ((*NO_MEDIA, "evaluation.samples=5"), ("asks for 5 held-out examples, the data has 4",)),
+        ((*NO_MEDIA, "task.labels=[digit]"), ("no column 'digit'",)),
+        (("evaluation.real=1",), ("evaluation.real=1 is too few: at least 2, or 0 for none",)),
+        ((*NO_MEDIA, "data.path=nowhere.txt"), ("cannot open data.path=nowhere.txt",)),
+    ],
+)
+def test_what_prompts_alone_cannot_do(
+    command: Command, place: Path, words: tuple[str, ...], pieces: tuple[str, ...]
+) -> None:
+    refused(command(*FEW, *PROMPTS, *words, NO_MODEL, store=place / "store"), *pieces)
+
+
+def test_a_scorer_that_looks_at_pictures_needs_some(command: Command, place: Path) -> None:
+    ended = command(*FEW, *PROMPTS, *NO_MEDIA, "scorer=taylor", store=place / "store")
+    refused(ended, "no column 'image' (it has caption)", "a scorer of weights or prompts")
+
+
+def test_missing_captions_are_refused_before_a_model_is_opened(command: Command, place: Path) -> None:
+    pictures = (
+        "data=image_folder",
+        "data.path=pictures",
+        "data.size=32",
+        "data.test_size=4",
+        "task.labels=[]",
+    )
+    (place / "pictures" / "3.txt").unlink()
+    refused(command(*FEW, *pictures, NO_MODEL, store=place / "store"), "3.png (no caption)", "on_error=skip")
+    for file in (place / "pictures").glob("*.txt"):
+        file.unlink()
+    ended = command(*FEW, *pictures, NO_MODEL, store=place / "store")
+    refused(ended, "no column 'caption' (it has image)", "data.caption_column")
+
+
+@pytest.fixture
+def clip(place: Path) -> Path:
+    """A CLIP of random weights that knows letters."""
+    folder = place / "clip"
+    folder.mkdir()
+    letters = [chr(i) for i in range(ord("a"), ord("z") + 1)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    text = {**SMALL, "vocab_size": len(words), "max_position_embeddings": 40, "eos_token_id": len(words) - 1}
+    vision = {**SMALL, "image_size": 16, "patch_size": 4}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+        CLIPModel(config).save_pretrained(folder)
+    size = {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
+    CLIPImageProcessorPil(**size).save_pretrained(folder)
+    return folder
+
+
+def test_pictures_of_ones_own_under_clip(command: Command, place: Path, clip: Path) -> None:
+    words = (
+        "task=t2i_clip",
+        "data.path=pictures",
+        "data.size=32",
+        "data.test_size=4",
+        "judge.path=clip",
+        "scorer=magnitude",
+        "evaluation.real=4",
+        "evaluation.held_out=4",
+        "recovery=none",
+    )
+    metrics = command(*FEW, *words, store=place / "store").rows()["pruned"]["metrics"]
+    for name in ("frechet_distance", "kernel_distance", "clip_score", "output_distance", "ssim", "psnr"):
+        assert metrics[name]["value"] is not None, name
+    assert metrics["clip_score"]["n"] == 4
+    (place / "pictures").rename(place / "moved")
+    moved = command(*FEW, *words, "data.path=moved", store=place / "store")
+    assert moved.computed == [], "moved data keep their artifacts"
+
+
+def test_a_judge_that_is_not_there(command: Command, place: Path) -> None:
+    words = ("judge=clip", "judge.path=nowhere", "data.train_size=8", "data.test_size=8", NO_MODEL)
+    refused(command(*FEW, *words, store=place / "store"), "no CLIPModel in nowhere", "path=FOLDER")

@@ -1,0 +1,64 @@
+"""What data have to have, depending on what is looked at."""
+
+import datasets
+import pytest
+import torch
+from torch import Tensor
+
+from prunelab.core.errors import Refusal
+from prunelab.tasks.judged_data import ShuffledExamples
+from prunelab.tasks.text_to_image import TextToImage
+from prunelab.tasks.unconditional_image import UnconditionalImage
+
+
+class Table:
+    """Both splits are one table of five rows."""
+
+    fingerprint = "five"
+
+    def __init__(self, *columns: str) -> None:
+        self.columns = {name: ["x"] * 5 if name == "caption" else [[0]] * 5 for name in columns}
+
+    def train(self) -> datasets.Dataset:
+        return datasets.Dataset.from_dict(self.columns)
+
+    test = train
+
+
+class Judge(torch.nn.Linear):
+    def forward(self, media: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return super().forward(media), {}
+
+
+def task(kind: type, *columns: str, labels: tuple[str, ...] = ()) -> TextToImage:
+    made: TextToImage = kind(Table(*columns), Judge(2, 2), [], labels)
+    return made
+
+
+def test_prompts_are_enough_where_no_media_are_looked_at() -> None:
+    prompts = task(TextToImage, "caption")
+    prompts.check(5, media=False)
+    assert prompts.prompts(2) == ["x", "x"]
+    with pytest.raises(Refusal, match=r"no column 'image' .*recovery=none"):
+        prompts.check(5)
+    with pytest.raises(Refusal, match="no column 'image'"):
+        prompts.train(1)
+    with pytest.raises(Refusal, match="no column 'image'"):
+        ShuffledExamples(prompts.data.train(), 0).media(range(2))
+
+
+def test_captions_and_labels_are_needed_whatever_is_looked_at() -> None:
+    for media in (True, False):
+        with pytest.raises(Refusal, match=r"no column 'caption' .*data\.caption_column"):
+            task(TextToImage, "image").check(1, media)
+        with pytest.raises(Refusal, match=r"no column 'digit' .*task\.labels"):
+            task(TextToImage, "image", "caption", labels=("digit",)).check(1, media)
+        task(UnconditionalImage, "image").check(1, media)
+
+
+def test_the_judges_weights_identify_it() -> None:
+    first = task(UnconditionalImage, "image")
+    before = first.judge_fingerprint()
+    same, other = task(UnconditionalImage, "image"), task(UnconditionalImage, "image")
+    same.judge.load_state_dict(first.judge.state_dict())
+    assert same.judge_fingerprint() == before != other.judge_fingerprint()
