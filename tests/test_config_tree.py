@@ -18,6 +18,7 @@ from prunelab.artifacts import Store
 from prunelab.cli import embedded
 from prunelab.cli.arguments import parse
 from prunelab.cli.checking import check, conf_folder
+from prunelab.core.protocols import Model
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.models.flux import Flux
@@ -107,6 +108,23 @@ def test_every_scorer_scores_what_it_says_it_can(
     check_scores(scores, units)
     again = compute(bench, scorer(name), units, tmp_path / "again", history)
     assert all(torch.equal(scores[unit.name], again[unit.name]) for unit in units)
+
+
+@pytest.fixture(scope="module")
+def uig(pixels: Model, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The bench of the task whose models take no prompts."""
+    config = composed("task=uig", "data.train_size=64", "data.test_size=16")
+    task = instantiate(config.task, _partial_=True, _convert_="all")(data=instantiate(config.data))
+    return Bench(Store(tmp_path_factory.mktemp("uig")), SilentTracker(), Hardware(), pixels, task)
+
+
+@pytest.mark.parametrize("name", choices("scorer"))
+def test_every_scorer_scores_a_model_without_prompts(uig: Bench, name: str, tmp_path: Path) -> None:
+    """In the first of its granularities that such a model has."""
+    found = (uig.model.units([kind], ["denoiser"]) for kind in scorer(name).granularities)
+    units = next(units for units in found if units)[:3]
+    history = History(tmp_path / "history.json", SilentRun())
+    check_scores(compute(uig, scorer(name), units, tmp_path / "checkpoints", history), units)
 
 
 def in_batches() -> list[str]:

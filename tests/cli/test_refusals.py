@@ -81,6 +81,7 @@ PARTS = {
     "evaluation.samples=1": ("evaluation.samples=1 is too few",),
     "evaluation.real=65": ("65 held-out examples", "has 64"),
     "evaluation.timing.repeats=0": ("evaluation.timing",),
+    "task=uig model=tiny_t2i": ("tiny_t2i or the judge cannot take", "(1, 16, 16)", "data=..."),
     "recovery.examples=0": ("recovery.examples=0",),
     "recovery.schedule.decay=linear": ("decay=linear", "cosine or constant"),
     "report path=not/there": ("no report.json below path=not/there",),

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import ObservingScorer, OptimisingScorer, Scorer
+from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
-from prunelab.models.pixel_diffusion import PixelDiffusion
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
 
@@ -29,16 +28,6 @@ PROMPTS = [
     "a pink nine on a grey background",
 ]
 SCHEDULE = Schedule(steps=4, batch_size=2, learning_rate=0.5, decay="constant", clip=None, checkpoint_every=1)
-UNET = {
-    "sample_size": 8,
-    "block_out_channels": [8, 16],
-    "layers_per_block": 1,
-    "norm_num_groups": 4,
-    "attention_head_dim": 8,
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
-    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
-}
-SCHEDULER = {"num_train_timesteps": 100, "prediction_type": "epsilon"}
 SMALL = LearnedGates(SCHEDULE, prompts=3, steps=2, initial=1.0, weight=0.1)
 
 
@@ -77,20 +66,6 @@ def test_the_open_probability_is_that_of_undamped_gates() -> None:
         opened = hard_concrete(torch.full((100000,), logit), uniform, 0.83, 0.0) > 0
         expected = float(open_probability(torch.tensor(logit), 0.83))
         assert float(opened.float().mean()) == pytest.approx(expected, abs=1e-4)
-
-
-@torch.no_grad()
-def test_without_prompts_every_draw_has_its_own_noise() -> None:
-    pixels = PixelDiffusion.open("pixels", weights="random", unet=UNET, scheduler=SCHEDULER)
-    training = LearnedGates(SCHEDULE, prompts=3, steps=2, same_noise=True).objective(
-        pixels, pixels.units(["head"], ["denoiser"]), Prompts()
-    )
-    starts = normal(pixels.latent_shape, 0, range(3), "calibration latents")
-    assert torch.equal(training.dense, pixels.sample(None, starts, 2, 1.0)[-1])
-    batch = training.batch(range(2))
-    gated = training._sample(batch["items"], within=lambda step: training._gated([0, 1], step))
-    expected = (gated - training.dense[batch["items"]]).pow(2).mean()
-    assert training.loss(batch)["difference"].item() == pytest.approx(expected.item())
 
 
 def objective(model: StableDiffusion, scorer: LearnedGates, *granularity: str) -> GateTraining:
@@ -256,3 +231,18 @@ def test_what_cannot_be_is_refused(model: StableDiffusion) -> None:
     ):
         with pytest.raises(Refusal, match=message):
             replace(SMALL, **wrong)
+
+
+def test_unconditional_models_start_from_noise_of_every_draw(latents: Model, tmp_path: Path) -> None:
+    """With one for all, as under prompts, every sample would be the same picture."""
+    scorer = replace(SMALL, same_noise=True)
+    units = latents.units(["head"], ["denoiser"])
+    training = scorer.objective(latents, units, Prompts())
+    noise = normal(latents.latent_shape, 0, range(3), "calibration latents")
+    with torch.no_grad():
+        expected = latents.sample(None, noise, 2, 1.0)[-1]
+    torch.testing.assert_close(training.dense, expected, rtol=1e-4, atol=1e-5)
+    optimise(training, SCHEDULE, Hardware(), tmp_path, "gates", lambda values, step: None)
+    scores = scorer.read(training.trained, units)
+    check_scores(scores, units)
+    assert torch.cat(list(scores.values())).unique().numel() > 1

@@ -9,7 +9,8 @@ from prunelab.report.quantities import UNDEFINED, quantity, share
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table
 
-METRICS = ("frechet_distance", "prompt_accuracy")  # one alone misses breaks that the other sees
+# One alone misses breaks that the other sees; which of them a report has is a matter of the task.
+METRICS = ("frechet_distance", "frechet_audio_distance", "prompt_accuracy")
 FACTOR = 2.0
 
 

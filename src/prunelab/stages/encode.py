@@ -62,12 +62,23 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]
 
 
-def check_size(bench: Bench) -> None:
-    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it."""
-    with torch.no_grad():
-        found = tuple(bench.model.encode(bench.task.test(1).media).shape[1:])
-    if found != tuple(bench.model.latent_shape):
+def check_media(bench: Bench) -> None:
+    """Refuse data of another size than the model's: every recovery and evaluation would stumble over it.
+
+    The same of other channels than the model's or the judge's, which torch refuses by itself.
+    """
+    media, needed = bench.task.test(1).media, tuple(bench.model.latent_shape)
+    try:
+        with torch.no_grad():
+            found = tuple(bench.model.encode(media).shape[1:])
+            bench.task.judged(media)
+    except RuntimeError as error:
         raise Refusal(
-            f"the data's examples become latents of shape {found}, {bench.model.name} works on "
-            f"{tuple(bench.model.latent_shape)}: choose data of the model's size (data=..., data.size=...)"
+            f"{bench.model.name} or the judge cannot take the data's examples of shape "
+            f"{tuple(media.shape[1:])}: choose a model, data (data=...) and a judge (task.judge) that fit"
+        ) from error
+    if found != needed:
+        raise Refusal(
+            f"the data's examples become latents of shape {found}, {bench.model.name} works on {needed}: "
+            "choose data of the model's size (data=..., data.size=...)"
         )
