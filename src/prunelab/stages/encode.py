@@ -77,7 +77,7 @@ def check_kind(bench: Bench) -> None:
         )
 
 
-def check_size(bench: Bench) -> None:
+def check_media(bench: Bench) -> None:
     """Refuse data of another size than the model's: every recovery and evaluation would stumble over it.
 
     The same of other channels than the model's or the judge's, which torch refuses by itself.

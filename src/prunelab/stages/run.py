@@ -19,7 +19,7 @@ from prunelab.report import Curve, Line
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
-from prunelab.stages.encode import check_kind, check_size
+from prunelab.stages.encode import check_kind, check_media
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
 from prunelab.stages.recover import Recovery, recover
@@ -139,7 +139,7 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     check_data(bench.task, request)
     check_hardware(bench.hardware)
     if request.looks_at_media:
-        check_size(bench)
+        check_media(bench)
     if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
         request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
