@@ -80,3 +80,21 @@ def test_plans_of_a_sweep_end_with_the_folder_of_all(
     assert ended.code == 0
     assert len(ended.out) == 1
     assert sorted(path.parent.name for path in folder.rglob("plan.json")) == ["0", "1"]
+
+
+def test_a_defect_in_one_job_stops_no_other(
+    command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prunelab.scorers.magnitude import Magnitude
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("tensors do\nnot match")
+
+    monkeypatch.setattr(Magnitude, "score", broken)
+    ended = command(*tiny, "-m", "scorer=magnitude,random", store=tmp_path / "store")
+    assert ended.code == 1
+    assert len(ended.refusals) == 1
+    assert ended.refusals[0].endswith("scorer=magnitude: RuntimeError: tensors do not match")
+    assert any(line.startswith("Traceback") for line in ended.err)
+    rows = read_report(Path(ended.out[-1]) / "report.json")["rows"]
+    assert [row["scorer"] for row in rows if row["state"] == "pruned"] == ["random"]

@@ -83,6 +83,22 @@ def test_distill(model: StableDiffusion, student: StableDiffusion, draws: Draws)
     assert expected["feature"] > 1e-4
 
 
+def test_stages_that_became_narrower_are_left_out(model: StableDiffusion, draws: Draws) -> None:
+    """Stages of another width than the teacher's are not compared; the rest of the loss stays."""
+    units = model.units(["channel"], ["denoiser"])
+    plan = {u.name: torch.ones(u.elements, dtype=torch.bool) for u in units}
+    for unit in units:  # every other channel of every run
+        plan[unit.name].view(unit.runs or 1, -1)[:, ::2] = False
+    narrow, _ = slimmed(model, units, plan)
+    batch = draws.batch(range(4))
+    losses = Distill().objective(narrow, model, draws).loss(batch)
+    (learned, features), (known, wanted) = outputs(narrow, batch), outputs(model, batch)
+    same = [squared(a, b) for a, b in zip(features, wanted, strict=True) if a.shape == b.shape]
+    assert len(same) < 4
+    assert losses["feature"].item() == pytest.approx(sum(same), rel=1e-4)
+    assert losses["output"].item() == pytest.approx(squared(learned, known), rel=1e-4)
+
+
 def test_a_student_like_its_teacher_has_nothing_to_learn_from_it(
     model: StableDiffusion, draws: Draws
 ) -> None:

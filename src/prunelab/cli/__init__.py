@@ -5,6 +5,7 @@ Nothing heavy is imported until a job starts: help and configuration errors answ
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -97,8 +98,12 @@ class Done:
             _run(config, folder, settings.overrides)
             self.folders.append(folder)
         except Refusal as refusal:
-            written = [word for word in settings.overrides.task if not word.startswith("job=")]
-            self._refuse(folder, ", ".join(written), str(refusal))
+            self._refuse(folder, _named(settings.overrides), str(refusal))
+        except Exception as error:  # a defect of one job must not take a sweep's other jobs along
+            if self.sweep is None:
+                raise
+            traceback.print_exc()
+            self._refuse(folder, _named(settings.overrides), f"{type(error).__name__}: {one_line(error)}")
 
     def _refuse(self, folder: Path, name: str, reason: str) -> None:
         self.refused = True
@@ -123,6 +128,11 @@ class Done:
         if folder and os.environ.get("RANK", "0") == "0":
             print(folder.absolute())
         return int(self.refused)
+
+
+def _named(overrides: OverridesConf) -> str:
+    """A job of a sweep by what the command line set for it."""
+    return ", ".join(word for word in overrides.task if not word.startswith("job="))
 
 
 def _look_in(sources: Sequence[ConfigSourceInfo]) -> None:

@@ -42,10 +42,14 @@ class DiffusersModel(ABC):
         }
         for module in self.components.values():
             module.eval().requires_grad_(False)
-        unet = pipeline.unet.config
-        size = (unet.sample_size,) * 2 if isinstance(unet.sample_size, int) else tuple(unet.sample_size)
-        self.latent_shape: tuple[int, ...] = (unet.in_channels, *size)
+        self.latent_shape: tuple[int, ...] = self._latent_shape()
         self.timesteps: int = pipeline.scheduler.config.num_train_timesteps
+
+    def _latent_shape(self) -> tuple[int, ...]:
+        """Channels, height and width, as the U-Net's config says."""
+        unet = self.pipeline.unet.config
+        size = (unet.sample_size,) * 2 if isinstance(unet.sample_size, int) else tuple(unet.sample_size)
+        return (unet.in_channels, *size)
 
     @classmethod
     def open_folder(cls, name: str, path: str | None, weights: str, embedded: str | None) -> Self:

@@ -4,63 +4,49 @@ Components: ``denoiser`` (the pipeline's ``transformer``), ``text_encoder`` (CLI
 and ``vae``. Latents are packed into tokens, and unpacked, around the transformer alone.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 import torch
-from diffusers import DiffusionPipeline, FluxPipeline
+from diffusers import DiffusionPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 
-from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
-from prunelab.core.units import Unit
+from prunelab.models.diffusers_model import DiffusersModel
 from prunelab.models.flow import FlowSampler, levels
-from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import trajectory
-from prunelab.models.units import units_of
-from prunelab.surgery.opening import open_pipeline
-from prunelab.surgery.saving import save_pipeline
-
-ATTRIBUTES = {
-    "denoiser": "transformer",
-    "text_encoder": "text_encoder",
-    "text_encoder_2": "text_encoder_2",
-    "vae": "vae",
-}
 
 
-class Flux:
+class Flux(DiffusersModel):
     """Latents (batch, channels, h, w); conditions (batch, 1 + tokens, width): CLIP's vector, then T5's.
 
     The narrower of the two is padded with zeros; :meth:`predict` takes them apart. guidance: what models
     with distilled guidance are told where no sampler says otherwise. prompt_length: T5's tokens.
     """
 
-    makes: ClassVar[str] = "images"
-    prompted: ClassVar[bool] = True
+    prompted = True
+    attributes: ClassVar = {
+        "denoiser": "transformer",
+        "text_encoder": "text_encoder",
+        "text_encoder_2": "text_encoder_2",
+        "vae": "vae",
+    }
+    kinds: ClassVar = {"transformer": FluxTransformer2DModel}
+    layout: ClassVar = "a folder of a FluxPipeline"
+    guidance: float = 3.5
+    prompt_length: int = 512
 
-    def __init__(
-        self,
-        name: str,
-        pipeline: DiffusionPipeline,
-        fingerprint: str,
-        guidance: float = 3.5,
-        prompt_length: int = 512,
-    ) -> None:
-        self.name, self.pipeline, self._fingerprint = name, pipeline, fingerprint
-        self.guidance, self.prompt_length = guidance, prompt_length
-        self.components: dict[str, nn.Module] = {
-            key: getattr(pipeline, attribute) for key, attribute in ATTRIBUTES.items()
-        }
-        for component in self.components.values():
-            component.eval().requires_grad_(False)
-        vae, transformer = pipeline.vae.config, pipeline.transformer.config
+    def __init__(self, name: str, pipeline: DiffusionPipeline, fingerprint: str) -> None:
+        super().__init__(name, pipeline, fingerprint)
+        rows, columns = (side // 2 for side in self.latent_shape[1:])
+        self._sampler = FlowSampler(pipeline.scheduler, rows * columns)
+
+    def _latent_shape(self) -> tuple[int, ...]:
+        """Channels, height and width: FLUX's transformer is of any size, its autoencoder is of one."""
+        vae = self.pipeline.vae.config
         side = vae.sample_size // 2 ** (len(vae.block_out_channels) - 1)
-        self.latent_shape = (transformer.in_channels // 4, side, side)
-        self.timesteps: int = pipeline.scheduler.config.num_train_timesteps
-        self._sampler = FlowSampler(pipeline.scheduler, (side // 2) ** 2)
+        return (self.pipeline.transformer.config.in_channels // 4, side, side)
 
     @classmethod
     def open(
@@ -71,35 +57,25 @@ class Flux:
         guidance: float = 3.5,
         prompt_length: int = 512,
     ) -> "Flux":
-        """Open the folder ``path``; random weights need its configs only.
+        """See :meth:`prunelab.models.diffusers_model.DiffusersModel.open_folder`."""
+        model = cls.open_folder(name, path, weights, None)
+        return model._asked_with(guidance, prompt_length)
 
-        Raises Refusal for a missing or broken folder, another kind of pipeline, or unknown ``weights``.
-        """
-        if weights not in ("pretrained", "random"):
-            raise Refusal(f"unknown weights {weights!r}: choose from pretrained, random")
-        folder = locate(path)
-        pipeline = open_random(folder) if weights == "random" else open_pipeline(folder)
-        if not isinstance(pipeline, FluxPipeline):
-            raise Refusal(f"{path} is a {type(pipeline).__name__}: give a folder of a FluxPipeline")
-        return cls(name, pipeline, content_hash(folder, weights), guidance, prompt_length)
+    def _asked_with(self, guidance: float, prompt_length: int) -> "Flux":
+        self.guidance, self.prompt_length = guidance, prompt_length
+        return self
 
     def reopened(self, folder: Path) -> "Flux":
-        """The model saved in ``folder``, under this one's name."""
-        return type(self).open(self.name, str(folder), "pretrained", self.guidance, self.prompt_length)
+        """The model saved in ``folder``, under this one's name and asked as this one is."""
+        return self.open(self.name, str(folder), "pretrained", self.guidance, self.prompt_length)
 
     def fingerprint(self) -> str:
         """A hash of the folder's files and of how the model is asked."""
-        return f"{self._fingerprint} {self.guidance} {self.prompt_length}"
-
-    def units(
-        self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
-    ) -> list[Unit]:
-        """See :func:`prunelab.models.units.units_of`."""
-        return units_of(self, granularity, components, bypasses)
+        return f"{super().fingerprint()} {self.guidance} {self.prompt_length}"
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
-        device = next(self.components[component].parameters()).device
+        device = self.device(component)
         if component.startswith("text_encoder"):
             tokens = self.prompt_length if component == "text_encoder_2" else self._clip_length()
             return {"input_ids": torch.zeros(batch, tokens, dtype=torch.long, device=device)}
@@ -135,8 +111,7 @@ class Flux:
         return self._asked("text_encoder_2", tokens.input_ids)[0]
 
     def _asked(self, component: str, tokens: Tensor) -> Any:
-        encoder = self.components[component]
-        return encoder(tokens.to(next(encoder.parameters()).device))
+        return self.components[component](tokens.to(self.device(component)))
 
     def _tokens(self, tokenizer: Any, prompts: Sequence[str], length: int) -> Any:
         return tokenizer(
@@ -223,22 +198,8 @@ class Flux:
         return trajectory(self._sampler, denoise, latents, steps, **options)
 
     def with_components(self, components: Mapping[str, nn.Module]) -> "Flux":
-        """The same model with some components exchanged."""
-        pipeline = copy.copy(self.pipeline)
-        for key, attribute in ATTRIBUTES.items():
-            object.__setattr__(pipeline, attribute, components.get(key, self.components[key]))
-        return type(self)(self.name, pipeline, self._fingerprint, self.guidance, self.prompt_length)
-
-    def to(self, device: torch.device) -> None:
-        """Move every component."""
-        for component in self.components.values():
-            component.to(device)
-
-    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write an ordinary diffusers folder; pruned components carry their structure."""
-        save_pipeline(
-            self.pipeline, folder, {ATTRIBUTES[key]: dict(each) for key, each in structures.items()}
-        )
+        """The same model with some components exchanged; the others are shared, not copied."""
+        return super().with_components(components)._asked_with(self.guidance, self.prompt_length)
 
 
 def packed(latents: Tensor) -> Tensor:

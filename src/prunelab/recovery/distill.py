@@ -2,7 +2,8 @@
 
 BK-SDM (Kim et al., ECCV 2024, arXiv 2305.15798): L = L_task + a L_output + b L_feature, where L_output is
 the mean squared difference of the denoisers' outputs and L_feature the sum over the U-Net's stages of
-the mean squared difference of their activations; a = b = 1 in the paper.
+the mean squared difference of their activations; a = b = 1 in the paper. BK-SDM removes whole blocks; where
+channels went instead, a stage may be narrower than the teacher's, and is left out of L_feature.
 """
 
 from collections.abc import Iterator
@@ -53,11 +54,11 @@ class DistillationObjective(DenoisingObjective):
             reference = self.teacher.predict(noisy, timesteps, conditions)
         with _features(self.student.components["denoiser"]) as learned:
             output = self.student.predict(noisy, timesteps, conditions)
-        pairs = zip(learned, known, strict=True)
+        pairs = [(a, b) for a, b in zip(learned, known, strict=True) if a.shape == b.shape]
         parts = {
             "task": (output - wanted).pow(2).mean(),
             "output": (output - reference).pow(2).mean(),
-            "feature": torch.stack([(a - b).pow(2).mean() for a, b in pairs]).sum(),
+            "feature": sum(((a - b).pow(2).mean() for a, b in pairs), start=output.new_zeros(())),
         }
         return {"loss": sum(getattr(self.weights, name) * part for name, part in parts.items()), **parts}
 
@@ -79,7 +80,7 @@ def _features(denoiser: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def stages(denoiser: nn.Module) -> list[nn.Module]:
-    """The top-level stages of a denoiser, whose widths pruning leaves as they are."""
+    """The top-level stages of a denoiser."""
     found: list[nn.Module] = []
     for name in STAGES:
         child = getattr(denoiser, name, None)
