@@ -203,7 +203,9 @@ def test_a_launched_job_leaves_its_report(launched: subprocess.CompletedProcess[
     assert [row["state"] for row in rows] == ["dense", "pruned", "recovered"]
     assert json.loads((Path(folder) / "report.json").read_text())["rows"] == rows
     assert "recover: recover-distill" in launched.stderr, "it was in the store"
-    assert launched.stderr.count("Prompt accuracy") == 1
+    assert launched.stderr.count("Prompt accuracy") == 2, (
+        "once of the job, whatever its ranks, and of the sweep"
+    )
 
 
 def test_a_refusal_inside_the_ranks_is_one_line(launched: subprocess.CompletedProcess[str]) -> None:

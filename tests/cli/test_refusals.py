@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 # Command lines that are refused before anything heavy is imported, and what their line must say.
 CONFIGURATIONS = {
     "scorer=magnitud": ("unknown scorer 'magnitud'", "did you mean 'magnitude'?", "latent_shift"),
-    "model=tiny": ("unknown model 'tiny'", "did you mean 'tiny_t2i'?"),
+    "model=tiny_t2": ("unknown model 'tiny_t2'", "did you mean 'tiny_t2i'?"),
     "hydra/launcher=basik": ("unknown hydra/launcher 'basik'", "did you mean 'basic'?"),
     "experiment=demmo": ("unknown experiment 'demmo'", "did you mean 'demo'?"),
     "scorr=magnitude": ("unknown key 'scorr'", "did you mean 'scorer'?", "experiment", "sparsity"),
@@ -62,7 +62,7 @@ SMALL = (
 )
 # Command lines that are refused by the parts they name, and before any forward pass.
 PARTS = {
-    "scorer=latent_shift granularity=neuron": ("cannot score granularity=neuron", "operator, block, head"),
+    "scorer=latent_shift granularity=weight": ("cannot score granularity=weight", "operator, block, head"),
     "scorer=magnitude granularity=blok": ("cannot score granularity=blok", "block"),
     "granularity=[]": ("granularity=[] names nothing",),
     "granularity=[operator,block]": ("operator and block units overlap",),
