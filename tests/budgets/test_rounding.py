@@ -79,7 +79,7 @@ def test_what_does_not_fit_channels_is_refused() -> None:
         with pytest.raises(Refusal, match="budget=uniform"):
             budget.plan(scores, pair, Free(), 0.3)
     with pytest.raises(Refusal, match=r"budget\.of=elements"):
-        Uniform(of="parameters").plan(scores, pair, Free(), 0.3)
+        Uniform(of="latency").plan(scores, pair, Free(), 0.3)
     with pytest.raises(Refusal, match="none, published, multiple"):
         Uniform(rounding="up")
     with pytest.raises(Refusal, match="multiple=0"):

@@ -1,5 +1,6 @@
 """Uniform budget: the same share goes from every unit."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from prunelab.budgets.ranking import (
     as_plan,
     candidates,
     check_choice,
-    check_reach,
     check_separate,
     share,
 )
@@ -24,6 +24,8 @@ from prunelab.core.units import Unit, by_component
 @dataclass(frozen=True)
 class Uniform:
     """``of``: elements, parameters or macs. With the last two the common share is what meets the cost.
+
+    The cost of channels, which cannot be added up, is that of the model slimmed by the whole plan.
 
     ``rounding``: none, published or multiple (of ``multiple``): see :func:`prunelab.budgets.rounding.count`.
     """
@@ -48,30 +50,40 @@ class Uniform:
                 f"budget=uniform removes a share of each unit, but {single[0].granularity} units have one "
                 "element: use budget=global or budget=per_component, or granularity=head or neuron"
             )
-        check_separate(units, self.of)
+        if self.of == "latency":
+            check_separate(units, self.of)
         plan: dict[str, Tensor] = {}
         for component, members in by_component(units).items():
             asked = share(sparsity, component)
-            total = ledger.total(component)
-            check_reach(members, ledger, asked * total, total, self.of, component)
-            common = asked if self.of == "elements" else self._common_share(members, ledger, asked * total)
-            plan.update(as_plan(members, self._lowest(scores, members, ledger, common)))
+            common = asked if self.of == "elements" else self._common_share(scores, members, ledger, asked)
+            plan.update(self._at(scores, members, ledger, common))
         self._check_some(plan, sparsity)
         return plan
 
-    def _common_share(self, units: Sequence[Unit], ledger: Ledger, target: float) -> float:
-        """The smallest share at which the removed cost reaches ``target``."""
-        steps = sorted({k / unit.elements for unit in units for k in range(unit.elements + 1)})
-        reached = [s for s in steps if self._cost(units, ledger, s) >= target - 1e-9]
-        if not reached:
-            raise Refusal(
-                f"budget.rounding={self.rounding} leaves too little to go: ask for less, "
-                "or use budget.rounding=none"
-            )
-        return reached[0]
+    def _at(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, common: float) -> Plan:
+        return as_plan(units, self._lowest(scores, units, ledger, common))
 
-    def _cost(self, units: Sequence[Unit], ledger: Ledger, share: float) -> float:
-        return sum(ledger.cost(unit) * self._count(unit, share) for unit in units)
+    def _common_share(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, asked: float) -> float:
+        """The smallest share of elements at which ``asked`` of the component's cost is removed."""
+        component = units[0].component
+        total = ledger.total(component)
+
+        def gone(common: float) -> float:
+            if any(unit.runs for unit in units):  # channels, wired to each other
+                return ledger.saved(component, self._at(scores, units, ledger, common))
+            return sum(ledger.cost(unit) * self._count(unit, common) for unit in units)
+
+        steps = sorted({k / unit.elements for unit in units for k in range(unit.elements + 1)})
+        # The cost grows with the share: halving finds the step, and the model is slimmed few times.
+        place = bisect_left(steps, asked * total - 1e-9, key=gone)
+        if place == len(steps):
+            kinds = "/".join(sorted({unit.granularity for unit in units}))
+            raise Refusal(
+                f"sparsity={asked:.3g} of {component}'s {self.of} cannot be met: its {kinds} units give "
+                f"{gone(1.0) / total:.1%} of them under budget.rounding={self.rounding}; ask for less, or "
+                "choose another rounding or granularity"
+            )
+        return steps[place]
 
     def _count(self, unit: Unit, share: float) -> int:
         return count(unit, share, self.rounding, self.multiple)

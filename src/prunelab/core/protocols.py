@@ -239,6 +239,10 @@ class Ledger(Protocol):
         """The cost of the whole component (of all chosen elements where elements are counted)."""
         ...
 
+    def saved(self, component: str, plan: Plan) -> float:
+        """What slimming by ``plan`` saves: for elements whose costs cannot be added up."""
+        ...
+
 
 class Metric(Protocol):
     """A number about generated samples."""

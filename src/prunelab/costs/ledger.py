@@ -1,13 +1,17 @@
 """What elements and components cost in the currency of a budget."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+from torch import nn
+
 from prunelab.core.protocols import Model
+from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
 from prunelab.costs.macs import Macs, macs
 
 Times = Mapping[str, Mapping[str, float]]
+Smaller = Callable[[str, Plan], nn.Module]
 
 
 class CostLedger:
@@ -17,11 +21,19 @@ class CostLedger:
     measures them, where latency is the currency. A unit's multiply-accumulates are its host module's,
     less what survives, shared equally by its elements: exact for heads, neurons and whole modules. Its
     latency is shared in the same way. ``total`` is the whole component's, or the number of chosen
-    elements in it where elements are counted.
+    elements in it where elements are counted. ``smaller`` gives a component's structure after a plan, for
+    channels: the rows of one are columns of another, so that only a whole plan has a cost.
     """
 
-    def __init__(self, of: str, model: Model, units: Sequence[Unit], times: Times | None = None) -> None:
-        self.of, self.model, self.units, self.times = of, model, units, times
+    def __init__(
+        self,
+        of: str,
+        model: Model,
+        units: Sequence[Unit],
+        times: Times | None = None,
+        smaller: Smaller | None = None,
+    ) -> None:
+        self.of, self.model, self.units, self.times, self.smaller = of, model, units, times, smaller
 
     def cost(self, unit: Unit) -> float:
         """The cost of one element of ``unit``."""
@@ -47,6 +59,14 @@ class CostLedger:
         if self.of == "parameters":
             return float(sum(p.numel() for p in self.model.components[component].parameters()))
         return float(self._inside(component)[""])
+
+    def saved(self, component: str, plan: Plan) -> float:
+        """What slimming by ``plan`` saves of parameters or MACs."""
+        assert self.smaller is not None, "a ledger for channels knows what is left after a plan"
+        left = self.smaller(component, plan)
+        if self.of == "parameters":
+            return self.total(component) - sum(p.numel() for p in left.parameters())
+        return self.total(component) - macs(left, self.model.example_inputs(component, 1)).total
 
     def _inside(self, component: str) -> Mapping[str, float]:
         """Module path -> what is spent inside it, in the currency."""

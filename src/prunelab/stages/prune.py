@@ -1,6 +1,7 @@
 """Prune: scores and a budget become a plan, the plan a smaller model that is saved."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from prunelab.core.scores import Plan, Scores, check_scores, removed
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.component import model_costs
 from prunelab.costs.ledger import CostLedger
+from prunelab.costs.meta_copy import meta_copy
 from prunelab.costs.parameters import parameters
 from prunelab.costs.zeros import nominal, single_weights, zeroed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
@@ -28,8 +30,15 @@ def make_plan(
     """The plan that meets the budget, or a Refusal that says what would."""
     check_scores(scores, units)
     times = timetables(bench, units)[0] if budget.value.of == "latency" else None
-    ledger = CostLedger(budget.value.of, bench.model, units, times)
+    smaller = partial(_smaller, bench.model, units)
+    ledger = CostLedger(budget.value.of, bench.model, units, times, smaller)
     return budget.value.plan(scores, units, ledger, sparsity)
+
+
+def _smaller(model: Model, units: Sequence[Unit], component: str, plan: Plan) -> nn.Module:
+    """The structure of a component after ``plan``, without weights."""
+    members = [unit for unit in units if unit.component == component]
+    return slim(meta_copy(model.components[component]), members, plan)[0]
 
 
 def slimmed(model: Model, units: Sequence[Unit], plan: Plan) -> tuple[Model, dict[str, Structure]]:
@@ -79,7 +88,7 @@ def prune(
 ) -> Artifact:
     """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``."""
 
-    def make(partial: Path, run: Run) -> Write:
+    def make(scratch: Path, run: Run) -> Write:
         plan = make_plan(bench, units, load_scores(scores), budget, sparsity)
         model, structures = slimmed(bench.model, units, plan)
         costs = model_costs(model)
