@@ -90,7 +90,7 @@ def check_media(bench: Bench) -> None:
     except RuntimeError as error:
         raise Refusal(
             f"{bench.model.name} or the judge cannot take the data's examples of shape "
-            f"{tuple(media.shape[1:])}: choose a model, data (data=...) and a judge (task.judge) that fit"
+            f"{tuple(media.shape[1:])}: choose a model, data (data=...) and a judge (judge=...) that fit"
         ) from error
     if found != needed:
         raise Refusal(
