@@ -221,4 +221,4 @@ def test_a_model_whose_outputs_are_not_numbers(
     """Random scores are finite whatever the weights are; the evaluation sees it."""
     ended = command(*tiny, "scorer=random", f"path={without_numbers}", store=tmp_path / "store")
     assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1)
-    assert "gives values that are not finite" in ended.refusals[0]
+    assert "values that are not finite" in ended.refusals[0]

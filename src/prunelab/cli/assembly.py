@@ -20,7 +20,7 @@ from prunelab.stages.run import Request
 from prunelab.tracking.protocol import Tracker
 
 # Keys that say how a part runs, not what comes out: they stay out of every address.
-RUNTIME_KEYS = ("checkpoint_every",)
+RUNTIME_KEYS = ("checkpoint_every", "device")
 # Keys that a row of the report says in fields of their own, or that decide no number in it.
 SAID = frozenset(
     (
@@ -60,6 +60,8 @@ def plain(node: Any) -> Any:
 def _addressed(settings: Any) -> Any:
     if isinstance(settings, Mapping):
         return {key: _addressed(value) for key, value in settings.items() if key not in RUNTIME_KEYS}
+    if isinstance(settings, list):
+        return [_addressed(each) for each in settings]
     return settings
 
 
@@ -114,7 +116,7 @@ def request(config: DictConfig) -> Request:
         bypass=part("bypass", config.bypass),
         evaluation=part("evaluation", config.evaluation, leave_out=("timing",)),
         timing=part("evaluation", config.evaluation.timing),
-        metrics=plain(config.task.metrics),
+        metrics=_addressed(plain(config.task.metrics)),
         labels=labels(granularity),
         seed=config.seed,
         rounds=config.rounds,

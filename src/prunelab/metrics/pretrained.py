@@ -12,7 +12,7 @@ BATCH = 64  # media seen at once, which bounds the memory
 
 def network(kind: Any, path: str, device: str) -> Any:
     """The network of a transformers class, float32, in eval mode; refuses a folder of another class."""
-    made, found = _opened(kind, path, dtype=torch.float32, output_loading_info=True)
+    made, found = _opened(kind, path, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
     missing = sorted(found["missing_keys"])
     if missing:
         raise Refusal(

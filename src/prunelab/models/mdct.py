@@ -21,13 +21,15 @@ def mdct(waveforms: Tensor, bins: int) -> Tensor:
     """
     assert waveforms.shape[-1] % bins == 0, "whole hops are transformed"
     frames = F.pad(waveforms, (bins, bins)).unfold(-1, 2 * bins, bins)
-    return (frames @ _basis(bins, waveforms.device)).transpose(1, 2)
+    with torch.autocast(waveforms.device.type, enabled=False):  # half precision would not be exact
+        return (frames.float() @ _basis(bins, waveforms.device)).transpose(1, 2)
 
 
 def inverse_mdct(coefficients: Tensor) -> Tensor:
     """Coefficients (batch, bins, frames) to waveforms (batch, (frames - 1) * bins)."""
     bins = coefficients.shape[1]
-    halves = coefficients.transpose(1, 2) @ _basis(bins, coefficients.device).T
+    with torch.autocast(coefficients.device.type, enabled=False):
+        halves = coefficients.float().transpose(1, 2) @ _basis(bins, coefficients.device).T
     first, second = halves[..., :bins], halves[..., bins:]
     return (first[:, 1:] + second[:, :-1]).flatten(1)
 

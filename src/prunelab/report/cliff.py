@@ -60,7 +60,8 @@ def _alone(row: Row) -> str | None:
 
 def _choice(row: Row) -> tuple[str, ...]:
     fields = (field for field in COMPARED if field not in ("requested", "seed"))
-    return tuple(str(row["sparsity"].get(field, row.get(field))) for field in fields)
+    chosen = tuple(str(row["sparsity"].get(field, row.get(field))) for field in fields)
+    return (*chosen, str(row.get("settings")))
 
 
 def _dense(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:

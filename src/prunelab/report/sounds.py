@@ -18,7 +18,7 @@ from scipy.signal.windows import hann
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Sound
 from prunelab.core.waveforms import FULL_SCALE, from_wav, to_wav
-from prunelab.report.pictures import inline
+from prunelab.report.pictures import LONGEST, inline
 
 FOLDER = "sounds"
 WINDOW, HOP = 256, 64  # samples, of the drawn spectrograms
@@ -48,7 +48,7 @@ def write_sounds(folder: Path, sounds: Sequence[Sound]) -> list[dict[str, object
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, object]] = []
     for number, sound in enumerate(sounds):
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{sound.state} {sound.label}").strip("-.")
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{sound.state} {sound.label}").strip("-.")[:LONGEST]
         names = [f"{FOLDER}/{number:02d}-{words}-{index:02d}.wav" for index in range(len(sound.waveforms))]
         for name, waveform in zip(names, sound.waveforms, strict=True):
             (folder / name).write_bytes(to_wav(waveform, sound.rate))

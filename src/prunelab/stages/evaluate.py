@@ -88,7 +88,9 @@ class Sampling:
         conditions = self.model.embed([self.prompts[row % self.knobs.samples] for row in rows])
         noise = normal(self.model.latent_shape, self.knobs.seed, rows, "evaluation latents").to(self.device)
         latents = self.model.sample(conditions, noise, self.knobs.steps, self.knobs.guidance)[-1]
-        media = self.task.stored(self.model.decode(latents))
+        decoded = self.model.decode(latents).float()
+        _check_finite(decoded, self.model.name)
+        media = self.task.stored(decoded)
         judged = self.task.judged(media)
         named = {f"{PREDICTED}{name}": classes for name, classes in judged.predictions.items()}
         sure = {f"{CONFIDENCE}{name}": shares for name, shares in judged.confidences.items()}
@@ -154,11 +156,11 @@ def _held_out(bench: Bench, model: Model, knobs: Evaluation) -> HeldOut | None:
     return HeldOut(model, latents, examples.prompts, knobs.seed)
 
 
-def _check_finite(outputs: Tensor, identity: str) -> None:
+def _check_finite(values: Tensor, identity: str) -> None:
     """Refuse a model that no metric can be taken of."""
-    if not torch.isfinite(outputs).all():
+    if not torch.isfinite(values).all():
         raise Refusal(
-            f"the denoiser of {identity} gives values that are not finite (NaN or infinite): "
+            f"what {identity} makes has values that are not finite (NaN or infinite): "
             "check the model's weights, and a recovery's learning rate"
         )
 

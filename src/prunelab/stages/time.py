@@ -99,6 +99,6 @@ def _measure(models: Mapping[str, Model], timing: Timing, where: torch.device) -
 
 
 def _call(model: Model, batch: int, where: torch.device) -> Callable[[], object]:
-    model.to(where)
+    model.components["denoiser"].to(where)  # alone: whole models of every state may not fit together
     inputs = model.example_inputs("denoiser", batch)
     return lambda: model.components["denoiser"](**inputs)

@@ -1,6 +1,9 @@
 """What all tasks do alike: examples from two splits, and a judge who names what samples show."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -51,8 +54,9 @@ class JudgedData:
         self._check_enough(held_out)
 
     def fingerprint(self) -> str:
-        """What of the data decides results."""
-        return self.data.fingerprint
+        """What of the data decides results; read without its captions, the same data are others."""
+        read = f"{self.column} and caption" if self.captioned else self.column
+        return f"{self.data.fingerprint} ({read})"
 
     def judge_fingerprint(self) -> str:
         """A hash of the judge's weights."""
@@ -87,8 +91,12 @@ class JudgedData:
 
     def judged(self, media: Tensor) -> Judgement:
         """Features and, per label, the class the judge sees in each of the media, and how surely."""
-        with torch.no_grad():
+        with torch.no_grad(), _full_precision():
             features, logits = self.judge(media)
+        unknown = [name for name in self.labels if name not in logits]
+        if unknown:
+            names = ", ".join(logits) or "nothing"
+            raise Refusal(f"task.labels has {unknown[0]!r}, the judge names {names}: choose among these")
         surest = {name: logits[name].float().softmax(dim=1).cpu().max(dim=1) for name in self.labels}
         return Judgement(
             features.cpu(),
@@ -98,7 +106,8 @@ class JudgedData:
 
     @cached_property
     def _judge_digest(self) -> str:
-        return digest(self.judge.state_dict())
+        settings = json.dumps(self.judge.config() if hasattr(self.judge, "config") else {}, sort_keys=True)
+        return f"{digest(self.judge.state_dict())} {hashlib.sha256(settings.encode()).hexdigest()}"
 
     @cached_property
     def _train(self) -> Split:
@@ -123,6 +132,15 @@ class JudgedData:
         media = torch.as_tensor(rows[self.column]).to(self.dtype)
         prompts = list(rows["caption"]) if self.captioned else [""] * len(media)
         return Examples(media, prompts)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """No autocast inside: samples are judged within a job's precision, real media outside of it."""
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def _check_media(split: Split, column: str) -> None:
