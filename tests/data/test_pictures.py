@@ -232,14 +232,15 @@ def test_paths_in_a_table_start_at_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_media_with_paths_lie_in_the_folder(tmp_path: Path, inside: bool) -> None:
-    """As ``datasets`` stores pictures that it has not read."""
+    """Laid out as ``datasets`` stores pictures that it has not read."""
     folder = tmp_path / "table"
     folder.mkdir()
     good = [f"{i}.png" for i in range(2)]
     for name in good:
         (folder / name).write_bytes(png(0))
         (tmp_path / name).write_bytes(png(0))
-    features = datasets.Features({"image": datasets.Image(decode=False)})
+    media = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    features = datasets.Features({"image": media})
 
     def pictures(*paths: str, place: Path = folder) -> Any:
         rows = [{"image": {"bytes": None, "path": path}} for path in paths]
@@ -250,8 +251,8 @@ def test_media_with_paths_lie_in_the_folder(tmp_path: Path, inside: bool) -> Non
         for paths in (good, [str(folder / name) for name in good]):
             assert np.array_equal(pictures(*paths)[0]["image"], picture(png(0), 9, 3)[None])
         return
-    for path in ("{}/../{}", "../{1}", "file://{}/{}", "zip://a.png::{}/../a.zip", "tar://a::b::{}/{}"):
-        with pytest.raises(Refusal, match=r"lie in the folder|No such file"):
+    for path in ("{}/../{}", "../{1}", "zip://a.png::{}/../a.zip", "tar://a::b::{}/{}"):
+        with pytest.raises(Refusal, match="lie in the folder"):
             pictures(*[path.format(folder, name) for name in good])
     with pytest.raises(Refusal, match="lie in the folder"):
         pictures(*good, place=folder / "a.parquet")
@@ -304,9 +305,7 @@ def test_captions_are_read_where_they_are_asked_for(captioned: Captioned) -> Non
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_too_few_rows_are_told(
-    tmp_path: Path, streaming: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_few_rows_are_told(tmp_path: Path, streaming: bool, capsys: pytest.CaptureFixture[str]) -> None:
     file = parquet(tmp_path, 6, "a.parquet")
     settings: dict[str, Any] = {"image_column": "img", "test_size": 2, "streaming": streaming}
     data = Pictures(path=str(file), train_size=9, **settings)
