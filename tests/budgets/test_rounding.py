@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from prunelab.budgets.everywhere import Everywhere
+from prunelab.budgets.isomorphic import Isomorphic
+from prunelab.budgets.knapsack import Knapsack
 from prunelab.budgets.per_component import PerComponent
+from prunelab.budgets.per_granularity import PerGranularity
 from prunelab.budgets.rounding import count
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
@@ -75,7 +78,7 @@ def test_a_multiple_that_leaves_nothing_to_remove_is_refused() -> None:
 def test_what_does_not_fit_channels_is_refused() -> None:
     pair = [unit(8, 2, "a"), unit(8, 2, "b")]
     scores = {each.name: torch.rand(8) for each in pair}
-    for budget in (Everywhere(), PerComponent()):
+    for budget in (Everywhere(), PerComponent(), PerGranularity(), Isomorphic(), Knapsack()):
         with pytest.raises(Refusal, match="budget=uniform"):
             budget.plan(scores, pair, Free(), 0.3)
     with pytest.raises(Refusal, match=r"budget\.of=elements"):

@@ -1,5 +1,6 @@
 """FLUX-like transformers: the pipeline's own sampler, gates in two streams, and folders."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
-from prunelab.core.units import Unit
+from prunelab.core.units import Unit, overlap
 from prunelab.costs.component import model_costs
 from prunelab.models.flux import Flux, packed, unpacked
 from prunelab.stages.prune import slimmed
@@ -73,6 +74,20 @@ def test_gate_equals_slim(flux: Flux, granularity: str, share: float) -> None:
     small, _ = slimmed(flux, units, plan)
     torch.testing.assert_close(drawn(small), simulated, rtol=1e-4, atol=1e-5)
     assert not torch.equal(simulated, drawn(flux))
+
+
+def test_heads_and_neurons_of_one_projection_do_not_overlap(flux: Flux) -> None:
+    """They are different columns of it; attentions as operators would hold the heads' weights too."""
+    units = flux.units(["head", "neuron", "modulation"], ["denoiser"])
+    shared = [
+        u
+        for u in units
+        if any(s.parameter == "single_transformer_blocks.0.proj_out.weight" for s in u.slices)
+    ]
+    assert {u.granularity for u in shared} == {"head", "neuron"}
+    assert overlap(units) is None
+    moved = [replace(u, slices=tuple(replace(s, offset=0) for s in u.slices)) for u in shared]
+    assert overlap(moved) is not None
 
 
 def test_heads_of_both_streams_by_hand(flux: Flux) -> None:

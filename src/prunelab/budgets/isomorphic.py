@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import as_plan, candidates, check_choice, check_reach, share
+from prunelab.budgets.ranking import as_plan, candidates, check_choice, check_free, check_reach, share
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit, by_component
@@ -28,6 +28,7 @@ class Isomorphic:
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """The lowest-scored share of each kind, per component."""
+        check_free(units, "isomorphic")
         plan: dict[str, Tensor] = {}
         for component, members in by_component(units).items():
             asked, total = share(sparsity, component), ledger.total(component)

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from prunelab.budgets.ranking import CLOSE, Candidate, as_plan, candidates, check_choice, check_reach, share
+from prunelab.budgets.ranking import (
+    CLOSE,
+    Candidate,
+    as_plan,
+    candidates,
+    check_choice,
+    check_free,
+    check_reach,
+    share,
+)
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
@@ -36,6 +45,7 @@ class Knapsack:
         """One program over everything; the target is a share of all components together."""
         if isinstance(sparsity, Mapping):
             raise Refusal("budget=knapsack takes one sparsity for all; for one each use budget=per_component")
+        check_free(units, "knapsack")
         components = list(by_component(units))
         total = sum(ledger.total(name) for name in components)
         target = share(sparsity, "the model") * total

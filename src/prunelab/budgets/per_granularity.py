@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import as_plan, candidates, share
+from prunelab.budgets.ranking import as_plan, candidates, check_free, share
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
@@ -31,6 +31,7 @@ class PerGranularity:
 
         ``sparsity`` is one share, or one per granularity (absent = keep all).
         """
+        check_free(units, "per_granularity")
         kinds: dict[str, list[Unit]] = {}
         for unit in units:
             kinds.setdefault(unit.granularity, []).append(unit)

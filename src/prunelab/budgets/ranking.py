@@ -98,7 +98,7 @@ def check_free(units: Sequence[Unit], budget: str) -> None:
     if bound:
         raise Refusal(
             f"budget={budget} ranks all elements together, but {bound[0].granularity} units have to keep "
-            "equally many in each norm group and head: use budget=uniform"
+            "equally many in each run (norm groups, heads): use budget=uniform"
         )
 
 
@@ -108,7 +108,7 @@ def check_separate(units: Sequence[Unit], of: str) -> None:
     if wired and of != "elements":
         raise Refusal(
             f"budget.of={of} cannot be added up over {wired[0].granularity} units: the rows of one are "
-            "columns of another; use budget.of=elements"
+            "columns of another; use budget.of=elements, parameters or macs"
         )
 
 

@@ -132,13 +132,23 @@ class Unit:
 
 def overlap(units: Iterable[Unit]) -> tuple[Unit, Unit] | None:
     """The first two units of different granularities that share a parameter, or None."""
-    owners: dict[tuple[str, str], Unit] = {}
+    owners: dict[tuple[str, str], list[tuple[Unit, Slice]]] = {}
     for unit in units:
         for piece in unit.slices:
-            owner = owners.setdefault((unit.component, piece.parameter), unit)
-            if owner.granularity != unit.granularity:
-                return owner, unit
+            others = owners.setdefault((unit.component, piece.parameter), [])
+            for owner, taken in others:
+                if owner.granularity != unit.granularity and _meet(owner, taken, unit, piece):
+                    return owner, unit
+            others.append((unit, piece))
     return None
+
+
+def _meet(one: Unit, a: Slice, other: Unit, b: Slice) -> bool:
+    """Whether two slices of one parameter share a weight: those along one dimension may lie side by side."""
+    if a.flat or b.flat or a.dim != b.dim:
+        return True
+    ends = (a.offset + one.elements * a.block, b.offset + other.elements * b.block)
+    return a.offset < ends[1] and b.offset < ends[0]
 
 
 def by_component(units: Sequence[Unit]) -> dict[str, list[Unit]]:
