@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,92 @@ def test_paths_in_a_table_start_at_its_folder(tmp_path: Path) -> None:
         Pictures(path=str(tmp_path), size=9, **settings).train()[:]
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_media_with_paths_lie_in_the_folder(tmp_path: Path, inside: bool) -> None:
+    """Laid out as ``datasets`` stores pictures that it has not read."""
+    folder = tmp_path / "table"
+    folder.mkdir()
+    good = [f"{i}.png" for i in range(2)]
+    for name in good:
+        (folder / name).write_bytes(png(0))
+        (tmp_path / name).write_bytes(png(0))
+    media = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    features = datasets.Features({"image": media})
+
+    def pictures(*paths: str, place: Path = folder) -> Any:
+        rows = [{"image": {"bytes": None, "path": path}} for path in paths]
+        datasets.Dataset.from_list(rows, features=features).to_parquet(folder / "a.parquet")
+        return everything(Pictures(path=str(place), builder="parquet", size=9, test_size=1))
+
+    if inside:
+        for paths in (good, [str(folder / name) for name in good]):
+            assert np.array_equal(pictures(*paths)[0]["image"], picture(png(0), 9, 3)[None])
+        return
+    for path in ("{}/../{}", "../{1}", "zip://a.png::{}/../a.zip", "tar://a::b::{}/{}"):
+        with pytest.raises(Refusal, match="lie in the folder"):
+            pictures(*[path.format(folder, name) for name in good])
+    with pytest.raises(Refusal, match="lie in the folder"):
+        pictures(*good, place=folder / "a.parquet")
+    for address in ("https://example.org/{}", "zip://a.png::https://example.org/{}"):
+        with pytest.raises(Refusal, match="holds addresses"):
+            pictures(*[address.format(name) for name in good])
+
+
+def test_an_archive_in_a_folder_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for i in range(2):
+            archive.writestr(f"{i}.png", png(0))
+    rows = Pictures(path=str(tmp_path), size=9, test_size=1).train()[:]
+    assert np.array_equal(rows["image"], picture(png(0), 9, 3)[None])
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_truncated_archive_is_one_line(tmp_path: Path, streaming: bool) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for i in range(8):
+            for name, content in ((f"{i}.png", png(i)), (f"{i}.txt", b"a picture")):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    whole = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(whole[: 14 * 1024 + 600])
+    data = Pictures(
+        path=str(tmp_path),
+        builder="webdataset",
+        image_column="png",
+        caption_column="txt",
+        size=4,
+        train_size=7,
+        test_size=1,
+        streaming=streaming,
+        on_error="skip",
+    )
+    with pytest.raises(Refusal, match=r"split 'train' \(unexpected end of data\)") as refusal:
+        data.train()
+    assert "\n" not in str(refusal.value)
+
+
+def test_captions_are_read_where_they_are_asked_for(captioned: Captioned) -> None:
+    folder = captioned(4)
+    (folder / "001.txt").unlink()
+    data = Pictures(path=str(folder), size=4, test_size=1)
+    assert [len(part.select_columns(["image"])[:]["image"]) for part in data._splits] == [3, 1]
+    with pytest.raises(Refusal, match=r"001.png \(no caption\)"):
+        everything(data)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_too_few_rows_are_told(tmp_path: Path, streaming: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    file = parquet(tmp_path, 6, "a.parquet")
+    settings: dict[str, Any] = {"image_column": "img", "test_size": 2, "streaming": streaming}
+    data = Pictures(path=str(file), train_size=9, **settings)
+    assert (len(data.train()), len(data.test())) == (4, 2)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("data: ")]
+    assert told == ["data: data.train_size=9 gets 4 rows: split 'train' has 6 in all"]
+    assert len(Pictures(path=str(file), train_size=4, **settings).train()) == 4
+    assert "data: " not in capsys.readouterr().err
+
+
 def damaged(folder: Path) -> None:
     """A file cut off, one that is no picture, and one without a caption."""
     (folder / "001.png").write_bytes(png(1)[:100])
@@ -259,7 +347,11 @@ def test_a_subset_is_filled_up_with_what_can_be_read(captioned: Captioned) -> No
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("001.png", b"no picture", "001.png"), ("001.txt", b" \n", r"001.png \(no caption\)")],
+    [
+        ("001.png", b"no picture", "001.png"),
+        ("001.txt", b" \n", r"001.png \(no caption\)"),
+        ("001.txt", "über".encode("latin-1"), r"001.png \(no caption\)"),
+    ],
 )
 def test_a_bad_file_stops(captioned: Captioned, name: str, content: bytes, message: str) -> None:
     folder = captioned(4)
@@ -312,6 +404,8 @@ def test_what_is_not_there(captioned: Captioned, tmp_path: Path) -> None:
         ({"test_size": 1, "streaming": True}, "set data.train_size"),
         ({"test_size": 1, "channels": 2}, "data.channels=2"),
         ({"test_size": 1, "size": 0}, "data.size=0"),
+        ({"test_size": 1, "labels": {"x": "label", "y": "label"}}, "'label' is given as x and y"),
+        ({"test_size": 1, "image_column": "text"}, "'text' is given as image and caption"),
     ],
 )
 def test_impossible_settings(settings: dict[str, Any], message: str) -> None:

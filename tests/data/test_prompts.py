@@ -44,6 +44,13 @@ def test_a_column_of_a_table_with_pictures(tmp_path: Path) -> None:
 def test_an_empty_caption_stops(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": ["a", "", "b"]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(Refusal, match=r"caption cannot be read: row 1 \(no caption\)"):
-        Prompts(path=str(tmp_path / "a.parquet"), train_size=1).test()
+        [each[:] for each in Prompts(path=str(tmp_path / "a.parquet"), train_size=1)._splits]
     skipped = Prompts(path=str(tmp_path / "a.parquet"), train_size=1, on_error="skip")
     assert (len(skipped.train()), len(skipped.test())) == (1, 1)
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_bytes("a tree\nüber\n".encode("latin-1"))
+    with pytest.raises(Refusal, match=r"prompts\.txt are not UTF-8") as refusal:
+        Prompts(path=str(tmp_path / "prompts.txt"), train_size=1).test()
+    assert "\n" not in str(refusal.value)

@@ -87,6 +87,20 @@ def test_missing_inception_weights_are_one_line(monkeypatch: pytest.MonkeyPatch)
         Inception.load("weights.pth")
 
 
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_a_wrong_file_of_inception_weights_is_one_line(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extractor(name: str, layers: list[str], feature_extractor_weights_path: str) -> Any:
+        return torch.load(feature_extractor_weights_path, weights_only=True)
+
+    (tmp_path / "wrong.pth").write_bytes(content)
+    stand_in(monkeypatch, FIDELITY, FeatureExtractorInceptionV3=extractor)
+    with pytest.raises(Refusal, match=r"no Inception weights in .*wrong.pth .*judge.path=FILE") as refusal:
+        Inception.load(str(tmp_path / "wrong.pth"))
+    assert "\n" not in str(refusal.value)
+
+
 class Difference:
     """In the place of LPIPS: the mean difference of what it was given since the last reset."""
 

@@ -56,6 +56,29 @@ def test_captions_and_labels_are_needed_whatever_is_looked_at() -> None:
         task(UnconditionalImage, "image").check(1, media)
 
 
+def test_a_missing_caption_ends_captioned_tasks_alone() -> None:
+    class Unread(datasets.Dataset):
+        """Its captions cannot be read."""
+
+        def select_columns(self, columns: list[str]) -> datasets.Dataset:
+            if "caption" in columns:
+                raise Refusal("3.png (no caption)")
+            return super().select_columns(columns)
+
+    class Data(Table):
+        def train(self) -> datasets.Dataset:
+            return Unread(super().train().data)
+
+        test = train
+
+    data = Data("image", "caption")
+    with pytest.raises(Refusal, match="no caption"):
+        TextToImage(data, Judge(2, 2), []).check(1)
+    unconditional = UnconditionalImage(data, Judge(2, 2), [])
+    unconditional.check(1)
+    assert len(unconditional.train(2).media) == len(unconditional.test(2).media) == 2
+
+
 def test_the_judges_weights_identify_it() -> None:
     first = task(UnconditionalImage, "image")
     before = first.judge_fingerprint()

@@ -11,20 +11,23 @@ import fsspec
 from prunelab.core.errors import Refusal
 
 
-def file_bytes(value: Any, folder: Path | None) -> bytes:
+def file_bytes(value: Any, place: Path | None) -> bytes:
     """The content of a file that a table holds or points to.
 
-    value: bytes, ``{"bytes": ..., "path": ...}`` as ``datasets`` stores media, or a path below ``folder``.
-    Raises ValueError or OSError where there is nothing to read.
+    value: bytes, ``{"bytes": ..., "path": ...}`` as ``datasets`` stores media, or a path. place: the local
+    folder or file that the table is, None for one of the hub. Raises ValueError or OSError where there is
+    nothing to read; refuses addresses in a local table.
     """
     if isinstance(value, bytes):
         return value
     if isinstance(value, Mapping):
         if value.get("bytes") is not None:
             return bytes(value["bytes"])
-        return _read(str(value["path"]))
+        if not value.get("path"):
+            raise ValueError("neither bytes nor a path")
+        return _read(str(value["path"]) if place is None else _inside(place, str(value["path"])))
     if isinstance(value, str):
-        return _read(str(_below(folder, value)))
+        return _below(place, value).read_bytes()
     raise ValueError(f"a file is expected, not {type(value).__name__}")
 
 
@@ -34,15 +37,32 @@ def _read(location: str) -> bytes:
     return content
 
 
-def _below(folder: Path | None, value: str) -> Path:
+def _below(place: Path | None, value: str) -> Path:
     """Paths must lie below the folder whose content identifies the data."""
+    _refuse_address(value)
+    outside = Path(value).is_absolute() or os.path.normpath(value).startswith("..")
+    if place is None or not place.is_dir() or outside:
+        raise ValueError("a path in a table must be relative to the folder data.path and lie in it")
+    return place / value
+
+
+def _inside(place: Path, value: str) -> str:
+    """As ``_below``, of what ``datasets`` writes: a whole path, also in an archive (``zip://NAME::PATH``)."""
+    archived, _, name = value.rpartition("::")
+    _refuse_address(name)
+    whole = Path(os.path.normpath(place.absolute() / name))
+    inside = any(whole.is_relative_to(os.path.normpath(each)) for each in (place.absolute(), place.resolve()))
+    chained = archived and (not archived.startswith("zip://") or "::" in archived)
+    if not place.is_dir() or not inside or chained:
+        raise ValueError("a path in a table must lie in the folder data.path")
+    return f"{archived}::{whole}" if archived else str(whole)
+
+
+def _refuse_address(value: str) -> None:
     if value.startswith(("http://", "https://")):
         raise Refusal(
             f"the data holds addresses ({value}), not files: download them first (img2dataset does)"
         )
-    if folder is None or Path(value).is_absolute() or os.path.normpath(value).startswith(".."):
-        raise ValueError("a path in a table must be relative to the folder data.path and lie in it")
-    return folder / value
 
 
 def fingerprint(place: Path) -> str:

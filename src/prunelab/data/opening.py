@@ -1,5 +1,8 @@
 """Opening a table with ``datasets``: by its name on the hub, or from local files."""
 
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,15 +32,24 @@ def opened(path: str, builder: str | None, split: str, apart: bool, **options: A
     """
     place = Path(path).expanduser()
     builder = builder or BUILDERS.get(place.suffix.lower())
-    try:
+    with readable(path, split):
         if builder is not None and place.exists():
             options.pop("revision")
             return load_dataset(
                 builder, data_files={split: _files(place, builder, split, apart)}, split=split, **options
             )
         return load_dataset(str(place) if place.exists() else path, split=split, **options)
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+
+
+@contextmanager
+def readable(path: str, split: str) -> Iterator[None]:
+    """Refuse, in one line, what ``datasets`` cannot open or read to its end: streams fail late."""
+    try:
+        yield
+    except Refusal:  # a ValueError, too
+        raise
+    except (OSError, EOFError, ValueError, RuntimeError, DatasetsError, tarfile.TarError) as error:
+        reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
         raise Refusal(
             f"cannot open data.path={path}, split {split!r} ({reason}): give a local folder or file, or the "
             "name of a dataset on the hub; without a network, one downloaded before and HF_HUB_OFFLINE=1"

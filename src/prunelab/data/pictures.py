@@ -63,12 +63,19 @@ class Pictures(Table):
         columns: dict[str, list[Any]] = {}
         columns[self.image_column] = [file.relative_to(self._place).as_posix() for file in found]
         if self.caption_column is not None:
-            read = [text.read_text("utf-8") if text.is_file() else None for text in texts]
-            columns[self.caption_column] = read
+            columns[self.caption_column] = [_text(text) for text in texts]
         return Dataset.from_dict(columns)
 
     def _image(self, value: Any) -> NDArray[np.uint8]:
-        return picture(file_bytes(value, self._folder), self.size, self.channels)
+        return picture(file_bytes(value, self._local), self.size, self.channels)
+
+
+def _text(file: Path) -> str | None:
+    """What a file says; None where there is none, or no UTF-8 in it, so that its row counts as a bad one."""
+    try:
+        return file.read_text("utf-8") if file.is_file() else None
+    except UnicodeDecodeError:
+        return None
 
 
 def picture(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from prunelab.core.errors import Refusal
 from prunelab.data.rows import Decode
 from prunelab.data.table import Table, caption
 
@@ -28,5 +29,8 @@ class Prompts(Table):
         """The lines of a text file that are not empty."""
         if self.builder is not None or place.suffix.lower() != ".txt":
             return None
-        lines = place.read_text("utf-8").splitlines()
+        try:
+            lines = place.read_text("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise Refusal(f"the prompts in {place} are not UTF-8 ({error}): save them as UTF-8") from error
         return Dataset.from_dict({self.caption_column: [line for line in lines if line.strip()]})

@@ -58,4 +58,4 @@ class Sounds(Table):
         return Dataset.from_dict({self.audio_column: names}) if names else None
 
     def _audio(self, value: Any) -> NDArray[np.int16]:
-        return waveform(file_bytes(value, self._folder), self.rate, self.samples)
+        return waveform(file_bytes(value, self._local), self.rate, self.samples)

@@ -14,7 +14,7 @@ from datasets import Dataset
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
 from prunelab.data.content import fingerprint
-from prunelab.data.opening import AnyTable, column_names, gathered, opened, undecoded
+from prunelab.data.opening import AnyTable, column_names, gathered, opened, readable, undecoded
 from prunelab.data.rows import Decode, Rows
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other rows
@@ -49,7 +49,7 @@ class Table:
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be cut."""
+        """Refuse what cannot be cut or named."""
         if self.on_error not in ("stop", "skip"):
             raise Refusal(f"data.on_error={self.on_error} is unknown: stop or skip")
         sizes = {"data.train_size": self.train_size, "data.test_size": self.test_size}
@@ -61,6 +61,7 @@ class Table:
             raise Refusal(f"a stream has no length: set {' and '.join(unset)}, or data.streaming=false")
         if len(unset) == 2 and self._shared:
             raise Refusal("train and test come from one split: set data.test_size (or data.train_size)")
+        self._refuse_duplicates()
 
     def train(self) -> Rows:
         """What calibration and recovery see."""
@@ -110,23 +111,25 @@ class Table:
         return Path(self._location).expanduser()
 
     @property
-    def _folder(self) -> Path | None:
-        """Where paths in a local table start."""
-        return self._place if self._place.is_dir() else None
+    def _local(self) -> Path | None:
+        """The folder or file that a local table is; None for one of the hub."""
+        return self._place if self._place.exists() else None
 
     @cached_property
     def _splits(self) -> tuple[Rows, Rows]:
         if not self._shared:
             assert self.test_split is not None
             return (
-                self._rows(self.train_split, (self.train_size,))[0],
-                self._rows(self.test_split, (self.test_size,))[0],
+                self._rows(self.train_split, {"train_size": self.train_size})[0],
+                self._rows(self.test_split, {"test_size": self.test_size})[0],
             )
-        test, train = self._rows(self.train_split, (self.test_size, self.train_size))
+        sizes = {"test_size": self.test_size, "train_size": self.train_size}
+        test, train = self._rows(self.train_split, sizes)
         return train, test
 
-    def _rows(self, split: str, sizes: tuple[int | None, ...]) -> list[Rows]:
+    def _rows(self, split: str, settings: Mapping[str, int | None]) -> list[Rows]:
         """Disjoint parts of a split, in a seeded order, each of the given size; None takes what is left."""
+        sizes = list(settings.values())
         known = [size for size in sizes if size is not None]
         wanted = sum(known) if len(known) == len(sizes) else None
         whole = self._opened(split, wanted)
@@ -138,12 +141,17 @@ class Table:
             parts.append(Rows(whole.table, whole.decode, numbers[start:stop], whole.kept))
             start = stop
         self._check(parts, split, len(numbers))
+        there = f"has {len(numbers)}" + (" that can be read" if self.on_error == "skip" else " in all")
+        for (name, size), part in zip(settings.items(), parts, strict=True):
+            if size is not None and len(part) < size:
+                _say(f"data.{name}={size} gets {len(part)} rows: split {split!r} {there}")
         return parts
 
     def _opened(self, split: str, wanted: int | None) -> Rows:
         """A split in its seeded order, or the ``wanted`` rows of a stream, with what columns it has."""
         table = self._table(split)
-        there = column_names(table)
+        with readable(self._location, split):
+            there = column_names(table)
         columns = {name: pair for name, pair in self.columns().items() if pair[0] in there}
         missing = [name for name in self.needed() if name not in columns]
         if missing:
@@ -157,7 +165,8 @@ class Table:
             numbers: list[int] = order(len(table), self.seed, 0, f"subset/{split}").tolist()
             return Rows(table, decode, numbers)
         assert wanted is not None
-        table = gathered(table, wanted, self.seed, self.buffer_size)
+        with readable(self._location, split):
+            table = gathered(table, wanted, self.seed, self.buffer_size)
         return Rows(table, decode, range(len(table)))
 
     def _table(self, split: str) -> AnyTable:
@@ -179,24 +188,37 @@ class Table:
                 break
             reason = rows.reason(number)
             bad.append(reason) if reason else good.append(number)
-        if bad and os.environ.get("RANK", "0") == "0":
+        if bad:
             more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
             looked = len(bad) + len(good)
-            print(
-                f"data: {len(bad)} of {looked} rows left out: {', '.join(bad[:NAMED])}{more}", file=sys.stderr
-            )
+            _say(f"{len(bad)} of {looked} rows left out: {', '.join(bad[:NAMED])}{more}")
         return good
 
     def _check(self, parts: Sequence[Rows], split: str, there: int) -> None:
-        """Refuse parts without rows, and rows without the text that they should have."""
+        """Refuse parts without rows."""
         if not all(len(part) for part in parts):
             raise Refusal(
                 f"{self._location} has {there} rows in split {split!r}: too few to train and test with "
                 f"data.train_size={self.train_size} and data.test_size={self.test_size}"
             )
-        for part in parts:
-            if "caption" in part.column_names:
-                part.select_columns(["caption"])[:]
+
+    def _refuse_duplicates(self) -> None:
+        """A column of the table can be read as one thing only."""
+        names: dict[str, list[str]] = {}
+        for name, (source, _) in self.columns().items():
+            names.setdefault(source, []).append(name)
+        for source, several in names.items():
+            if len(several) > 1:
+                raise Refusal(
+                    f"the data's column {source!r} is given as {' and '.join(several)}: each needs a column "
+                    "of its own; see data.labels and the other columns in the settings of data"
+                )
+
+
+def _say(line: str) -> None:
+    """A line on standard error, once where several processes read the same data."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"data: {line}", file=sys.stderr)
 
 
 def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str, tuple[str, Decode]]:

@@ -47,6 +47,8 @@ class JudgedData:
                     f"the data has no column {missing[0]!r} (it has {', '.join(split.column_names)}): this "
                     f"task needs {', '.join((self.column, *needed))}; see data.caption_column and task.labels"
                 )
+            if self.captioned:
+                split.select_columns(["caption"])[:]  # refused where one is missing
             if media:
                 _check_media(split, self.column)
         self._check_enough(held_out)
@@ -125,7 +127,8 @@ class JudgedData:
 
     def _examples(self, split: Split, count: int) -> Examples:
         _check_media(split, self.column)
-        rows = split[: min(count, len(split))]
+        columns = [self.column, "caption"] if self.captioned else [self.column]
+        rows = split.select_columns(columns)[: min(count, len(split))]
         media = torch.as_tensor(rows[self.column]).to(self.dtype)
         prompts = list(rows["caption"]) if self.captioned else [""] * len(media)
         return Examples(media, prompts)
