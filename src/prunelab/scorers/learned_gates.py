@@ -183,6 +183,7 @@ class GateTraining:
 
     @cached_property
     def _noise(self) -> Tensor:
-        same = self.knobs.same_noise and any(self.prompts)
+        asked = self._conditions is not None and any(self.prompts)
+        same = self.knobs.same_noise and asked
         draws = [0] * len(self.prompts) if same else range(len(self.prompts))
         return normal(self.model.latent_shape, self.knobs.seed, draws, "calibration latents")
