@@ -19,6 +19,7 @@ from prunelab.data.rows import Decode, Rows
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other rows
 NAMED = 10  # bad rows that a message names
+LONGEST = 2**16  # characters of a caption; what is longer is no caption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,10 +231,12 @@ def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str
 
 
 def caption(value: object) -> str:
-    """A caption; the first, where there are several. Raises ValueError where there is none."""
+    """A caption; the first, where there are several. Raises ValueError where there is none, or no end."""
     first = value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value
     if not isinstance(first, str) or not first.strip():
         raise ValueError("no caption")
+    if len(first) > LONGEST:
+        raise ValueError(f"a caption of more than {LONGEST} characters")
     return first.strip()
 
 
