@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # none of which Pillow hands to another program
 MOST_PIXELS = 89_478_485  # width x height; Pillow's own limit, at which it warns and goes on
@@ -30,7 +30,7 @@ def opened_image(file: Path | IO[bytes]) -> Iterator[Image.Image]:
                     raise ValueError(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS} in all")
                 image.load()
                 yield image
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ValueError(f"not a picture in one of the formats {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error

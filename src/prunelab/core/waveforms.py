@@ -3,6 +3,8 @@
 import io
 import struct
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -49,20 +51,21 @@ def from_wav(content: bytes) -> tuple[NDArray[np.int16], int]:
         return samples.reshape(-1, file.getnchannels()).T.astype(np.int16), file.getframerate()
 
 
-def opened_wav(content: bytes) -> wave.Wave_read:
+@contextmanager
+def opened_wav(content: bytes) -> Iterator[wave.Wave_read]:
     """A PCM WAV file whose header can be believed, for reading.
 
     Raises EOFError for a file that ends before its samples do, and wave.Error for one without samples, for
     other numbers of bits, channels or samples per second than sounds have, and for what is no PCM WAV.
     """
     check_complete(content)
-    file = wave.open(io.BytesIO(content), "rb")
-    check_rate(file.getframerate(), file.getnchannels())
-    if file.getsampwidth() not in WIDTHS:
-        raise wave.Error(f"samples of {8 * file.getsampwidth()} bits: 8, 16, 24 and 32 are read")
-    if not file.getnframes():
-        raise wave.Error("the file holds no samples")
-    return file
+    with wave.open(io.BytesIO(content), "rb") as file:
+        check_rate(file.getframerate(), file.getnchannels())
+        if file.getsampwidth() not in WIDTHS:
+            raise wave.Error(f"samples of {8 * file.getsampwidth()} bits: 8, 16, 24 and 32 are read")
+        if not file.getnframes():
+            raise wave.Error("the file holds no samples")
+        yield file
 
 
 def check_rate(rate: int, channels: int) -> None:

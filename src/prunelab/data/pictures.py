@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 
 from prunelab.core.errors import Refusal
 from prunelab.core.images import opened_image
-from prunelab.data.content import file_bytes, files
+from prunelab.data.content import file_bytes
+from prunelab.data.folder import PICTURES
 from prunelab.data.rows import Decode
 from prunelab.data.table import LONGEST, Table, described
 
 MODES = {1: "L", 3: "RGB"}
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Pictures(Table):
 
     def listed(self, place: Path) -> Dataset | None:
         """Pictures with texts beside them."""
-        found = files(place, SUFFIXES) if self.builder is None and place.is_dir() else []
+        found = self.files(place, PICTURES) if self.builder is None and place.is_dir() else []
         texts = [file.with_suffix(".txt") for file in found]
         if not any(text.is_file() for text in texts):
             return None

@@ -12,7 +12,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import FULL_SCALE, check_rate, opened_wav
 
 WIDTHS = {1: "u1", 2: "<i2", 4: "<i4"}  # bytes per sample of PCM -> how numpy reads them; 8 bits are unsigned
-# How the other files begin, and what soundfile calls them: of the formats that it reads, those that are meant.
+# How the other files begin, and what soundfile calls them: of what it reads, the formats that are meant.
 BEGINNINGS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
 FORMATS = frozenset(("WAV", "WAVEX", "FLAC", "OGG", "AIFF", "MP3", "MPEG"))
 TAPS = 10  # of resample_poly's filter to either side, in samples of the lower rate
