@@ -30,7 +30,7 @@ Captioned = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """None is tried, though the libraries' own switches allow it; what they make of a failure is no excuse."""
+    """None is tried, though the libraries allow it; that they go on where one fails is no excuse."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     tried: list[object] = []
