@@ -231,12 +231,10 @@ def shards_of(folder: Path, **settings: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize(
-    "name", ["pyd", "pickle", "npy", "npz", "pth", "tb", "mp", "cbor", "json_gz", "png_bz2"]
-)
-def test_other_members_of_shards_are_not_opened(tmp_path: Path, name: str, streaming: bool) -> None:
+def test_other_members_of_shards_are_not_opened(tmp_path: Path, streaming: bool) -> None:
     """Junk that any decoder would choke on."""
-    shard(tmp_path / "a.tar", **{name: b"\x80\x04cos\nsystem\n(S'false'\ntR."})
+    names = ("pyd", "pickle", "npy", "npz", "pth", "tb", "mp", "cbor", "json_gz", "png_bz2")
+    shard(tmp_path / "a.tar", **dict.fromkeys(names, b"\x80\x04cos\nsystem\n(S'false'\ntR."))
     assert shards_of(tmp_path, streaming=streaming) == ["picture 0", "picture 1"]
 
 
