@@ -1,6 +1,7 @@
 """Sounds as 16-bit numbers, in memory and in files."""
 
 import io
+import struct
 import wave
 
 import numpy as np
@@ -39,3 +40,40 @@ def test_eight_bits_are_no_sixteen() -> None:
         file.writeframes(bytes(10))
     with pytest.raises(wave.Error, match="8 bits"):
         from_wav(buffer.getvalue())
+
+
+def lying(**said: int) -> bytes:
+    """A WAV file of 100 frames whose header says something else."""
+    true = {"channels": 1, "rate": 8000, "bits": 16, "data": 200} | said
+    align = max(1, true["channels"] * ((true["bits"] + 7) // 8)) % 2**16
+    header = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, true["channels"], true["rate"], 0, align, true["bits"])
+    chunks = b"WAVE" + header + struct.pack("<4sI", b"data", true["data"]) + bytes(200)
+    return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"rate": 0}, "0 Hz"),
+        ({"rate": 1}, "1 Hz"),
+        ({"rate": 2**32 - 1}, "4294967295 Hz"),
+        ({"channels": 0}, "channels"),
+        ({"channels": 65535, "data": 0}, "65535 channels"),
+        ({"bits": 40}, "40 bits"),
+        ({"bits": 64}, "64 bits"),
+        ({"bits": 0}, "width"),
+        ({"data": 0}, "no samples"),
+        ({"data": 201 + 2**20}, "truncated: 1048777 bytes are announced, 200 there"),
+        ({"data": 2**32 - 1}, "truncated"),
+    ],
+)
+def test_headers_that_lie(said: dict[str, int], message: str) -> None:
+    assert from_wav(lying())[0].shape == (1, 100)
+    with pytest.raises((wave.Error, EOFError), match=message):
+        from_wav(lying(**said))
+
+
+@pytest.mark.parametrize("length", [0, 4, 12, 20, 40, 44, 100, 243])
+def test_files_cut_off(length: int) -> None:
+    with pytest.raises((wave.Error, EOFError)):
+        from_wav(lying()[:length])

@@ -47,7 +47,7 @@ def captioned(tmp_path: Path) -> Callable[..., Path]:
 
     def make(count: int, name: str = "pictures") -> Path:
         folder = tmp_path / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for i in range(count):
             (folder / f"{i:03}.png").write_bytes(png(i))
             (folder / f"{i:03}.txt").write_text(f"picture {i}\n")

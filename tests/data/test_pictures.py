@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from prunelab.data.rows import KEPT_BYTES, Rows
 from .conftest import png
 
 Captioned = Callable[..., Path]
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+BOMB = b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 65000, 65000, 1, 24, 0, 0, 0, 0, 0, 0)
 
 
 def captions(rows: Rows) -> list[str]:
@@ -351,6 +354,9 @@ def test_a_subset_is_filled_up_with_what_can_be_read(captioned: Captioned) -> No
         ("001.png", b"no picture", "001.png"),
         ("001.txt", b" \n", r"001.png \(no caption\)"),
         ("001.txt", "über".encode("latin-1"), r"001.png \(no caption\)"),
+        ("001.txt", b"long " * 2**20, r"001.png \(a caption of more than 65536 characters\)"),
+        ("001.png", POSTSCRIPT, r"001.png \(not a picture in one of the formats PNG, "),
+        ("001.png", BOMB, r"001.png \(65000 x 65000 pixels|001.png \(Image size \(4225000000 pixels\)"),
     ],
 )
 def test_a_bad_file_stops(captioned: Captioned, name: str, content: bytes, message: str) -> None:
@@ -358,7 +364,10 @@ def test_a_bad_file_stops(captioned: Captioned, name: str, content: bytes, messa
     (folder / name).write_bytes(content)
     with pytest.raises(Refusal, match=message) as refusal:
         everything(Pictures(path=str(folder), size=4, test_size=1))
+    assert len(str(refusal.value)) < 500
     assert "\n" not in str(refusal.value)
+    skipped = Pictures(path=str(folder), size=4, test_size=1, on_error="skip")
+    assert sorted(captions(skipped.train()) + captions(skipped.test())) == [f"picture {i}" for i in (0, 2, 3)]
 
 
 def test_content_counts_and_its_place_does_not(captioned: Captioned, tmp_path: Path) -> None:

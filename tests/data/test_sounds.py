@@ -1,16 +1,21 @@
 """Sounds from folders: the right samples at the right rate, and bad files named."""
 
+import io
+import math
+import struct
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from prunelab.core.errors import Refusal
 from prunelab.data.sounds import Sounds
-from prunelab.data.waveform import waveform
+from prunelab.data.waveform import needed, waveform
 
 from .conftest import wav
 
@@ -49,6 +54,23 @@ def test_another_rate_keeps_the_pitch() -> None:
     assert np.abs(resampled - expected)[500:-500].max() < 50  # of 16384, away from the filter's ends
 
 
+@pytest.mark.parametrize("rate", [8000, 7999, 44100, 1000, 384000])
+def test_what_comes_later_does_not_count(rate: int) -> None:
+    """No more is read than is needed: exactly what the whole file gives."""
+    noise = np.random.default_rng(1).integers(-20000, 20000, 400000).astype("<i2")
+    content = at_rate(wav(noise[:, None]), rate)
+    amplitudes = noise / 32768
+    common = math.gcd(rate, 8000)
+    whole = resample_poly(amplitudes, 8000 // common, rate // common) if rate != 8000 else amplitudes
+    expected = (whole[:100] * 32768).round().clip(-32768, 32767)
+    assert np.array_equal(waveform(content, 8000, 100)[0], expected)
+    assert needed(rate, 8000, 100) < 8000, "of 400000"
+
+
+def at_rate(content: bytes, rate: int) -> bytes:
+    return content[:24] + struct.pack("<I", rate) + content[28:]
+
+
 def everything(data: Sounds) -> list[Any]:
     return [data.train()[:], data.test()[:]]
 
@@ -83,6 +105,84 @@ def test_bad_files_are_named_and_skipped_or_fatal(tmp_path: Path, capsys: pytest
     assert "2.wav" in line
     with pytest.raises(Refusal, match=r"audio cannot be read: [02].wav .*data.on_error=skip"):
         everything(Sounds(path=str(folder), rate=8000, samples=8, test_size=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"no sound at all", "not a sound in one of the formats"),
+        (b"FORM\0\0\1\0AIFF" + bytes(200), "truncated"),
+        (at_rate(wav(NOISE), 1), "1 Hz"),
+        (at_rate(wav(NOISE), 2**32 - 1), "4294967295 Hz"),
+        (wav(NOISE)[:32] + struct.pack("<HH", 5, 40) + bytes(2**10), "truncated|40 bits"),
+        (wav(NOISE)[:32] + struct.pack("<HH", 8, 64) + wav(NOISE)[36:], "64 bits"),
+        (wav(NOISE)[:40] + struct.pack("<I", 2**31) + wav(NOISE)[44:], "truncated: 2147483648 bytes"),
+        (wav(NOISE)[:22] + struct.pack("<H", 65535) + wav(NOISE)[24:], "65535 channels"),
+        (wav(NOISE)[:22] + struct.pack("<H", 0) + wav(NOISE)[24:], "channels"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "AIFF",
+        "1 Hz",
+        "4 GHz",
+        "40 bits",
+        "64 bits",
+        "2 GB",
+        "65535 channels",
+        "no channel",
+    ],
+)
+def test_what_does_not_tell_the_truth_is_a_bad_row(tmp_path: Path, content: bytes, message: str) -> None:
+    folder = folder_of(tmp_path, 4)
+    (folder / "0.wav").write_bytes(content)
+    settings: dict[str, Any] = {"path": str(folder), "rate": 16000, "samples": 8, "test_size": 1}
+    with pytest.raises(Refusal, match=rf"audio cannot be read: 0.wav \(.*({message})") as refusal:
+        everything(Sounds(**settings))
+    assert "\n" not in str(refusal.value)
+    assert len(Sounds(**settings, on_error="skip").train()) == 2
+
+
+class Heard:
+    """What soundfile opens, of a header that says what it is told to."""
+
+    format, samplerate, channels = "FLAC", 8000, 1
+    amplitudes = NOISE / 32768
+
+    def __init__(self, _: io.BytesIO) -> None:
+        """Of any bytes."""
+
+    def __enter__(self) -> "Heard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, frames: int, **_: Any) -> Any:
+        return self.amplitudes[:frames]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"samplerate": 2**31 - 1}, "2147483647 Hz"),
+        ({"channels": 1024}, "1024 channels"),
+        ({"format": "MAT5"}, "format MAT5"),
+        ({"amplitudes": np.full((9, 1), np.nan)}, "no numbers"),
+        ({"amplitudes": np.zeros((0, 1))}, "no samples"),
+    ],
+)
+def test_other_formats_are_not_believed_either(
+    said: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.SimpleNamespace(SoundFile=Heard, SoundFileError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "soundfile", module)
+    assert np.array_equal(waveform(b"fLaC", 8000, 300), NOISE[:300].T)
+    for name, value in said.items():
+        monkeypatch.setattr(Heard, name, value)
+    with pytest.raises(ValueError, match=message):
+        waveform(b"fLaC", 8000, 300)
 
 
 def test_a_table_with_sounds_inside(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """CLIP's features and score against plain calls of a tiny random CLIP, opened from a folder."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextModel, CLIPTokenizer
 
+from prunelab.core.digests import digest
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
@@ -141,3 +143,69 @@ def test_real_data_are_not_needed(folder: Path) -> None:
     reference = Reference(torch.zeros(0, 1), {}, {}, samples(media), ["a"] * 4)
     first = ClipScore.load(str(folder))(samples(media), reference)
     assert ClipScore.load(str(folder))(samples(media), replace(reference, real=torch.ones(5, 1))) == first
+
+
+def linked(folder: Path, place: Path) -> Path:
+    """As hubs keep a model: every file is a link to another folder."""
+    shutil.copytree(folder, place / "blobs")
+    (place / "snapshot").mkdir()
+    for file in folder.iterdir():
+        (place / "snapshot" / file.name).symlink_to(f"../blobs/{file.name}")
+    return place / "snapshot"
+
+
+def rewrite(file: Path, **settings: Any) -> None:
+    """Write through a link what a file says otherwise."""
+    content = json.loads(file.read_text())
+    for name, value in settings.items():
+        place, _, last = name.rpartition("__")
+        (content[place] if place else content)[last] = value
+    file.write_text(json.dumps(content))
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("config.json", {"vision_config__hidden_act": "gelu"}),
+    ("config.json", {"vision_config__layer_norm_eps": 0.1}),
+    ("preprocessor_config.json", {"image_mean": [0.1, 0.2, 0.3]}),
+    ("tokenizer_config.json", {"pad_token": "a</w>"}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES)
+def test_all_that_decides_identifies(folder: Path, tmp_path: Path, name: str, change: dict[str, Any]) -> None:
+    """Not the weights alone; and not the place, or that files are links."""
+    place = linked(folder, tmp_path)
+    states = [digest(Clip.load(str(each)).state_dict()) for each in (folder, place)]
+    scores = [ClipScore.load(str(each)).fingerprint() for each in (folder, place)]
+    assert states[0] == states[1]
+    assert scores[0] == scores[1]
+    rewrite(place / name, **change)
+    assert ClipScore.load(str(place)).fingerprint() != scores[0]
+    if name != "tokenizer_config.json":
+        assert digest(Clip.load(str(place)).state_dict()) != states[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.json", {"vision_config__hidden_size": "x"}),
+        ("config.json", {"vision_config__hidden_size": 17}),
+        ("config.json", {"vision_config__num_attention_heads": 0}),
+        ("config.json", {"vision_config__patch_size": 0}),
+        ("config.json", {"projection_dim": 9}),
+        ("config.json", {"dtype": "none"}),
+        ("config.json", None),
+        ("preprocessor_config.json", None),
+        ("tokenizer.json", None),
+        ("tokenizer_config.json", None),
+        ("model.safetensors", None),
+    ],
+)
+def test_another_folder_is_one_line(
+    folder: Path, tmp_path: Path, name: str, change: dict[str, Any] | None
+) -> None:
+    place = shutil.copytree(folder, tmp_path / "other")
+    (place / name).write_text("[1]") if change is None else rewrite(place / name, **change)
+    with pytest.raises(Refusal, match=r"no CLIP|no AutoTokenizer") as refusal:
+        ClipScore.load(str(place))
+    assert "\n" not in str(refusal.value)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from prunelab.core.digests import digest
 from prunelab.core.errors import Refusal
 from prunelab.metrics.judge import Judge
 
@@ -91,3 +92,45 @@ def test_grey_pictures_and_folders_that_say_nothing_of_channels(tmp_path: Path) 
     del config["channels"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert Judge.load(tmp_path).channels == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"widths": "many"},
+        {"widths": [8, -16]},
+        {"widths": [9, 16]},
+        {"widths": []},
+        {"widths": [8, 2**40]},
+        {"features": 0},
+        {"features": 13},
+        {"features": "12"},
+        {"channels": 1},
+        {"labels": ["shape"]},
+        {"labels": {"shape.of": ["a"]}},
+        {"labels": {"shape": ["round", "square", "odd"], "colour": ["red"]}},
+        {"unknown": 1},
+        None,
+    ],
+)
+def test_another_config_is_one_line(tmp_path: Path, change: dict[str, object] | None) -> None:
+    judge().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text("[]" if change is None else json.dumps(config | change))
+    with pytest.raises(Refusal, match="broken, or of a judge of another kind") as refusal:
+        Judge.load(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_judge_behind_links_is_the_same(tmp_path: Path) -> None:
+    """As hubs keep files: what lies behind a link is what identifies the judge."""
+    judge().save(tmp_path / "blobs")
+    (tmp_path / "snapshot").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "snapshot" / name).symlink_to(f"../blobs/{name}")
+    first = digest(Judge.load(tmp_path / "snapshot").state_dict())
+    assert first == digest(Judge.load(tmp_path / "blobs").state_dict())
+    other = judge()
+    other.embed.bias.data.add_(1)
+    other.save(tmp_path / "blobs")
+    assert digest(Judge.load(tmp_path / "snapshot").state_dict()) != first

@@ -1,10 +1,13 @@
 """The network that listens: its spectrogram written out, and the same answers after saving and loading."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from prunelab.core.errors import Refusal
 from prunelab.metrics.listener import Listener, mel_filters
 
 LABELS = {"timbre": ["bell", "organ"], "pitch": ["low", "middle", "high"]}
@@ -69,3 +72,15 @@ def test_saved_is_loaded(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(sounds(3))[0], listener()(sounds(3))[0], rtol=0, atol=0.05)
     loaded.save(tmp_path / "again")
     assert torch.equal(Listener.load(tmp_path / "again")(sounds(3))[0], loaded(sounds(3))[0])
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": 0}, {"window": -1}, {"hop": 0}, {"bands": 2**40}, {"floor": 0}, {"floor": "low"}]
+)
+def test_a_spectrogram_that_cannot_be_is_one_line(tmp_path: Path, change: dict[str, object]) -> None:
+    listener().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(Refusal, match="broken, or of a judge of another kind") as refusal:
+        Listener.load(tmp_path)
+    assert "\n" not in str(refusal.value)

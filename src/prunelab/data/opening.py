@@ -1,44 +1,91 @@
 """Opening a table with ``datasets``: by its name on the hub, or from local files."""
 
 import tarfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from datasets import Audio, Dataset, Image, IterableDataset, load_dataset
+import datasets
+from datasets import (
+    Audio,
+    Dataset,
+    DatasetBuilder,
+    Image,
+    IterableDataset,
+    load_dataset,
+)
+from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.exceptions import DatasetsError
+from datasets.features.features import require_decoding
+from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+from datasets.packaged_modules.arrow.arrow import Arrow
+from datasets.packaged_modules.csv.csv import Csv
+from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+from datasets.packaged_modules.json.json import Json
+from datasets.packaged_modules.parquet.parquet import Parquet
+from datasets.packaged_modules.text.text import Text
 
 from prunelab.core.errors import Refusal
-from prunelab.data.content import files
+from prunelab.data.shards import Shards, check_archive
 
-BUILDERS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".csv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".tar": "webdataset",
-}
 AnyTable: TypeAlias = Dataset | IterableDataset
+# What ``datasets`` and its readers raise for files that are not what they should be.
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, ImportError, AssertionError),
+    *(DatasetsError, tarfile.TarError, zipfile.BadZipFile, zlib.error),
+)
+CLASSES: dict[str, type[DatasetBuilder]] = {
+    "parquet": Parquet,
+    "arrow": Arrow,
+    "csv": Csv,
+    "json": Json,
+    "webdataset": Shards,
+    "imagefolder": ImageFolder,
+    "text": Text,
+}
 
 
-def opened(path: str, builder: str | None, split: str, apart: bool, **options: Any) -> AnyTable:
-    """A split as ``datasets`` opens it; refuses, in one line, what is not there.
+def opened(path: str, split: str, streaming: bool, cache: str | None, **options: Any) -> AnyTable:
+    """A split of a dataset on the hub as ``datasets`` opens it; refuses, in one line, what is not there.
 
-    path: a name on the hub, a local folder or a local file. builder: how to read local files, such as
-    "parquet"; guessed from their names where it is None. apart: there are other splits, so what a builder
-    reads is the folder below ``path`` that has the split's name. options: of ``datasets.load_dataset``.
+    options: of ``datasets.load_dataset``.
     """
-    place = Path(path).expanduser()
-    builder = builder or BUILDERS.get(place.suffix.lower())
+    if path in _PACKAGED_DATASETS_MODULES:
+        raise Refusal(
+            f"data.path={path} is the name of a reader, not of a dataset on the hub, and no local folder or "
+            f"file: data.path=FOLDER data.builder={path} reads one"
+        )
     with readable(path, split):
-        if builder is not None and place.exists():
-            options.pop("revision")
-            return load_dataset(
-                builder, data_files={split: _files(place, builder, split, apart)}, split=split, **options
-            )
-        return load_dataset(str(place) if place.exists() else path, split=split, **options)
+        return load_dataset(path, split=split, streaming=streaming, cache_dir=cache, **options)
+
+
+def opened_files(
+    path: str, split: str, reader: str, files: Mapping[Path, str], streaming: bool, cache: str | None
+) -> AnyTable:
+    """A split of local files; refuses, in one line, what cannot be read.
+
+    files: file -> sha256, which tells ``datasets`` whether it has read the same before. No others are read,
+    and no settings that lie among them: a dataset card would name other files, also of other machines.
+    """
+    hashes = [(content,) for content in files.values()]
+    listed = DataFilesList([str(file.absolute()) for file in files], hashes)
+    with readable(path, split):
+        made = _builder(reader, DataFilesDict({split: listed}), cache)
+        if streaming:
+            return made.as_streaming_dataset(split=split)
+        made.download_and_prepare()
+        return made.as_dataset(split=split)
+
+
+def _builder(reader: str, files: DataFilesDict, cache: str | None) -> DatasetBuilder:
+    if reader == "webdataset":
+        for file in (file for listed in files.values() for file in listed):
+            check_archive(Path(file))
+    # Not load_dataset, which tells a server that a reader is used.
+    return CLASSES[reader](cache_dir=cache, dataset_name=reader, data_files=files, hash=datasets.__version__)
 
 
 @contextmanager
@@ -48,7 +95,7 @@ def readable(path: str, split: str) -> Iterator[None]:
         yield
     except Refusal:  # a ValueError, too
         raise
-    except (OSError, EOFError, ValueError, RuntimeError, DatasetsError, tarfile.TarError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
         raise Refusal(
             f"cannot open data.path={path}, split {split!r} ({reason}): give a local folder or file, or the "
@@ -56,22 +103,10 @@ def readable(path: str, split: str) -> Iterator[None]:
         ) from error
 
 
-def _files(place: Path, builder: str, split: str, apart: bool) -> list[str]:
-    """The files that a builder reads."""
-    if place.is_file() and not apart:
-        return [str(place)]
-    folder = place / split if apart else place
-    suffixes = frozenset(suffix for suffix, reader in BUILDERS.items() if reader == builder)
-    found = files(folder, suffixes) if folder.is_dir() else []
-    if not found:
-        raise FileNotFoundError(f"no {' or '.join(sorted(suffixes))} files in {folder}")
-    return [str(file) for file in found]
-
-
 def column_names(table: AnyTable) -> list[str]:
     """The columns of a table; of a stream that does not say, those of its first row."""
     known = table.column_names
-    return list(next(iter(table)) if known is None else known)
+    return list(next(iter(table), {}) if known is None else known)
 
 
 def undecoded(table: AnyTable, columns: dict[str, str]) -> AnyTable:
@@ -80,6 +115,10 @@ def undecoded(table: AnyTable, columns: dict[str, str]) -> AnyTable:
     for name, feature in (table.features or {}).items():
         if isinstance(feature, Image | Audio):
             table = table.cast_column(name, type(feature)(decode=False))
+        elif require_decoding(feature):  # would reach readers of media that nobody limits
+            raise Refusal(
+                f"the column {name!r} of the data holds {feature}, which is not read: choose another"
+            )
     return table.rename_columns({old: new for old, new in columns.items() if old != new})
 
 

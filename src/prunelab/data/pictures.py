@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from prunelab.core.errors import Refusal
-from prunelab.data.content import file_bytes, files
+from prunelab.core.images import opened_image
+from prunelab.data.content import file_bytes
+from prunelab.data.folder import PICTURES
 from prunelab.data.rows import Decode
-from prunelab.data.table import Table, described
+from prunelab.data.table import LONGEST, Table, described
 
 MODES = {1: "L", 3: "RGB"}
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Pictures(Table):
 
     def listed(self, place: Path) -> Dataset | None:
         """Pictures with texts beside them."""
-        found = files(place, SUFFIXES) if self.builder is None and place.is_dir() else []
+        found = self.files(place, PICTURES) if self.builder is None and place.is_dir() else []
         texts = [file.with_suffix(".txt") for file in found]
         if not any(text.is_file() for text in texts):
             return None
@@ -71,9 +72,15 @@ class Pictures(Table):
 
 
 def _text(file: Path) -> str | None:
-    """What a file says; None where there is none, or no UTF-8 in it, so that its row counts as a bad one."""
+    """What a file says, at most one character more than a caption may have.
+
+    None where there is no file, or no UTF-8 in it, so that its row counts as a bad one.
+    """
+    if not file.is_file():
+        return None
     try:
-        return file.read_text("utf-8") if file.is_file() else None
+        with file.open(encoding="utf-8") as opened:
+            return opened.read(LONGEST + 1)
     except UnicodeDecodeError:
         return None
 
@@ -82,13 +89,10 @@ def picture(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     """An image file as uint8 (channels, size, size).
 
     Its middle square, turned as its EXIF data say, resized bicubically with antialiasing; transparency is
-    dropped. Raises OSError, ValueError or SyntaxError for what is no image.
+    dropped. Raises OSError or ValueError for what :func:`prunelab.core.images.opened_image` does not open.
     """
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            whole = ImageOps.exif_transpose(opened).convert(MODES[channels])
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
+    with opened_image(io.BytesIO(content)) as opened:
+        whole = ImageOps.exif_transpose(opened).convert(MODES[channels])
     side = min(whole.size)
     left, top = (whole.width - side) // 2, (whole.height - side) // 2
     square = whole.crop((left, top, left + side, top + side))

@@ -27,7 +27,7 @@ class Prompts(Table):
 
     def listed(self, place: Path) -> Dataset | None:
         """The lines of a text file that are not empty."""
-        if self.builder is not None or place.suffix.lower() != ".txt":
+        if self.builder is not None or place.suffix.lower() != ".txt" or not place.is_file():
             return None
         try:
             lines = place.read_text("utf-8").splitlines()

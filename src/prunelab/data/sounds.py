@@ -10,12 +10,11 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from prunelab.core.errors import Refusal
-from prunelab.data.content import file_bytes, files
+from prunelab.data.content import file_bytes
+from prunelab.data.folder import SOUNDS
 from prunelab.data.rows import Decode
 from prunelab.data.table import Table, described
 from prunelab.data.waveform import waveform
-
-SUFFIXES = frozenset((".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Sounds(Table):
 
     def listed(self, place: Path) -> Dataset | None:
         """The audio files of a folder: the builder of ``datasets`` for them takes another package."""
-        found = files(place, SUFFIXES) if self.builder is None and place.is_dir() else []
+        found = self.files(place, SOUNDS) if self.builder is None and place.is_dir() else []
         names = [file.relative_to(self._place).as_posix() for file in found]
         return Dataset.from_dict({self.audio_column: names}) if names else None
 

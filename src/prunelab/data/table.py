@@ -13,12 +13,22 @@ from datasets import Dataset
 
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
-from prunelab.data.content import fingerprint
-from prunelab.data.opening import AnyTable, column_names, gathered, opened, readable, undecoded
+from prunelab.data.content import contents, fingerprint
+from prunelab.data.folder import READERS, chosen
+from prunelab.data.opening import (
+    AnyTable,
+    column_names,
+    gathered,
+    opened,
+    opened_files,
+    readable,
+    undecoded,
+)
 from prunelab.data.rows import Decode, Rows
 
-VERSION = 1  # part of the fingerprint: raise it when the same settings give other rows
+VERSION = 2  # part of the fingerprint: raise it when the same settings give other rows
 NAMED = 10  # bad rows that a message names
+LONGEST = 2**16  # characters of a caption; what is longer is no caption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,9 @@ class Table:
         """Refuse what cannot be cut or named."""
         if self.on_error not in ("stop", "skip"):
             raise Refusal(f"data.on_error={self.on_error} is unknown: stop or skip")
+        if self.builder not in (None, *READERS.values()):
+            known = ", ".join(dict.fromkeys(READERS.values()))
+            raise Refusal(f"data.builder={self.builder} is unknown: {known}, or null")
         sizes = {"data.train_size": self.train_size, "data.test_size": self.test_size}
         for name, size in sizes.items():
             if size is not None and size < 1:
@@ -75,7 +88,7 @@ class Table:
     def fingerprint(self) -> str:
         """A hash of the settings and of the content: local files' bytes, else name and revision."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("path", "cache")}
-        content = fingerprint(self._place) if self._place.exists() else self._location
+        content = fingerprint(self._place, self._contents) if self._local else self._location
         whole = {"data": type(self).__name__, "version": VERSION, "content": content, **settings}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -114,6 +127,17 @@ class Table:
     def _local(self) -> Path | None:
         """The folder or file that a local table is; None for one of the hub."""
         return self._place if self._place.exists() else None
+
+    @cached_property
+    def _contents(self) -> Mapping[Path, str]:
+        """The files of a local table; no others are read."""
+        return contents(self._place)
+
+    def files(self, place: Path, suffixes: frozenset[str]) -> list[Path]:
+        """The files of some kinds at ``place``, which is or lies below ``path``, in order."""
+        return [
+            file for file in self._contents if file.is_relative_to(place) and file.suffix.lower() in suffixes
+        ]
 
     @cached_property
     def _splits(self) -> tuple[Rows, Rows]:
@@ -170,14 +194,22 @@ class Table:
         return Rows(table, decode, range(len(table)))
 
     def _table(self, split: str) -> AnyTable:
-        place = self._place if self._shared else self._place / split
-        listed = self.listed(place) if place.exists() else None
+        if self._local is None:
+            return opened(
+                self._location, split, self.streaming, self.cache, name=self.config, revision=self.revision
+            )
+        if self.config is not None:
+            raise Refusal(
+                f"data.config={self.config} is a part of a dataset on the hub, {self._location} lies here: "
+                "data.path=FOLDER of the part alone, and no data.config"
+            )
+        listed = self.listed(self._place if self._shared else self._place / split)
         if listed is not None:
             return listed
-        options = {"name": self.config, "revision": self.revision, "streaming": self.streaming}
-        return opened(
-            self._location, self.builder, split, apart=not self._shared, cache_dir=self.cache, **options
-        )
+        with readable(self._location, split):
+            reader, found = chosen(self._place, self._contents, self.builder, split, not self._shared)
+        files = {file: self._contents[file] for file in found}
+        return opened_files(self._location, split, reader, files, self.streaming, self.cache)
 
     def _readable(self, rows: Rows, wanted: int | None) -> list[int]:
         """The first ``wanted`` rows that can be read; what is left out before them is named."""
@@ -230,10 +262,12 @@ def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str
 
 
 def caption(value: object) -> str:
-    """A caption; the first, where there are several. Raises ValueError where there is none."""
+    """A caption; the first, where there are several. Raises ValueError where there is none, or no end."""
     first = value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value
     if not isinstance(first, str) or not first.strip():
         raise ValueError("no caption")
+    if len(first) > LONGEST:
+        raise ValueError(f"a caption of more than {LONGEST} characters")
     return first.strip()
 
 

@@ -9,19 +9,29 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from prunelab.core.errors import Refusal
+from prunelab.core.waveforms import FULL_SCALE, check_rate, opened_wav
 
-FULL_SCALE = 32768  # the int16 value of amplitude 1
 WIDTHS = {1: "u1", 2: "<i2", 4: "<i4"}  # bytes per sample of PCM -> how numpy reads them; 8 bits are unsigned
+# How the other files begin, and what soundfile calls them: of what it reads, the formats that are meant.
+BEGINNINGS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
+FORMATS = frozenset(("WAV", "WAVEX", "FLAC", "OGG", "AIFF", "MP3", "MPEG"))
+TAPS = 10  # of resample_poly's filter to either side, in samples of the lower rate
 
 
 def waveform(content: bytes, rate: int, samples: int) -> NDArray[np.int16]:
     """The beginning of a file as int16 (1, samples): one channel, at ``rate`` Hz, silent after its end.
 
     Channels are averaged. The rate is changed by a polyphase filter (SciPy's ``resample_poly``). PCM WAV is
-    read by the standard library, other formats by soundfile where it is installed. Raises ValueError for
-    what is no audio.
+    read by the standard library, FLAC, OGG, MP3, AIFF and other WAV by soundfile where it is installed. No
+    more is decoded than is needed. Raises ValueError for what is no audio, is broken or cut off, and for
+    headers that do not say the truth, see :func:`prunelab.core.waveforms.opened_wav`.
     """
-    amplitudes, before = _decoded(content)
+    try:
+        amplitudes, before = _decoded(content, rate, samples)
+    except EOFError as error:
+        raise ValueError(str(error) or "the file is truncated") from error
+    except wave.Error as error:
+        raise ValueError(str(error)) from error
     mono = amplitudes.mean(axis=1)
     if before != rate:
         common = gcd(before, rate)
@@ -31,23 +41,24 @@ def waveform(content: bytes, rate: int, samples: int) -> NDArray[np.int16]:
     return (whole * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)[None]
 
 
-def _decoded(content: bytes) -> tuple[NDArray[np.float64], int]:
+def needed(before: int, rate: int, samples: int) -> int:
+    """How many samples at ``before`` Hz decide about the first ``samples`` of them at ``rate`` Hz."""
+    return (samples * before + TAPS * max(before, rate)) // rate + 2
+
+
+def _decoded(content: bytes, rate: int, samples: int) -> tuple[NDArray[np.float64], int]:
     """Amplitudes in [-1, 1] of shape (samples, channels), and the rate in Hz."""
     if content[:4] != b"RIFF":
-        return _by_soundfile(content)
+        return _by_soundfile(content, rate, samples)
     try:
-        with wave.open(io.BytesIO(content), "rb") as file:
-            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            frames = file.readframes(file.getnframes())
-    except EOFError as error:
-        raise ValueError("the file is truncated") from error
+        with opened_wav(content) as file:
+            width, channels, before = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            frames = file.readframes(needed(before, rate, samples))
     except wave.Error as error:
         if "unknown format" in str(error):  # floating point or compressed
-            return _by_soundfile(content)
-        raise ValueError(str(error)) from error
-    if not frames or len(frames) % (width * channels):
-        raise ValueError("the file is truncated" if frames else "the file holds no samples")
-    return _amplitudes(frames, width).reshape(-1, channels), rate
+            return _by_soundfile(content, rate, samples)
+        raise
+    return _amplitudes(frames, width).reshape(-1, channels), before
 
 
 def _amplitudes(frames: bytes, width: int) -> NDArray[np.float64]:
@@ -59,16 +70,29 @@ def _amplitudes(frames: bytes, width: int) -> NDArray[np.float64]:
     return (values - 128) / 128 if width == 1 else values / 2.0 ** (8 * width - 1)
 
 
-def _by_soundfile(content: bytes) -> tuple[NDArray[np.float64], int]:
+def _by_soundfile(content: bytes, rate: int, samples: int) -> tuple[NDArray[np.float64], int]:
+    if not content.startswith(BEGINNINGS) and not (content[:1] == b"\xff" and content[1:2] >= b"\xe0"):
+        raise ValueError(
+            "not a sound in one of the formats WAV, FLAC, OGG, MP3, AIFF" if content else "empty"
+        )
+    if content[:4] == b"FORM" and int.from_bytes(content[4:8]) > len(content) - 8:
+        raise EOFError("the file is truncated")
     try:
         import soundfile
     except ImportError:
         raise Refusal(
             "the data holds other audio files than PCM WAV: pip install prunelab[audio] brings what reads "
-            "FLAC, OGG, MP3 and floating-point WAV"
+            "FLAC, OGG, MP3, AIFF and floating-point WAV"
         ) from None
     try:
-        amplitudes, rate = soundfile.read(io.BytesIO(content), dtype="float64", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            if file.format not in FORMATS:
+                raise ValueError(f"a sound of the format {file.format}, which is not read")
+            before = int(file.samplerate)
+            check_rate(before, file.channels)
+            amplitudes = file.read(needed(before, rate, samples), dtype="float64", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise ValueError(str(error)) from error
-    return amplitudes, int(rate)
+        raise ValueError(getattr(error, "error_string", str(error))) from error
+    if not len(amplitudes) or not np.isfinite(amplitudes).all():
+        raise ValueError("samples that are no numbers" if len(amplitudes) else "the file holds no samples")
+    return amplitudes, before

@@ -11,14 +11,15 @@ from torch.nn import functional as F
 from transformers import ClapFeatureExtractor, ClapModel
 
 from prunelab.core.errors import Refusal
-from prunelab.metrics.pretrained import BATCH, network, preparation
+from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
 
 
 class Clap(nn.Module):
     """The audio embeddings of CLAP, Wu et al. (2023), normalised.
 
     Fréchet distances on them are among those that Gui et al. (2024) found to follow what people hear.
-    rate: of the sounds, in Hz. ``prepared`` identifies it and the preprocessing among the weights.
+    rate: of the sounds, in Hz. ``prepared`` identifies it, the preprocessing and the network's settings
+    among the weights.
     """
 
     prepared: Tensor
@@ -27,7 +28,8 @@ class Clap(nn.Module):
         super().__init__()
         self.audio, self.projection = model.audio_model, model.audio_projection
         self.extractor, self.rate = extractor, rate
-        settings = hashlib.sha256(f"{rate} {extractor.to_json_string()}".encode()).digest()
+        described = f"{rate} {configuration(model)} {extractor.to_json_string()}"
+        settings = hashlib.sha256(described.encode()).digest()
         self.register_buffer("prepared", torch.tensor(list(settings), dtype=torch.uint8))
 
     @classmethod

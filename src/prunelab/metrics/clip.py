@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPModel
 
-from prunelab.metrics.pretrained import BATCH, network, preparation
+from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
 
 
 class Clip(nn.Module):
     """The image embeddings of CLIP, Radford et al. (2021), before normalisation.
 
     Distances on them follow what pictures show more than Inception's do, Kynkäänniemi et al. (2023).
-    ``prepared`` identifies the preprocessing among the weights.
+    ``prepared`` identifies the preprocessing and the network's settings among the weights.
     """
 
     prepared: Tensor
@@ -23,7 +23,8 @@ class Clip(nn.Module):
         super().__init__()
         self.vision, self.projection = model.vision_model, model.visual_projection
         self.processor = processor
-        settings = hashlib.sha256(processor.to_json_string().encode()).digest()
+        described = f"{configuration(model)} {processor.to_json_string()}"
+        settings = hashlib.sha256(described.encode()).digest()
         self.register_buffer("prepared", torch.tensor(list(settings), dtype=torch.uint8))
 
     @classmethod

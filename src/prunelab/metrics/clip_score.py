@@ -1,5 +1,7 @@
 """How well pictures fit their prompts in CLIP's eyes."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -13,7 +15,7 @@ from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics.clip import prepared
 from prunelab.metrics.intervals import bootstrap
-from prunelab.metrics.pretrained import BATCH, network, preparation
+from prunelab.metrics.pretrained import BATCH, configuration, network, preparation, vocabulary
 
 
 class ClipScore:
@@ -26,16 +28,22 @@ class ClipScore:
 
     def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
         self.model, self.tokenizer, self.processor = model, tokenizer, processor
+        self.settings = [configuration(model), vocabulary(tokenizer), processor.to_json_string()]
 
     @classmethod
     def load(cls, path: str, device: str = "cpu") -> Self:
         """From a folder in transformers' format or the hub, onto a device; Refusal when it is missing."""
         model = network(CLIPModel, path, device)
-        return cls(model, preparation(AutoTokenizer, path), preparation(CLIPImageProcessorPil, path))
+        return cls(
+            model,
+            preparation(AutoTokenizer, path, trust_remote_code=False),
+            preparation(CLIPImageProcessorPil, path),
+        )
 
     def fingerprint(self) -> str:
-        """A hash of the weights, for the address."""
-        return digest(self.model.state_dict())
+        """A hash of the weights, and of all else in the folder that decides the score, for the address."""
+        settings = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()
+        return f"{digest(self.model.state_dict())} {settings}"
 
     @torch.no_grad()
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:

@@ -14,6 +14,7 @@ from prunelab.core.errors import Refusal
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 GROUPS = 8  # of every normalisation
+MOST = 2**20  # of anything that is counted
 
 
 class Judge(nn.Module):
@@ -32,6 +33,7 @@ class Judge(nn.Module):
         channels: int = 3,
     ) -> None:
         super().__init__()
+        check_counts(features=features, channels=channels, **{f"width {i}": w for i, w in enumerate(widths)})
         self.labels = {label: tuple(names) for label, names in labels.items()}
         self.widths, self.size, self.channels = tuple(widths), features, channels
         levels = [_level(a, b) for a, b in zip((channels, *self.widths[:-1]), self.widths, strict=True)]
@@ -64,14 +66,29 @@ class Judge(nn.Module):
         """The judge that ``save`` wrote, in float32 and eval mode; Refusal when it is missing or broken."""
         if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
             raise Refusal(f"no judge in {folder}: {CONFIG} and {WEIGHTS} are expected there")
-        with torch.device("meta"):
-            judge = cls(**json.loads((folder / CONFIG).read_text()))
+        try:
+            with torch.device("meta"):
+                judge = cls(**json.loads((folder / CONFIG).read_text("utf-8")))
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+            raise _broken(folder / CONFIG, error) from error
         try:
             weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-        except SafetensorError as error:
-            raise Refusal(f"{folder / WEIGHTS} is broken ({error}): make it again") from error
-        judge.load_state_dict(weights, strict=True, assign=True)
+            judge.load_state_dict(weights, strict=True, assign=True)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise _broken(folder / WEIGHTS, error) from error
         return judge.eval().requires_grad_(False)
+
+
+def _broken(file: Path, error: Exception) -> Refusal:
+    reason = " ".join(str(error).split())[:200]
+    return Refusal(f"{file} is broken, or of a judge of another kind ({reason}): make it again")
+
+
+def check_counts(**counts: Any) -> None:
+    """Raise ValueError for what is no positive number of things, or more of them than any judge has."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or not 1 <= count <= MOST:
+            raise ValueError(f"{name} is {count!r}, not a number from 1 to {MOST}")
 
 
 def _level(inputs: int, outputs: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prunelab.core.waveforms import scaled
-from prunelab.metrics.judge import Judge
+from prunelab.metrics.judge import Judge, check_counts
 
 
 class Listener(Judge):
@@ -32,6 +32,9 @@ class Listener(Judge):
         features: int = 128,
     ) -> None:
         super().__init__(labels, widths, features, channels=1)
+        check_counts(rate=rate, window=window, hop=hop, bands=bands)
+        if not 0 < floor < float("inf"):
+            raise ValueError(f"floor is {floor!r}, not a positive magnitude")
         self.rate, self.window, self.hop, self.bands, self.floor = rate, window, hop, bands, floor
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prunelab.core.errors import Refusal
+from prunelab.core.images import opened_image
 from prunelab.core.previews import Picture
 
 FOLDER = "pictures"
@@ -49,9 +50,9 @@ def _read_strip(folder: Path, entry: Mapping[str, object]) -> Picture:
     path, captions = folder / str(entry["file"]), entry["captions"]
     assert isinstance(captions, list)
     try:
-        with Image.open(path) as strip:
+        with opened_image(path) as strip:
             pixels = np.asarray(strip.convert("RGB"))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read as a picture: run the job again to write it anew") from error
     images = np.stack(np.split(pixels, len(captions), axis=1))
     return Picture(str(entry["state"]), str(entry["label"]), images, captions)
