@@ -48,7 +48,12 @@ def command(words: Sequence[str]) -> int:
     check(arguments)
     done = Done()
     sys.argv = [sys.argv[0], *arguments.options, *arguments.words, f"job={arguments.job}"]
-    _started(done.job)
+    try:
+        _started(done.job)
+    except OSError as error:
+        if done.working:
+            raise
+        raise Refusal(f"the output folder cannot be made ({one_line(error)}): {ELSEWHERE}") from error
     return done.finish(arguments.job)
 
 
@@ -86,9 +91,11 @@ class Done:
         self.folders: list[Path] = []
         self.refused = False
         self.sweep: Path | None = None
+        self.working = False  # inside a job, and not in what Hydra does around it
 
     def job(self, config: DictConfig) -> None:
         """One job of the command line, in this process or in ranks of its own."""
+        self.working = True
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         if settings.mode is not None and settings.mode.name == "MULTIRUN":
@@ -104,6 +111,7 @@ class Done:
                 raise
             traceback.print_exc()
             self._refuse(folder, _named(settings.overrides), f"{type(error).__name__}: {one_line(error)}")
+        self.working = False
 
     def _refuse(self, folder: Path, name: str, reason: str) -> None:
         self.refused = True
@@ -122,9 +130,11 @@ class Done:
         if self.sweep and self.folders:
             folder = self.sweep
             if job == "run":
+                from prunelab.artifacts.disk import refusing_disk_errors
                 from prunelab.cli.jobs import combine
 
-                combine(self.sweep, self.folders)
+                with refusing_disk_errors(self.sweep.absolute(), ELSEWHERE):
+                    combine(self.sweep, self.folders)
         if folder and os.environ.get("RANK", "0") == "0":
             print(folder.absolute())
         return int(self.refused)
@@ -146,8 +156,10 @@ def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
         return
+    from prunelab.artifacts.disk import refusing_disk_errors
     from prunelab.cli import jobs
 
     jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
-    job(config, folder)
+    with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
+        job(config, folder)
