@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -242,6 +243,17 @@ def test_every_trouble_has_its_line(tmp_path: Path, code: int, said: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+def test_a_limit_of_the_shell_is_said(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(Refusal, match=f"a file in {tmp_path} outgrew .* ulimit -f"):
+            fill(Store(tmp_path), "x" * 10**6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    fill(Store(tmp_path))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real disk of a quarter of a megabyte and thirty files."""
@@ -307,9 +319,9 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("PRUNELAB_STORE", raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    with pytest.raises(Refusal, match=r"no home folder .*store=FOLDER or PRUNELAB_STORE"):
+    with pytest.raises(Refusal, match=r"a home folder that is not known: .*store=FOLDER or PRUNELAB_STORE"):
         default_root()
-    with pytest.raises(Refusal, match=r"no home folder .*store=FOLDER or PRUNELAB_STORE"):
+    with pytest.raises(Refusal, match=r"a home folder that is not known: .*store=FOLDER or PRUNELAB_STORE"):
         Store("~nobody-of-this-name/store")
     monkeypatch.setenv("PRUNELAB_STORE", str(tmp_path))
     assert default_root() == tmp_path

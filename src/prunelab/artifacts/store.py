@@ -28,7 +28,8 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise Refusal(
-            f"{path}: no home folder is known for it: set store=FOLDER or PRUNELAB_STORE to a whole path"
+            f"the store {path} lies in a home folder that is not known: "
+            "set store=FOLDER or PRUNELAB_STORE to a path without ~"
         ) from error
 
 

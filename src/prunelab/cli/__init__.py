@@ -48,12 +48,7 @@ def command(words: Sequence[str]) -> int:
     check(arguments)
     done = Done()
     sys.argv = [sys.argv[0], *arguments.options, *arguments.words, f"job={arguments.job}"]
-    try:
-        _started(done.job)
-    except OSError as error:
-        if done.working:
-            raise
-        raise Refusal(f"the output folder cannot be made ({one_line(error)}): {ELSEWHERE}") from error
+    _started(done.job)
     return done.finish(arguments.job)
 
 
@@ -66,11 +61,23 @@ def _started(job: Callable[[DictConfig], None]) -> None:
     """Let Hydra run the job, or the jobs, that ``sys.argv`` describes."""
     from prunelab.artifacts.disk import refusing_disk_errors
 
+    working = False
+
+    def marked(config: DictConfig) -> None:
+        nonlocal working
+        working = True
+        job(config)
+        working = False
+
     try:
         with refusing_disk_errors(Path.cwd(), ELSEWHERE):
-            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(job)()
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(marked)()
     except HydraException as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
+    except OSError as error:
+        if working:
+            raise
+        raise Refusal(f"the output folder cannot be made ({one_line(error)}): {ELSEWHERE}") from error
 
 
 def _interrupted(stop: BaseException) -> bool:
@@ -91,11 +98,9 @@ class Done:
         self.folders: list[Path] = []
         self.refused = False
         self.sweep: Path | None = None
-        self.working = False  # inside a job, and not in what Hydra does around it
 
     def job(self, config: DictConfig) -> None:
         """One job of the command line, in this process or in ranks of its own."""
-        self.working = True
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         if settings.mode is not None and settings.mode.name == "MULTIRUN":
@@ -111,7 +116,6 @@ class Done:
                 raise
             traceback.print_exc()
             self._refuse(folder, _named(settings.overrides), f"{type(error).__name__}: {one_line(error)}")
-        self.working = False
 
     def _refuse(self, folder: Path, name: str, reason: str) -> None:
         self.refused = True

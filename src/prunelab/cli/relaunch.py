@@ -1,7 +1,6 @@
 """A job in several processes: the command line runs again in each, and their parent speaks for them."""
 
 import os
-import sys
 from pathlib import Path
 
 from hydra.conf import OverridesConf
@@ -45,17 +44,11 @@ def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None
 
 
 def leave_word(folder: Path, refusal: str) -> None:
-    """Write down why a rank stopped; all that stop have the same reason, so any may write.
-
-    Where the folder cannot be written, which may be the very reason, it goes to the screen.
-    """
+    """Write down why a rank stopped; all that stop have the same reason, so any may write."""
+    folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f".{REFUSED}.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside.write_text(refusal, encoding="utf-8")
-        aside.replace(folder / REFUSED)
-    except OSError:
-        print(f"prunelab: {refusal}", file=sys.stderr)
+    aside.write_text(refusal, encoding="utf-8")
+    aside.replace(folder / REFUSED)
 
 
 def _read(note: Path) -> str:
