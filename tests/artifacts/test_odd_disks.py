@@ -251,6 +251,7 @@ def test_a_limit_of_the_shell_is_said(tmp_path: Path) -> None:
             fill(Store(tmp_path), "x" * 10**6)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    Store(tmp_path).discard(ADDRESS)
     fill(Store(tmp_path))
 
 
