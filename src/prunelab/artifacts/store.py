@@ -27,10 +27,7 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise Refusal(
-            f"the store {path} lies in a home folder that is not known: "
-            "set store=FOLDER or PRUNELAB_STORE to a path without ~"
-        ) from error
+        raise Refusal("you have no home folder for the store: set store=FOLDER or PRUNELAB_STORE") from error
 
 
 class Store:
