@@ -1,8 +1,9 @@
-"""The disk under the store: made to keep what was written, and its troubles said in one line."""
+"""The disk under a folder: made to keep what was written, and its troubles said in one line."""
 
 import errno
 import os
-import shutil
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,31 +12,40 @@ from safetensors import SafetensorError
 
 from prunelab.core.errors import Refusal
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
 STORE_REMEDY = "set store=FOLDER or PRUNELAB_STORE to a folder that can"
-CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+AGAIN = "free space and run the same command again"
+CLOSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.ETXTBSY, errno.EBUSY, errno.ENXIO, errno.EINVAL),
+}
+FAILING = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EREMOTEIO, errno.ENOMEDIUM}
+# What file systems that cannot flush a folder's list of names answer; they keep it by themselves.
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 # safetensors and torch.save hide the errno; the second text is what torch.save says of a short write.
-FULL_WORDS = ("No space left on device", "] . unexpected pos ")
+FULL_WORDS = ("No space left on device", "Disk quota exceeded", "] . unexpected pos ")
+SHARED_WORDS = "</torch_"  # how torch names what it could not write to the shared memory
+SHARED_MEMORY, TEMPORARY = Path("/dev/shm"), Path("/tmp")  # noqa: S108  to be named, not written to
+NEARLY = 2**20  # bytes: with less than these a disk counts as the full one
 
 
 @contextmanager
 def refusing_disk_errors(folder: Path, remedy: str = STORE_REMEDY) -> Iterator[None]:
-    """Turn a full disk, and a file under ``folder`` that may not be written, into a Refusal.
+    """Turn a full or failing disk, and a file under ``folder`` that may not be written, into a Refusal.
 
-    ``remedy`` says how to choose another folder. Other errors pass: a file elsewhere that cannot be
-    opened is not this folder's to explain.
+    ``remedy`` says how to choose another folder. The innermost context around a writer speaks, so each
+    writer gets one for its own folder. Other errors pass: a file elsewhere that cannot be opened is not
+    this folder's to explain.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise Refusal(_full(_place(error, folder))) from error
-        if error.errno in CLOSED and _within(error.filename, folder):
-            raise Refusal(_closed(error, folder, remedy)) from error
-        raise
+        line = _explained(error, folder, remedy)
+        if line is None:
+            raise
+        raise Refusal(line) from error
     except (RuntimeError, SafetensorError) as error:
         if any(words in str(error) for words in FULL_WORDS):
-            raise Refusal(_full(folder)) from error
+            raise Refusal(_full(_hidden(error, folder))) from error
         raise
 
 
@@ -44,20 +54,73 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (stat.S_ISDIR(os.fstat(descriptor).st_mode) and error.errno in NO_FOLDER_SYNC):
+            raise
     finally:
         os.close(descriptor)
 
 
 def sync_tree(folder: Path) -> None:
-    """``sync`` for everything under ``folder`` and the folder itself."""
+    """``sync`` for every file and folder under ``folder``, and the folder itself."""
     for path in [*folder.rglob("*"), folder]:
-        sync(path)
+        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFDIR):  # opening a pipe would wait
+            sync(path)
+
+
+def mount(folder: Path) -> str:
+    """The file system that holds ``folder``, there or not: ``nfs4 at /home``, or where it is mounted."""
+    point = next((path for path in (folder, *folder.parents) if os.path.ismount(path)), Path("/"))
+    return f"{kind} at {point}" if (kind := _kinds().get(point)) else str(point)
+
+
+def _kinds() -> dict[Path, str]:
+    """Mount point -> kind of its file system; empty where the system keeps no list."""
+    try:
+        lines = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return {}
+    words = [line.split(" ") for line in lines]
+    # Spaces and the like are written as octal numbers.
+    return {Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w[1])): w[2] for w in words if len(w) > 2}
+
+
+def _explained(error: OSError, folder: Path, remedy: str) -> str | None:
+    """The line for an error that a disk is behind, None for any other."""
+    place, reason = _place(error, folder), (error.strerror or "not allowed").lower()
+    if error.errno == errno.ENOSPC:
+        return _full(_hidden(error, folder) if _target(error) is None else place)
+    if error.errno == errno.EDQUOT:
+        return f"your quota on the disk of {place} ({mount(place)}) is used up: {AGAIN}"
+    if error.errno == errno.EFBIG:
+        return f"a file in {place} outgrew what its disk or ulimit -f allows ({reason}): {remedy}"
+    if error.errno in CLOSED and _within(error.filename, folder):
+        return f"{folder} cannot be written ({error.filename}: {reason}): {remedy}"
+    if error.errno in FAILING:
+        return (
+            f"the disk of {place} ({mount(place)}) failed ({reason}): run the same command again, or {remedy}"
+        )
+    return None
+
+
+def _target(error: OSError) -> Path | None:
+    """The file that was written: of two names the second, to which the first was copied."""
+    name = error.filename2 or error.filename
+    return Path(os.fsdecode(name)).absolute() if isinstance(name, str | bytes | os.PathLike) else None
 
 
 def _place(error: OSError, folder: Path) -> Path:
-    """The folder to name: the store's, unless the error itself names a file elsewhere."""
-    elsewhere = error.filename is not None and not _within(error.filename, folder)
-    return Path(error.filename).parent if elsewhere else folder
+    """The folder to name: the given one, unless the error itself names a file elsewhere."""
+    target = _target(error)
+    return folder if target is None or _within(target, folder) else target.parent
+
+
+def _hidden(error: Exception, folder: Path) -> Path:
+    """Where something was full that names no file: ``folder``, unless that has room and another has none."""
+    if SHARED_WORDS in str(error):
+        return SHARED_MEMORY
+    others = (Path.cwd(), Path(os.environ.get("TMPDIR") or TEMPORARY), SHARED_MEMORY)
+    return next((place for place in (folder, *others) if _nearly_full(place)), folder)
 
 
 def _within(filename: object, folder: Path) -> bool:
@@ -69,14 +132,21 @@ def _within(filename: object, folder: Path) -> bool:
 
 
 def _full(folder: Path) -> str:
-    return f"the disk of {folder} is full ({_free(folder)} free): free space and run the same command again"
+    room = _room(folder)
+    free = f"{room.f_bavail * room.f_frsize / 1e6:.1f} MB free on {mount(folder)}"
+    if _no_inodes(room):
+        return f"the disk of {folder} is full: it takes no more files, however small ({free}): {AGAIN}"
+    return f"the disk of {folder} is full ({free}): {AGAIN}"
 
 
-def _closed(error: OSError, folder: Path, remedy: str) -> str:
-    reason = (error.strerror or "not allowed").lower()
-    return f"{folder} cannot be written ({error.filename}: {reason}): {remedy}"
+def _nearly_full(folder: Path) -> bool:
+    room = _room(folder)
+    return room.f_bavail * room.f_frsize < NEARLY or _no_inodes(room)
 
 
-def _free(folder: Path) -> str:
-    nearest = next(path for path in (folder, *folder.parents) if path.is_dir())
-    return f"{shutil.disk_usage(nearest).free / 1e6:.1f} MB"
+def _no_inodes(room: os.statvfs_result) -> bool:
+    return room.f_files > 0 and room.f_favail == 0
+
+
+def _room(folder: Path) -> os.statvfs_result:
+    return os.statvfs(next(path for path in (folder, *folder.parents) if path.is_dir()))

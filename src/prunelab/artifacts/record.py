@@ -9,6 +9,7 @@ from typing import Any
 
 from prunelab.artifacts.addresses import canonical
 from prunelab.artifacts.checksums import listing, matches
+from prunelab.artifacts.disk import FAILING
 
 RECORD = "artifact.json"
 SCHEMA = 1
@@ -31,20 +32,41 @@ def write(folder: Path, address: str, inputs: Mapping[str, object]) -> None:
 
 
 def holds(folder: Path, address: str) -> bool:
-    """Whether ``folder`` has a sound record of ``address`` and every file is as the record says."""
-    record = _read(folder / RECORD)
-    return record is not None and record["address"] == address and matches(folder, record["files"])
+    """Whether ``folder`` has a sound record of ``address`` and every file is as the record says.
+
+    What cannot be read is no artifact. Raises OSError where the disk failed: that says nothing of it.
+    """
+    try:
+        record = _read(folder / RECORD)
+        return record is not None and record.get("address") == address and matches(folder, record["files"])
+    except OSError as error:
+        if error.errno in FAILING:
+            raise
+        return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The record, or None when it is missing, garbage, of another schema, or was altered."""
+    """The record, or None when it is missing, no file, garbage, of another schema, or was altered."""
+    if not path.is_file():  # opening a pipe would wait for a writer
+        return None
     try:
-        record = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+        record = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):  # no text, no JSON, numbers or nesting without end
         return None
+    if not _sound(record):
+        return None
+    sound: dict[str, Any] = record
+    return sound if sound.pop("sha256", None) == _checksum(sound) else None
+
+
+def _sound(record: object) -> bool:
+    """Whether a record has the form that ``write`` gives it."""
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        return None
-    return record if record.pop("sha256", None) == _checksum(record) else None
+        return False
+    files = record.get("files")
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and entry.keys() >= {"size", "sha256"} for entry in files.values()
+    )
 
 
 def _checksum(record: Mapping[str, object]) -> str:

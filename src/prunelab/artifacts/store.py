@@ -4,23 +4,30 @@ Inside the root an artifact is a folder named by its address. ``.partial`` holds
 ``.locks`` one lock file per address, ``.discarded`` what is on its way out.
 """
 
+import errno
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from prunelab.artifacts import record
-from prunelab.artifacts.disk import refusing_disk_errors, sync, sync_tree
+from prunelab.artifacts.disk import STORE_REMEDY, refusing_disk_errors, sync, sync_tree
+from prunelab.artifacts.locks import locked
+from prunelab.artifacts.sharing import open_up, shared
+from prunelab.core.errors import Refusal
 
 
 def default_root() -> Path:
-    """``$PRUNELAB_STORE``, else ``~/.cache/prunelab``."""
-    chosen = os.environ.get("PRUNELAB_STORE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "prunelab"
+    """``$PRUNELAB_STORE``, else ``~/.cache/prunelab``. Raises Refusal for a user without a home."""
+    return _expanded(Path(os.environ.get("PRUNELAB_STORE") or "~/.cache/prunelab"))
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise Refusal("you have no home folder for the store: set store=FOLDER or PRUNELAB_STORE") from error
 
 
 class Store:
@@ -28,17 +35,20 @@ class Store:
 
     The way to fill it, safe against kills and other jobs::
 
-        with store.hold(address):
-            if not store.valid(address):
-                folder = store.partial(address) / "result"
-                ...  # compute, write into folder
-                store.commit(address, folder, inputs)
+        if not store.valid(address):
+            with store.hold(address):
+                if not store.valid(address):  # another job may have been faster
+                    folder = store.partial(address) / "result"
+                    ...  # compute, write into folder
+                    store.commit(address, folder, inputs)
 
-    A full disk or a root that cannot be written is a Refusal in every method and in ``hold``'s block.
+    What is valid needs no lock: it never changes, and it appeared by a rename. So a root that cannot be
+    written serves what it holds. A full disk, or a root that has to be written and cannot, is a Refusal in
+    every method and in ``hold``'s block.
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser().absolute()
+        self.root = _expanded(Path(root)).absolute()
 
     def path(self, address: str) -> Path:
         """The folder of an artifact, there or not."""
@@ -55,21 +65,28 @@ class Store:
 
         Waits as long as another does, and says so once on standard error. A killed holder lets go.
         """
-        lock = FileLock(self._place(".locks", f"{address}.lock"))
-        with refusing_disk_errors(self.root):
-            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-            _acquire(lock, address)
-            try:
+        path = self._place(".locks", f"{address}.lock")
+        with shared(self.root), ExitStack() as stack:
+            with refusing_disk_errors(self.root, f"it lacks {address}; {STORE_REMEDY}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(path, address))
+            with refusing_disk_errors(self.root):
                 yield
-            finally:
-                lock.release()
 
     def partial(self, address: str) -> Path:
         """A scratch folder of this address that outlives kills, until ``commit`` or ``discard``."""
         folder = self._place(".partial", address)
-        with refusing_disk_errors(self.root):
+        with refusing_disk_errors(self.root), shared(self.root):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def make_way(self, address: str) -> None:
+        """Remove what lies in the artifact's place: it is not valid, and ``commit`` will need the place.
+
+        Called before the work, so that what cannot be replaced is refused before it.
+        """
+        with refusing_disk_errors(self.root), shared(self.root):
+            self._remove(self.path(address))
 
     def commit(self, address: str, folder: Path, inputs: Mapping[str, object]) -> None:
         """Make ``folder`` the artifact ``address``, replacing one that is there, and drop its partial.
@@ -78,8 +95,9 @@ class Store:
         parents) are kept in the record. Until the final rename nothing valid is there to be read.
         """
         assert folder.absolute().is_relative_to(self.root), f"{folder} is not in the store {self.root}"
-        with refusing_disk_errors(self.root):
+        with refusing_disk_errors(self.root), shared(self.root) as umask:
             record.write(folder, address, inputs)
+            open_up(folder, umask)
             sync_tree(folder)
             self._remove(self.path(address))
             folder.rename(self.path(address))
@@ -88,7 +106,7 @@ class Store:
 
     def discard(self, address: str) -> None:
         """Forget the artifact and its partial work, if there is any."""
-        with refusing_disk_errors(self.root):
+        with refusing_disk_errors(self.root), shared(self.root):
             self._remove(self.path(address))
             self._remove(self._place(".partial", address))
 
@@ -99,17 +117,26 @@ class Store:
     def _remove(self, folder: Path) -> None:
         """Delete a folder so that a kill on the way leaves no half of it under its own name."""
         grave = self._place(".discarded", folder.name)
-        if grave.exists():
-            shutil.rmtree(grave)
-        if folder.exists():
+        _delete(grave)
+        if os.path.lexists(folder):
             grave.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(grave)
-            shutil.rmtree(grave)
+            _rename(folder, grave)
+            _delete(grave)
 
 
-def _acquire(lock: FileLock, address: str) -> None:
+def _rename(folder: Path, grave: Path) -> None:
+    """Rename; delete where the file system cannot move a folder (one of a container's image)."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"waiting for another job that computes {address}", file=sys.stderr, flush=True)
-        lock.acquire()
+        folder.rename(grave)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _delete(folder)
+
+
+def _delete(path: Path) -> None:
+    """Delete what is there, if anything is: a folder with all it holds, of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):  # a read-only disk refuses to delete even what is not there
+        path.unlink()

@@ -61,11 +61,23 @@ def _started(job: Callable[[DictConfig], None]) -> None:
     """Let Hydra run the job, or the jobs, that ``sys.argv`` describes."""
     from prunelab.artifacts.disk import refusing_disk_errors
 
+    working = False
+
+    def marked(config: DictConfig) -> None:
+        nonlocal working
+        working = True
+        job(config)
+        working = False
+
     try:
         with refusing_disk_errors(Path.cwd(), ELSEWHERE):
-            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(job)()
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(marked)()
     except HydraException as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
+    except OSError as error:
+        if working:
+            raise
+        raise Refusal(f"the output folder cannot be made ({one_line(error)}): {ELSEWHERE}") from error
 
 
 def _interrupted(stop: BaseException) -> bool:
@@ -122,9 +134,11 @@ class Done:
         if self.sweep and self.folders:
             folder = self.sweep
             if job == "run":
+                from prunelab.artifacts.disk import refusing_disk_errors
                 from prunelab.cli.jobs import combine
 
-                combine(self.sweep, self.folders)
+                with refusing_disk_errors(self.sweep.absolute(), ELSEWHERE):
+                    combine(self.sweep, self.folders)
         if folder and os.environ.get("RANK", "0") == "0":
             print(folder.absolute())
         return int(self.refused)
@@ -146,8 +160,10 @@ def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
         return
+    from prunelab.artifacts.disk import refusing_disk_errors
     from prunelab.cli import jobs
 
     jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
-    job(config, folder)
+    with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
+        job(config, folder)

@@ -147,5 +147,5 @@ def _settings() -> dict[str, str] | None:
 
 def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:
     """Where the phases of a model's pretraining lie: another recipe has another folder."""
-    root = Path(config.store or default_root()).expanduser()
+    root = Store(config.store or default_root()).root
     return root / "pretrained" / f"{choice('model')}-{fingerprint[:12]}"

@@ -12,6 +12,8 @@ from huggingface_hub.utils import logging as hub_logging
 from omegaconf import DictConfig
 from rich.console import Console
 
+from prunelab.artifacts.disk import refusing_disk_errors
+from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
@@ -84,9 +86,13 @@ def pretrain(config: DictConfig, folder: Path) -> None:
     where = assembly.hardware(config)
     recipe = assembly.instantiate(config.model.pretrain)
     scratch = assembly.pretraining_folder(config, recipe.fingerprint)
-    with assembly.tracker(config).stage(
-        "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
-    ) as log:
+    with (
+        refusing_disk_errors(scratch),
+        shared(scratch.parent.parent),
+        assembly.tracker(config).stage(
+            "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
+        ) as log,
+    ):
         made = pretraining(recipe, scratch, where, log.log)
     if ranks.rank() == 0:
         for name in ("pipeline", "judge"):

@@ -71,17 +71,24 @@ class Bench:
 
         Every rank calls ``make(partial, run)``; it computes (its scratch folder ``partial`` survives
         kills) and returns a function that writes the result, which rank 0 alone calls. Rank 0 decides
-        whether the artifact exists and tells the others; all of them read it back.
+        whether the artifact exists and tells the others; all of them read it back. What exists is read
+        without a lock, so a store may be read-only.
         """
         parents = dict(parents or {})
         where = address(stage, name, version, **inputs, **parents)
-        with self._held(where):
-            if ranks.broadcast(ranks.rank() == 0 and self.store.valid(where)):
-                say(f"{stage}: {where} is in the store")
-            else:
-                self._compute(stage, where, {**inputs, "version": version}, parents, make)
-            ranks.barrier()
+        if not self._stored(stage, where):
+            with self._held(where):
+                if not self._stored(stage, where):  # nor has another job computed it meanwhile
+                    self._compute(stage, where, {**inputs, "version": version}, parents, make)
+                ranks.barrier()
         return Artifact(where, self.store.path(where))
+
+    def _stored(self, stage: str, where: str) -> bool:
+        """Whether the artifact exists, as rank 0 sees it."""
+        found: bool = ranks.broadcast(ranks.rank() == 0 and self.store.valid(where))
+        if found:
+            say(f"{stage}: {where} is in the store")
+        return found
 
     @contextmanager
     def _held(self, where: str) -> Iterator[None]:
@@ -100,6 +107,8 @@ class Bench:
         parents: Mapping[str, str],
         make: Callable[[Path, Run], Write],
     ) -> None:
+        if ranks.rank() == 0:
+            self.store.make_way(where)
         partial = self.store.partial(where)
         with self.tracker.stage(stage, inputs, parents, where) as run:
             write = make(partial, run)

@@ -19,6 +19,7 @@ from prunelab.surgery.zeros import hold_zeros
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
+SCRATCH = 1  # what the control's own changes add to the version: 1 since it forgets all weights
 
 
 class Method(Protocol):
@@ -88,4 +89,5 @@ def recover(
         "precision": bench.hardware.precision,
         "scratch": scratch,
     }
-    return bench.artifact("recover", recovery.name, VERSION, inputs, make, {"student": parent})
+    version = VERSION + SCRATCH if scratch else VERSION
+    return bench.artifact("recover", recovery.name, version, inputs, make, {"student": parent})

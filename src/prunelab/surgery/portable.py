@@ -155,7 +155,9 @@ class Scattered(nn.Linear):
         self.register_buffer("places", torch.zeros(kept, dtype=torch.long, device=linear.weight.device))
 
     def reset_parameters(self) -> None:
-        """Nothing: the weights come from the folder."""
+        """As any Linear, unless no rows are left."""
+        if self.out_features:
+            super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 as the base names it
         """The outputs in their old places."""

@@ -9,16 +9,18 @@ from prunelab.core.units import Unit
 
 
 def hold_zeros(component: nn.Module, units: Sequence[Unit], plan: Plan) -> None:
-    """From here on no gradient reaches the single weights that ``plan`` removed from ``component``.
+    """From here on the single weights that ``plan`` removed from ``component`` are zero, and get no gradient.
 
-    ``units`` are those of this component; the weights are zero already and require gradients. Without a
-    gradient AdamW leaves a zero where it is, its decay and an average over steps included.
+    ``units`` are those of this component; the weights require gradients. Without a gradient AdamW leaves
+    a zero where it is, its decay and an average over steps included.
     """
     for unit in units:
         if unit.matrix is not None and not plan[unit.name].all():
             for piece in unit.slices:
                 weight = component.get_parameter(piece.parameter)
-                weight.register_hook(_Hold(plan[unit.name].reshape(weight.shape)))
+                keep = plan[unit.name].reshape(weight.shape)
+                weight.data.masked_fill_(~keep.to(weight.device), 0)
+                weight.register_hook(_Hold(keep))
 
 
 class _Hold:
