@@ -11,6 +11,7 @@ import transformers
 from diffusers import DiffusionPipeline
 
 import prunelab
+from prunelab.core.contents import files, sha256
 from prunelab.core.errors import Refusal
 
 EMBEDDED = Path(prunelab.__file__).parent / "embedded"
@@ -30,12 +31,15 @@ def locate(path: str | None, embedded: str | None = None) -> Path:
 
 
 def content_hash(folder: Path, weights: str) -> str:
-    """sha256 over names and contents of the folder's files; of the JSON files alone for random weights."""
+    """sha256 over names and contents of the folder's files; of the JSON files alone for random weights.
+
+    Links count as what they lead to: a folder and a cache of the hub that links its files hash alike.
+    """
     digest = hashlib.sha256(weights.encode())
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and (weights == "pretrained" or file.suffix == ".json"):
+    for file in files(folder):
+        if weights == "pretrained" or file.suffix == ".json":
             digest.update(file.relative_to(folder).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256(file)))
     return digest.hexdigest()
 
 
