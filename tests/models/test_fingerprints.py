@@ -1,5 +1,6 @@
 """A model's fingerprint is that of its content, through whatever links the content is reached."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -62,3 +63,15 @@ def test_links_in_a_circle_are_refused(plain: Path) -> None:
     (plain / "unet" / "again").symlink_to("..")
     with pytest.raises(Refusal, match="lead back to it without an end"):
         PixelDiffusion.open("pixels", str(plain))
+
+
+def test_random_weights_are_refused_in_one_line_too(plain: Path) -> None:
+    config = plain / "unet" / "config.json"
+    whole = json.loads(config.read_text())
+    assert PixelDiffusion.open("pixels", str(plain), "random").components["denoiser"] is not None
+    structure = {"version": 1, "base": "UNet2DModel", "modules": {}}
+    for junk in ({**whole, "layers_per_block": "x"}, {**whole, "structure": structure}):
+        config.write_text(json.dumps(junk))
+        with pytest.raises(Refusal) as error:
+            PixelDiffusion.open("pixels", str(plain), "random")
+        assert "\n" not in str(error.value)
