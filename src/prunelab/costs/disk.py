@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prunelab.core.contents import files
 from prunelab.core.errors import Refusal
 
 
@@ -15,7 +16,7 @@ def disk_bytes(folder: Path) -> int:
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files in ``folder`` and below; refuses a folder that holds none."""
-    files = sorted(folder.rglob("*.safetensors"))
-    if not files:
+    found = [file for file in files(folder) if file.suffix == ".safetensors"]
+    if not found:
         raise Refusal(f"no safetensors files under {folder}: name the folder of a saved diffusers model")
-    return files
+    return found

@@ -7,6 +7,7 @@ through a forward pass of example inputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from diffusers.models.attention import BasicTransformerBlock, FeedForward
@@ -31,7 +32,7 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
     for path, module in root.named_modules():
         if isinstance(module, Attention) and _plain(module):
             inner = ("to_q", "to_k", "to_v")
-            yield _heads(
+            unit = _heads(
                 component,
                 path,
                 module,
@@ -41,6 +42,8 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
                 ("heads",),
                 ("inner_dim", "inner_kv_dim"),
             )
+            # What such an attention returns without heads is not known: one of them has to stay.
+            yield unit if _one_stream(module) else replace(unit, runs=1)
         elif isinstance(module, CLIPAttention):
             yield _heads(
                 component,
@@ -55,13 +58,31 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
     yield from joint_heads(component, root)
 
 
+# What diffusers runs an ``Attention`` with where it reads one stream and returns one. Other processors may
+# return several values, or leave out what the class describes.
+ONE_STREAM = ("AttnProcessor", "AttnProcessor2_0", "SlicedAttnProcessor", "XFormersAttnProcessor")
+
+
 def _plain(attention: Attention) -> bool:
-    """Whether queries, keys and values are separate, equally many, and of one stream."""
+    """Whether queries, keys and values are separate, equally many, of one stream, and normed by the head."""
     return (
         attention.to_k is not None
+        and getattr(attention, "to_out", None) is not None
         and attention.inner_kv_dim == attention.inner_dim
         and getattr(attention, "add_k_proj", None) is None
+        and not _normed_together(attention)
     )
+
+
+def _normed_together(attention: Attention) -> bool:
+    """Whether heads share the statistics of a norm: gating some is not removing them."""
+    norms = (attention.norm_q, attention.norm_k)
+    widths = [norm.weight.numel() for norm in norms if getattr(norm, "weight", None) is not None]
+    return any(width != attention.inner_dim // attention.heads for width in widths)
+
+
+def _one_stream(attention: Attention) -> bool:
+    return type(attention.processor).__name__ in ONE_STREAM
 
 
 def _heads(
@@ -138,7 +159,7 @@ def _otherwise_of_operator(module: nn.Module) -> Otherwise | None:
     residual, a convolution and a norm pass their input on.
     """
     match module:
-        case Attention() if module.rescale_output_factor == 1:
+        case Attention() if module.rescale_output_factor == 1 and _one_stream(module):
             return "input" if module.residual_connection else "nothing"
         case FeedForward() | CLIPMLP() | CLIPAttention():
             return "nothing"

@@ -1,17 +1,17 @@
 """Model folders: where they lie, what their content hashes to, and their architectures without weights."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-import transformers
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ModelMixin
 
 import prunelab
+from prunelab.core.contents import files, sha256
 from prunelab.core.errors import Refusal
+from prunelab.surgery.components import reading
+from prunelab.surgery.opening import PRUNED, model_classes
 
 EMBEDDED = Path(prunelab.__file__).parent / "embedded"
 
@@ -30,33 +30,34 @@ def locate(path: str | None, embedded: str | None = None) -> Path:
 
 
 def content_hash(folder: Path, weights: str) -> str:
-    """sha256 over names and contents of the folder's files; of the JSON files alone for random weights."""
+    """sha256 over names and contents of the folder's files; of the JSON files alone for random weights.
+
+    Links count as what they lead to: a folder and a cache of the hub that links its files hash alike.
+    """
     digest = hashlib.sha256(weights.encode())
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and (weights == "pretrained" or file.suffix == ".json"):
+    for file in files(folder):
+        if weights == "pretrained" or file.suffix == ".json":
             digest.update(file.relative_to(folder).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256(file)))
     return digest.hexdigest()
 
 
 def open_random(folder: Path) -> DiffusionPipeline:
-    """The pipeline of ``folder`` with the same architectures and weights drawn from seed 0."""
-    index = json.loads((folder / "model_index.json").read_text("utf-8"))
-    with torch.random.fork_rng(devices=[]):
+    """The pipeline of ``folder`` with the same architectures and weights drawn from seed 0.
+
+    Raises Refusal for a broken folder, and for a pruned one: how its layers start is not said there.
+    """
+    kinds = model_classes(folder)
+    pruned = [name for name, kind in kinds.items() if kind.__name__.startswith(PRUNED)]
+    if pruned:
+        raise Refusal(f"{folder / pruned[0]} is pruned: weights=random needs the folder of a dense model")
+    with reading(folder), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = {
-            name: _fresh(folder / name, entry[1]) for name, entry in index.items() if _is_model(folder / name)
-        }
-    return DiffusionPipeline.from_pretrained(folder, local_files_only=True, **fresh)
+        fresh = {name: _fresh(folder / name, kind) for name, kind in kinds.items()}
+        return DiffusionPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, **fresh)
 
 
-def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file()
-
-
-def _fresh(folder: Path, class_name: str) -> Any:
-    if hasattr(diffusers, class_name):
-        kind = getattr(diffusers, class_name)
+def _fresh(folder: Path, kind: Any) -> Any:
+    if issubclass(kind, ModelMixin):
         return kind.from_config(kind.load_config(folder, local_files_only=True))
-    kind = getattr(transformers, class_name)
     return kind(kind.config_class.from_pretrained(folder, local_files_only=True))

@@ -21,7 +21,7 @@ from prunelab.stages.time import timetables
 from prunelab.surgery.slimming import Structure, slim
 from prunelab.tracking.protocol import Run
 
-VERSION = 1
+VERSION = 2
 
 
 def make_plan(

@@ -2,55 +2,90 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import DiffusionPipeline
-from safetensors import SafetensorError
-from torch import nn
+import transformers
+from diffusers import DiffusionPipeline, ModelMixin
+from transformers import PreTrainedModel
 
 from prunelab.core.errors import Refusal
 from prunelab.surgery import portable
-from prunelab.surgery.portable import MODULE, VERSION
+from prunelab.surgery.components import open_component, reading
+from prunelab.surgery.portable import MODULE
+
+PRUNED = "Pruned"
 
 
 def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
     """The pipeline saved in ``path``, in float32, its pruned components rebuilt.
 
     ``components`` replace those of the folder. Raises Refusal, in one line, when the folder is missing
-    or broken or its structure has an unknown version.
+    or broken, when a component's weights are not exactly those of its model, or when what it says of a
+    pruned one cannot be meant.
     """
     folder = Path(path).expanduser()
     if not (folder / "model_index.json").is_file():
         raise Refusal(
             f"no diffusers model at {path}: a folder with a model_index.json is needed (path=FOLDER)"
         )
-    try:
-        rebuilt = {name: _rebuild(folder / name) for name in _pruned(folder) if name not in components}
-        # The folder names the module its pruned classes live in; ours stands in for the one it carries.
-        sys.modules.setdefault(MODULE, portable)
-        given = {**rebuilt, **components}
-        return DiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32, **given)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, Refusal):
-            raise
-        reason = " ".join(str(error).split())[:300]
-        raise Refusal(f"the model folder {path} is broken or incomplete: {reason}") from error
-
-
-def _pruned(folder: Path) -> list[str]:
-    """Names of the components whose config carries a structure."""
-    configs = sorted(folder.glob("*/config.json"))
-    return [config.parent.name for config in configs if "structure" in json.loads(config.read_text("utf-8"))]
-
-
-def _rebuild(folder: Path) -> nn.Module:
-    structure = json.loads((folder / "config.json").read_text("utf-8"))["structure"]
-    if structure.get("version") != VERSION:
-        raise Refusal(
-            f"{folder} has structure version {structure.get('version')!r}, this prunelab reads {VERSION}: "
-            "open it with the version of prunelab that wrote it"
+    kinds = {name: kind for name, kind in model_classes(folder).items() if name not in components}
+    opened = {name: open_component(folder / name, kind) for name, kind in kinds.items()}
+    # The folder names the module its pruned classes live in; ours stands in for the one it carries.
+    sys.modules.setdefault(MODULE, portable)
+    with reading(folder):
+        given = {**opened, **components}
+        return DiffusionPipeline.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, **given
         )
-    kind = getattr(portable, f"Pruned{structure['base']}")
-    return kind.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+
+
+def model_classes(folder: Path) -> dict[str, Any]:
+    """Component -> the class that opens it, for those that have weights."""
+    index = _mapping(folder / "model_index.json")
+    found = {}
+    for name, entry in index.items():
+        plain = Path(name).name == name  # a part of this folder
+        if plain and isinstance(entry, list) and (folder / name / "config.json").is_file():
+            library, class_name = [*entry, None, None][:2]
+            kind = _class(folder / name, library, class_name)
+            if isinstance(kind, type) and issubclass(kind, ModelMixin | PreTrainedModel):
+                found[name] = kind
+    return found
+
+
+def _class(folder: Path, library: object, class_name: object) -> Any:
+    """The class of the component in ``folder``; None where it is not one of the libraries' models."""
+    config = _mapping(folder / "config.json")
+    if not isinstance(library, str) or not isinstance(class_name, str):
+        return None
+    if "structure" in config:
+        return _pruned_class(folder, config["structure"], class_name)
+    if library == MODULE:
+        raise Refusal(f"{folder} is called pruned, but its config.json has no structure: save it again")
+    inside = {"diffusers": diffusers, "transformers": transformers}.get(library)
+    return getattr(inside or getattr(diffusers.pipelines, library, None), class_name, None)
+
+
+def _pruned_class(folder: Path, structure: object, class_name: str) -> Any:
+    base = structure.get("base") if isinstance(structure, Mapping) else None
+    if class_name not in (base, f"{PRUNED}{base}"):
+        raise Refusal(
+            f"{folder}: model_index.json says {class_name!r}, the structure in config.json is of {base!r}: "
+            "these two have to agree"
+        )
+    kind = getattr(portable, f"{PRUNED}{base}", None)
+    if kind is None:
+        raise Refusal(f"{folder} is pruned from {base!r}, which diffusers and transformers do not have")
+    return kind
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    with reading(file):
+        content = json.loads(file.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise Refusal(f"{file} holds no mapping: it is not what diffusers writes")
+    return content

@@ -1,6 +1,7 @@
 """Rebuild a pruned diffusers model from its config. Imports nothing of prunelab.
 
-This file travels with every pruned model that prunelab saves, so that plain diffusers can open it.
+This file and ``pruned_structure.py``, which says what a structure may be, travel with every pruned model that
+prunelab saves, so that plain diffusers can open it.
 The config's ``structure`` says what differs from the dense model that the rest of the config describes::
 
     {"version": 1, "base": "UNet2DConditionModel", "modules": {
@@ -11,8 +12,9 @@ The config's ``structure`` says what differs from the dense model that the rest 
 A module either changes attributes (and is resized when it is a Linear, a convolution or a norm), or
 ``becomes`` what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays),
 ``bypass`` (a 1x1 convolution after pooling, in the place of a convolution that changes the shape),
-``bias`` (an attention without heads: its output projection's bias stays) or ``scattered`` (a Linear of
-``out_features`` rows, whose outputs go to their old ``places`` among zeros).
+``bias`` (an attention without heads: its output projection's bias stays; ``rescaled`` where the attention
+divides what it returns) or ``scattered`` (a Linear of ``out_features`` rows, whose outputs go to their old
+``places`` among zeros).
 """
 
 import inspect
@@ -24,23 +26,25 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import ModelMixin  # noqa: F401  diffusers looks here for the bases of a component handed to it
+from diffusers import ModelMixin  # diffusers looks here for the bases of a component handed to it
 from torch import Tensor, nn
-from transformers import PreTrainedModel  # noqa: F401
+from transformers import PreTrainedModel
 
-VERSION = 1
+from .pruned_structure import STRUCTURE, check_fit, check_form, resize
+
 MODULE = "pruned_model"  # this file's name beside a model's weights
 
 
 class Skip(nn.Module):
-    """Stands where a module was removed; returns its input, or a zero that broadcasts.
+    """Stands where a module was removed; returns its input, or zeros.
 
-    returns: how many values the removed module returned as a tuple, 0 for a bare tensor.
+    returns: how many values the removed module returned as a tuple, 0 for a bare tensor. width: of what it
+        returned; where that is unknown a single zero broadcasts.
     """
 
-    def __init__(self, becomes: str, returns: int) -> None:
+    def __init__(self, becomes: str, returns: int, width: int | None = None) -> None:
         super().__init__()
-        self.becomes, self.returns = becomes, returns
+        self.becomes, self.returns, self.width = becomes, returns, width
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         """What flows instead, in the form that the removed module's caller expects."""
@@ -49,7 +53,17 @@ class Skip(nn.Module):
 
     def instead(self, hidden_states: Tensor) -> Tensor:
         """The input itself, or nothing."""
-        return hidden_states if self.becomes == "input" else hidden_states.new_zeros(())
+        return hidden_states if self.becomes == "input" else self.everywhere(hidden_states)
+
+    def everywhere(self, hidden_states: Tensor, value: Tensor | None = None) -> Tensor:
+        """``value``, one number per channel, at every place of the input; zeros where there is none."""
+        value = hidden_states.new_zeros(()) if value is None else value
+        if self.width is None:
+            return value
+        if hidden_states.ndim == 4:  # pictures: channels come before height and width
+            value = value[:, None, None] if value.ndim else value
+            return value.expand(len(hidden_states), self.width, *hidden_states.shape[2:])
+        return value.expand(*hidden_states.shape[:-1], self.width)
 
 
 class Shortcut(Skip):
@@ -95,29 +109,34 @@ class Bypass(Skip):
         return restored
 
 
+def _keep_bias(place: nn.Module, path: str, attention: nn.Module) -> None:
+    """Give ``place`` the bias that ``attention`` has at ``path``, if it has one, under the same name."""
+    bias = dict(attention.named_parameters()).get(f"{path}.bias")
+    for name in path.split(".") if bias is not None else ():
+        place.add_module(name, nn.Module())
+        place = place.get_submodule(name)
+    if bias is not None:
+        place.register_parameter("bias", bias)
+
+
 class Bias(Skip):
     """Stands where an attention lost all its heads; what is left is its output projection's bias.
 
-    The bias keeps the name it had (``path`` is ``to_out.0`` or ``out_proj``); residual: whether the
-    attention adds its own input.
+    The bias keeps the name it had (``path`` is ``to_out.0`` or ``out_proj``). An attention may add its own
+    input, and may divide what it returns by a factor: by ``rescale``.
     """
 
-    def __init__(self, path: str, bias: nn.Parameter | None, residual: bool, returns: int) -> None:
-        super().__init__("bias", returns)
-        self.path, self.residual = path, residual
-        place: nn.Module = self
-        for name in path.split("."):
-            place.add_module(name, nn.Module())
-            place = place.get_submodule(name)
-        place.register_parameter("bias", bias)
+    def __init__(self, attention: Any, path: str, returns: int, rescale: float) -> None:
+        super().__init__("bias", returns, attention.get_submodule(path).out_features)
+        self.path, self.rescale = path, rescale
+        self.residual = bool(getattr(attention, "residual_connection", False))
+        _keep_bias(self, path, attention)
 
     def instead(self, hidden_states: Tensor) -> Tensor:
         """The bias, and the input where the attention added it."""
-        bias = dict(self.named_parameters()).get(f"{self.path}.bias", hidden_states.new_zeros(()))
-        if not self.residual:
-            return bias
-        channels_first = hidden_states.ndim == 4 and bias.ndim == 1
-        return hidden_states + (bias[:, None, None] if channels_first else bias)
+        made = self.everywhere(hidden_states, dict(self.named_parameters()).get(f"{self.path}.bias"))
+        made = made + hidden_states if self.residual else made
+        return made if self.rescale == 1 else made / self.rescale
 
 
 class JointBias(nn.Module):
@@ -127,13 +146,7 @@ class JointBias(nn.Module):
         super().__init__()
         self.heads = 0
         for path in ("to_out.0", "to_add_out"):
-            bias = dict(attention.named_parameters()).get(f"{path}.bias")
-            place: nn.Module = self
-            for name in path.split(".") if bias is not None else ():
-                place.add_module(name, nn.Module())
-                place = place.get_submodule(name)
-            if bias is not None:
-                place.register_parameter("bias", bias)
+            _keep_bias(self, path, attention)
 
     def forward(self, hidden_states: Tensor, encoder_hidden_states: Any = None, **kwargs: Any) -> Any:
         """The biases for either stream; for one stream, outputs of no width, which its projection reads."""
@@ -165,67 +178,58 @@ class Scattered(nn.Linear):
         return values.new_zeros(*values.shape[:-1], self.width).index_copy(-1, self.places, values)
 
 
-def replacement(module: nn.Module, becomes: str, kept: int = 0) -> nn.Module:
-    """What stands in the place of ``module``; ValueError for a fate this file does not know.
-
-    kept: the rows of a Linear that stay, for ``scattered``.
-    """
+def replacement(module: nn.Module, entry: Mapping[str, Any]) -> nn.Module:
+    """What stands in the place of ``module``; ``entry`` is what the structure says of it."""
+    becomes, kind = entry["becomes"], type(module).__name__
     if becomes == "scattered":
-        return Scattered(module, kept)
-    if becomes == "bias" and type(module).__name__ == "FluxAttention":
+        return Scattered(module, entry["out_features"])
+    if becomes == "bias" and kind == "FluxAttention":
         return JointBias(module)
     if becomes == "shortcut":
         return Shortcut(module.get_submodule("conv_shortcut"))
     if becomes == "bypass":
         return Bypass(module)
-    kind = type(module).__name__
     returns = {"Transformer2DModel": 1, "CLIPAttention": 2}.get(kind, 0)
     if becomes == "bias":
         path = "out_proj" if kind == "CLIPAttention" else "to_out.0"
-        bias = dict(module.named_parameters()).get(f"{path}.bias")
-        return Bias(path, bias, bool(getattr(module, "residual_connection", False)), returns)
-    if becomes in ("input", "nothing"):
-        return Skip(becomes, returns)
-    raise ValueError(f"the structure asks for {becomes!r}; see the top of this file")
+        rescale = getattr(module, "rescale_output_factor", 1) if entry.get("rescaled") else 1
+        return Bias(module, path, returns, rescale)
+    return Skip(becomes, returns, _output_width(module) if becomes == "nothing" else None)
 
 
-def resize(module: nn.Module, attributes: Mapping[str, int]) -> None:
-    """Set attributes; a layer with weights then gets parameters of its new shape, on its own device."""
-    for name, value in attributes.items():
-        if not hasattr(module, name):
-            raise ValueError(
-                f"{type(module).__name__} has no attribute {name!r}: the structure is of another kind"
-            )
-        setattr(module, name, (value,) if name == "normalized_shape" else value)
-    shape: tuple[int, ...]
-    if isinstance(module, nn.Linear):
-        shape = (module.out_features, module.in_features)
-    elif isinstance(module, nn.Conv2d):
-        shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
-    elif isinstance(module, nn.GroupNorm):
-        shape = (module.num_channels,)
-    elif isinstance(module, nn.LayerNorm):
-        shape = tuple(module.normalized_shape)
-    else:
-        return
-    for name, old in list(module.named_parameters(recurse=False)):
-        size = shape if name == "weight" else shape[:1]
-        empty = torch.empty(size, dtype=old.dtype, device=old.device)
-        setattr(module, name, nn.Parameter(empty, requires_grad=old.requires_grad))
+def _output_width(module: nn.Module) -> int | None:
+    """How many channels an attention or a feed-forward returns, None where that is not known."""
+    known = dict(module.named_modules())
+    for path in ("to_out.0", "out_proj", "net.2", "fc2"):
+        if isinstance(made := known.get(path), nn.Linear):
+            return made.out_features
+    return None
 
 
 def apply_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Module:
-    """Change the dense ``model`` in place into the shape ``structure`` describes; weights come later."""
-    if structure.get("version") != VERSION:
-        raise ValueError(f"structure version {structure.get('version')!r}: this file reads version {VERSION}")
+    """Change the dense ``model`` in place into the shape ``structure`` describes; weights come later.
+
+    Raises ValueError, in one line and before anything is changed, for what :mod:`pruned_structure` refuses.
+    """
+    check_fit(model, structure)
     for path, entry in structure["modules"].items():
         if "becomes" in entry:
             parent, _, name = path.rpartition(".")
-            kept = entry.get("out_features", 0)
-            instead = replacement(model.get_submodule(path), entry["becomes"], kept)
-            setattr(model.get_submodule(parent), name, instead)
+            setattr(model.get_submodule(parent), name, replacement(model.get_submodule(path), entry))
         else:
             resize(model.get_submodule(path), entry)
+    return model
+
+
+@torch.no_grad()
+def settled(model: Any) -> Any:
+    """``model`` with its weights in memory of their own.
+
+    As they are read they lie in the file, wherever in a page, and where a tensor starts decides which kernel
+    runs: results would differ in the last bits from those of the model that was saved.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()  # one by one: never the whole model twice
     return model
 
 
@@ -233,19 +237,26 @@ def pruned_class(base: Any) -> Any:
     """The subclass of a diffusers or transformers model class that follows ``structure`` when it is built."""
 
     def build(self: Any, *args: Any, structure: Any = None, **kwargs: Any) -> None:
+        if structure is None:  # transformers' configs hold it
+            structure = getattr(args[0] if args else None, "structure", None)
+        if structure is not None:
+            check_form(structure, base.__name__)
         base.__init__(self, *args, **kwargs)
-        structure = structure or getattr(self.config, "structure", None)  # transformers' configs hold it
-        if structure:
+        if structure is not None:
             apply_structure(self, structure)
             if hasattr(self, "register_to_config"):
                 self.register_to_config(structure=structure)
 
+    def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the base does, with the weights settled."""
+        opened = base.from_pretrained.__func__(cls, *args, **kwargs)
+        settled(opened[0] if isinstance(opened, tuple) else opened)
+        return opened
+
     def save_pretrained(self: Any, save_directory: str, *args: Any, **kwargs: Any) -> None:
-        """As the base does, with this file beside the weights: without it the folder could not be opened."""
+        """As the base does, with the code beside the weights: without it the folder could not be opened."""
         base.save_pretrained(self, save_directory, *args, **kwargs)
-        target = Path(save_directory) / f"{MODULE}.py"
-        if Path(__file__).resolve() != target.resolve():
-            shutil.copyfile(__file__, target)
+        carry_code(Path(save_directory))
 
     # diffusers keeps the config keys that the signature names, so it has to be the base's plus one.
     signature = inspect.signature(base.__init__)
@@ -253,16 +264,30 @@ def pruned_class(base: Any) -> Any:
     named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     vars(build)["__signature__"] = signature.replace(parameters=[*named, extra])
     # The module name goes into model_index.json: it has to be this file's, wherever it was loaded from.
-    body = {"__init__": build, "save_pretrained": save_pretrained, "__module__": MODULE}
+    body = {
+        "__init__": build,
+        "from_pretrained": classmethod(from_pretrained),
+        "save_pretrained": save_pretrained,
+        "__module__": MODULE,
+    }
     return type(f"Pruned{base.__name__}", (base,), body)
 
 
+def carry_code(folder: Path) -> None:
+    """Copy this file and its neighbour into ``folder``."""
+    here = Path(__file__)
+    for source, name in ((here, MODULE), (here.with_name(f"{STRUCTURE}.py"), STRUCTURE)):
+        target = folder / f"{name}.py"
+        if source.resolve() != target.resolve():
+            shutil.copyfile(source, target)
+
+
 def __getattr__(name: str) -> Any:
-    """``PrunedUNet2DConditionModel`` and its like, made from the library class of that name."""
+    """``PrunedUNet2DConditionModel`` and its like, made from the library's model of that name."""
     if name.startswith("Pruned"):
-        base = name.removeprefix("Pruned")
         for library in (diffusers, transformers):
-            if hasattr(library, base):
-                globals()[name] = pruned_class(getattr(library, base))
+            base = getattr(library, name.removeprefix("Pruned"), None)
+            if isinstance(base, type) and issubclass(base, ModelMixin | PreTrainedModel):
+                globals()[name] = pruned_class(base)
                 return globals()[name]
     raise AttributeError(name)

@@ -1,20 +1,18 @@
 """Write a pruned pipeline as a diffusers folder that plain diffusers can open.
 
-Each pruned component carries its structure in ``config.json`` and the one file that rebuilds it; open
+Each pruned component carries its structure in ``config.json`` and the code that rebuilds it; open
 the folder with :func:`prunelab.load_pruned`, or without prunelab by
 ``DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)``.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusers import DiffusionPipeline
 
-from prunelab.surgery import portable
-from prunelab.surgery.portable import MODULE
+from prunelab.surgery.portable import MODULE, carry_code
 from prunelab.surgery.slimming import Structure
 
 
@@ -41,7 +39,7 @@ def _forget_origin(folder: Path) -> None:
 
 
 def _describe(folder: Path, structure: Structure) -> str:
-    """Put the structure and the rebuilding file beside a component's weights; returns its class name."""
+    """Put the structure and the rebuilding code beside a component's weights; returns its class name."""
     class_name = f"Pruned{structure['base']}"
     config = _read(folder / "config.json")
     config["structure"] = structure
@@ -49,7 +47,7 @@ def _describe(folder: Path, structure: Structure) -> str:
         config["_class_name"] = class_name
     config["auto_map"] = {"AutoModel": f"{MODULE}.{class_name}"}
     _write(folder / "config.json", config)
-    shutil.copyfile(portable.__file__, folder / f"{MODULE}.py")
+    carry_code(folder)
     return class_name
 
 

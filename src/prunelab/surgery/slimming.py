@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
-from prunelab.surgery.portable import VERSION, apply_structure
+from prunelab.surgery.portable import apply_structure
+from prunelab.surgery.pruned_structure import VERSION
 
 Structure = dict[str, Any]
 
@@ -67,7 +68,8 @@ def _changed(
         outside = {
             path: entry for path, entry in resized.items() if not f"{path}.".startswith(f"{unit.path}.")
         }
-        return {unit.path: {"becomes": "bias"}, **outside}
+        rescaled = getattr(component.get_submodule(unit.path), "rescale_output_factor", 1) != 1
+        return {unit.path: {"becomes": "bias", **({"rescaled": True} if rescaled else {})}, **outside}
     return resized
 
 
