@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from prunelab.artifacts import Store
+
 AROUND = """
 import ctypes, os, signal, sys, threading, time
 from prunelab.core import stopping
@@ -54,13 +56,10 @@ def test_ctrl_c_and_a_closed_terminal_are_signals_too(number: signal.Signals) ->
 
 
 def test_a_job_that_waits_for_another_ends(tmp_path: Path) -> None:
-    store = f"from prunelab.artifacts import Store; store = Store({str(tmp_path)!r})"
-    lines = (
-        store,
-        f"threading.Timer(0.2, lambda: {TELL}).start()",
-        "with store.hold('a'), store.hold('a'): 1",
-    )
-    code, _, err = ended(*lines)
+    tell = f"threading.Timer(0.2, lambda: {TELL}).start()"
+    wait = f"from prunelab.artifacts import Store; Store({str(tmp_path)!r}).hold('a').__enter__()"
+    with Store(tmp_path).hold("a"):
+        code, _, err = ended(tell, wait)
     assert (code, err) == (TERMINATED, f"waiting for another job that computes a\n{LINE}")
 
 

@@ -113,7 +113,11 @@ class Watch:
             self._leave()
 
     def _check_parent(self) -> None:
-        """Without the parent: stop as if told to, or at once if that was said before."""
+        """Without the parent: stop as if told to, or at once if that was said before.
+
+        Asked for again and again, as that works on every POSIX system. Linux's PR_SET_PDEATHSIG fires when the
+        thread that forked ends, and a pipe would have to pass through torch's launcher, which closes them.
+        """
         if self.parent is None or os.getppid() == self.parent or self._alone:
             return
         if self.heard is not None:

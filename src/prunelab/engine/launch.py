@@ -50,7 +50,7 @@ def launch(devices: int, arguments: Sequence[str]) -> Failure | None:
     When one fails the others are stopped. Nothing is restarted: what was done is in the store, and the
     same command goes on from there. Raises Stopped when this process, or one of them, was told to stop.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # ranks speak for themselves
+    _silence("torch.distributed.elastic")  # ranks speak for themselves
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -74,6 +74,13 @@ def launch(devices: int, arguments: Sequence[str]) -> Failure | None:
     finally:
         stopping.take()  # the launcher leaves its handlers behind
     return None
+
+
+def _silence(package: str) -> None:
+    """No logger of the package prints: some have a level of their own, which their parent's does not move."""
+    for name in [package, *logging.root.manager.loggerDict]:
+        if name.startswith(package):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def leave(error: Exception) -> None:
