@@ -34,9 +34,10 @@ def main() -> None:
         code = _code(watch)
     if watch.told:
         code = 128 + watch.told
-        stopping.end_within(stopping.GRACE, code)
         if not silent:
             stopping.say(watch.told)
+    if watch.told or (code and launched()):
+        stopping.end_within(stopping.GRACE, code)
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ itself: it ends a process that has not ended GRACE seconds later (a long call in
 partner hangs), one that is told again, and one whose parent has died.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -115,8 +116,8 @@ class Watch:
     def _check_parent(self) -> None:
         """Without the parent: stop as if told to, or at once if that was said before.
 
-        Asked for again and again, as that works on every POSIX system. Linux's PR_SET_PDEATHSIG fires when the
-        thread that forked ends, and a pipe would have to pass through torch's launcher, which closes them.
+        Asked for again and again, as that works on every POSIX system: PR_SET_PDEATHSIG fires when the
+        forking thread ends, and a pipe would have to pass through torch's launcher, which closes it.
         """
         if self.parent is None or os.getppid() == self.parent or self._alone:
             return
@@ -141,6 +142,7 @@ class Watch:
 
 
 _watch: Watch | None = None
+_code: int | None = None  # of a process that has to end
 
 
 @contextmanager
@@ -216,7 +218,12 @@ def listening() -> list[signal.Signals]:
 
 
 def end_within(seconds: float, code: int) -> None:
-    """See that this process ends with ``code`` even if what libraries do at exit hangs."""
+    """See that this process ends with ``code``, whatever libraries do at exit and after it.
+
+    A process group that has lost a member hangs in its destructor, when no thread of Python's runs any more.
+    """
+    global _code  # noqa: PLW0603
+    _code = code
     timer = threading.Timer(seconds, os._exit, (code,))
     timer.daemon = True
     timer.start()
@@ -238,3 +245,15 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+def _last() -> None:
+    """The end of a process that has to end; registered before those of the libraries, so run after them."""
+    if _code is not None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(_code)
+
+
+atexit.register(_last)
