@@ -56,7 +56,7 @@ def test_ctrl_c_and_a_closed_terminal_are_signals_too(number: signal.Signals) ->
 
 
 def test_a_job_that_waits_for_another_ends(tmp_path: Path) -> None:
-    tell = f"threading.Timer(0.2, lambda: {TELL}).start()"
+    tell = f"time.sleep = lambda seconds: {TELL}"  # between two looks at the lock
     wait = f"from prunelab.artifacts import Store; Store({str(tmp_path)!r}).hold('a').__enter__()"
     with Store(tmp_path).hold("a"):
         code, _, err = ended(tell, wait)
