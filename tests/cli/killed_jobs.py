@@ -1,4 +1,4 @@
-"""What ``test_kills.py`` runs in a process of its own: jobs that die by SIGKILL in the middle of a stage.
+"""What ``test_kills.py`` runs in a process of its own: jobs that get a signal in the middle of a stage.
 
 Every job is a fork of this process, which has imported everything and trained nothing (torch's autograd
 does not survive a fork of a process that has). Usage: ``killed_jobs.py FOLDER WORDS``, WORDS a JSON list.
@@ -15,7 +15,13 @@ from typing import Any
 
 from prunelab.cli import jobs, main
 
-# Stage, the function in which it dies, at which call of the job, and whether the call is over by then.
+# Stage, the function in which it gets the signal, at which call of the job, and whether the call is over.
+STOPS = (
+    ("score", "prunelab.scorers.latent_shift.Ablations.observe", 1, True),
+    ("encode", "prunelab.stages.encode.Encoding.observe", 1, False),
+    ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 3, True),
+    ("time", "prunelab.stages.time.latency", 1, False),
+)
 DEATHS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 2, False),
     ("prune", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
@@ -28,21 +34,23 @@ DEATHS = (
 )
 
 
-def deadly(original: Callable[..., Any], call: int, after: bool) -> Callable[..., Any]:
-    """``original``, which kills its process at the given call."""
+def deadly(
+    original: Callable[..., Any], call: int, after: bool, number: signal.Signals
+) -> Callable[..., Any]:
+    """``original``, which sends its process the signal at the given call."""
     calls = iter(range(1, call))
 
     def function(*arguments: Any, **keywords: Any) -> Any:
         alive = next(calls, None) is not None
         result = original(*arguments, **keywords) if alive or after else None
         if not alive:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return result
 
     return function
 
 
-def patch(target: str, call: int, after: bool) -> None:
+def patch(target: str, call: int, after: bool, number: signal.Signals) -> None:
     """Make the function ``target`` deadly in this process."""
     path, _, name = target.rpartition(".")
     try:
@@ -50,19 +58,24 @@ def patch(target: str, call: int, after: bool) -> None:
     except ModuleNotFoundError:
         module, _, kind = path.rpartition(".")
         holder = getattr(importlib.import_module(module), kind)
-    setattr(holder, name, deadly(getattr(holder, name), call, after))
+    setattr(holder, name, deadly(getattr(holder, name), call, after, number))
 
 
-def job(store: Path, words: list[str], death: tuple[str, int, bool] | None = None) -> dict[str, Any]:
+def job(
+    store: Path,
+    words: list[str],
+    death: tuple[str, int, bool] | None = None,
+    number: signal.Signals = signal.SIGKILL,
+) -> dict[str, Any]:
     """Run the command line in a fork: how it ended, what it said, and what the store holds afterwards."""
-    said = store.parent / "said"
+    out, err = store.parent / "out", store.parent / "err"
     child = os.fork()
     if not child:
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, 1)
+        for stream, said in ((1, out), (2, err)):
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         os.environ["PRUNELAB_STORE"] = str(store)
         if death:
-            patch(*death)
+            patch(*death, number)
         sys.argv = ["prunelab", *words]
         try:
             main()
@@ -71,14 +84,28 @@ def job(store: Path, words: list[str], death: tuple[str, int, bool] | None = Non
             os._exit(int(stop.code or 0))
     status = os.waitpid(child, 0)[1]
     held = {path.name: path.stat().st_mtime_ns for path in store.iterdir() if not path.name.startswith(".")}
-    return {"code": os.waitstatus_to_exitcode(status), "out": said.read_text().splitlines(), "held": held}
+    return {
+        "code": os.waitstatus_to_exitcode(status),
+        "out": out.read_text().splitlines(),
+        "err": err.read_text().splitlines(),
+        "held": held,
+        "checkpoints": [path.name for path in sorted(store.glob(".partial/*/checkpoints/*"))],
+    }
 
 
 def every_death(folder: Path, words: list[str]) -> None:
-    """One run that nothing interrupts, and one that dies in every stage and is started again each time."""
+    """One run that nothing interrupts, and one that is started again each time that it is stopped or killed.
+
+    In every stage, told to first where ``STOPS`` has it, then killed.
+    """
     os.chdir(folder)
     outcome: dict[str, Any] = {"straight": job(folder / "straight", words)}
-    outcome["deaths"] = {stage: job(folder / "killed", words, death) for stage, *death in DEATHS}  # type: ignore[arg-type]
+    outcome["stops"], outcome["deaths"] = {}, {}
+    for stage, *death in DEATHS:
+        for told, *stop in STOPS:
+            if told == stage or (told, stage) == ("encode", "recover"):
+                outcome["stops"][told] = job(folder / "killed", words, stop, signal.SIGTERM)  # type: ignore[arg-type]
+        outcome["deaths"][stage] = job(folder / "killed", words, death)  # type: ignore[arg-type]
     outcome["last"] = job(folder / "killed", words)
     (folder / "outcome.json").write_text(json.dumps(outcome))
 

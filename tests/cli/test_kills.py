@@ -1,6 +1,7 @@
-"""``kill -9`` in the middle of every stage: the same command goes on and ends with the same numbers."""
+"""``kill -9`` in the middle of every stage, ``kill`` in some: the same command ends with the same numbers."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,28 @@ def test_every_job_died_where_it_was_to(outcome: dict[str, Any]) -> None:
     assert not any(job["out"] for job in outcome["deaths"].values())
     assert {stage: kinds(outcome["deaths"][stage]) for stage in WHOLE} == WHOLE
     assert kinds(outcome["deaths"]["report"]) == EVERYTHING
+
+
+def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -> None:
+    """By the code that shells expect, and one line after those of its progress."""
+    assert list(outcome["stops"]) == ["score", "encode", "recover", "time"]
+    for job in outcome["stops"].values():
+        assert (job["code"], job["out"]) == (128 + signal.SIGTERM, [])
+        assert job["err"][-1] == "prunelab: stopped by SIGTERM: the same command goes on from here"
+        assert not [line for line in job["err"][:-1] if "prunelab:" in line or "Traceback" in line]
+    assert {stage: kinds(job) for stage, job in outcome["stops"].items()} == {
+        "encode": ["dense", "prune", "score"],
+        **{stage: WHOLE[stage] for stage in ("score", "recover", "time")},
+    }
+
+
+def test_a_training_that_is_told_to_stop_saves_itself(outcome: dict[str, Any]) -> None:
+    """In the third step, two before the checkpoint that is due; the next job gets seven further."""
+    assert outcome["stops"]["recover"]["checkpoints"] == ["step-000000003.checkpoint"]
+    assert outcome["deaths"]["recover"]["checkpoints"] == [
+        "step-000000003.checkpoint",
+        "step-000000005.checkpoint",
+    ]
 
 
 def test_the_numbers_are_those_of_an_uninterrupted_run(outcome: dict[str, Any]) -> None:

@@ -186,6 +186,8 @@ def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path]) -> None
 @pytest.fixture(scope="module")
 def launched(tiny_trained: tuple[str, ...], stores: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
     """The command line itself starts the ranks of two jobs; the second cannot share its batch out."""
+    for name in ("hydra", "torch", "lightning"):
+        (stores[1].parent / f"{name}.py").write_text("raise SystemExit('a file of the current folder ran')")
     words = [*tiny_trained, *DDP, "-m", "recovery.schedule.batch_size=4,5"]
     return subprocess.run(
         [sys.executable, "-m", "prunelab", *words],
@@ -206,6 +208,12 @@ def test_a_launched_job_leaves_its_report(launched: subprocess.CompletedProcess[
     assert launched.stderr.count("Prompt accuracy") == 2, (
         "once of the job, whatever its ranks, and of the sweep"
     )
+
+
+def test_the_current_folder_is_not_imported_from(launched: subprocess.CompletedProcess[str]) -> None:
+    """By the command line, started as a module, and by its ranks."""
+    assert "a file of the current folder ran" not in launched.stderr
+    assert launched.stdout
 
 
 def test_a_refusal_inside_the_ranks_is_one_line(launched: subprocess.CompletedProcess[str]) -> None:

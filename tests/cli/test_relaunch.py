@@ -7,47 +7,71 @@ from typing import Any
 
 import pytest
 
-from prunelab.cli.relaunch import LAUNCHED, REFUSED, leave_word
+from prunelab.cli.relaunch import LAUNCHED
+from prunelab.core import stopping
+from prunelab.engine.launch import Failure
 
 Command = Callable[..., Any]
 WORDS = ("devices=2", "trainer=ddp", "logger=none", "hydra.run.dir=here")
 
 
-def stopping(reason: str | None, folder: Path) -> Callable[[int, Sequence[str]], bool]:
-    """A launcher whose processes fail, having left word of the reason or not."""
-
-    def launch(devices: int, arguments: Sequence[str]) -> bool:
-        assert os.environ[LAUNCHED], "the processes know that another speaks for them"
-        assert not (folder / REFUSED).exists(), "a note of an earlier run would be taken for theirs"
-        if reason is not None:
-            leave_word(folder, reason)
-        return False
-
-    return launch
-
-
 @pytest.mark.parametrize(
-    ("reason", "line"),
+    ("failure", "lines"),
     [
-        ("scores are not finite", "scores are not finite"),
-        (None, "a process of this job failed; its message is above"),
+        (Failure(0, 1, "scores are not finite", "Traceback"), ["prunelab: scores are not finite"]),
+        (
+            Failure(1, 1, "", "Traceback\nKeyError: 'lost'\n"),
+            [
+                "Traceback",
+                "KeyError: 'lost'",
+                "prunelab: process 1 of this job failed (exit code 1); its message is above",
+            ],
+        ),
+        (
+            Failure(1, -9),
+            [
+                "prunelab: process 1 of this job was killed by SIGKILL (out of memory?): "
+                "the same command goes on from here"
+            ],
+        ),
     ],
 )
 def test_the_reason_is_told_once(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str | None, line: str
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Failure, lines: list[str]
 ) -> None:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / REFUSED).write_text("an old reason")
-    monkeypatch.setattr("prunelab.engine.launch.launch", stopping(reason, folder))
+    def launch(devices: int, arguments: Sequence[str]) -> Failure:
+        assert os.environ[LAUNCHED] == str(os.getpid()), "the processes know who speaks for them"
+        assert arguments[:4] == ["-P", "-m", "prunelab", "run"], "not from the current folder"
+        return failure
+
+    monkeypatch.setattr("prunelab.engine.launch.launch", launch)
     ended = command(*WORDS, store=tmp_path / "store")
-    assert (ended.code, ended.out, ended.err) == (1, [], [f"prunelab: {line}"])
-    assert list(folder.iterdir()) == []
+    assert (ended.code, ended.out, ended.err) == (1, [], lines)
     assert LAUNCHED not in os.environ
 
 
-def test_a_rank_leaves_word_and_is_silent(command: Command, tmp_path: Path) -> None:
+def test_a_rank_leaves_word_and_is_silent(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list[str]()
+    monkeypatch.setattr("prunelab.engine.launch.leave", lambda error: left.append(str(error)))
     words = ("path=not/there", "logger=none", "hydra.run.dir=here")
-    ended = command(*words, store=tmp_path / "store", environment={LAUNCHED: "1"})
+    ended = command(*words, store=tmp_path / "store", environment={LAUNCHED: str(os.getppid())})
     assert (ended.code, ended.out, ended.err) == (1, [], [])
-    assert (tmp_path / "here" / REFUSED).read_text().startswith("no diffusers model at not/there")
+    assert left[0].startswith("no diffusers model at not/there")
+
+
+def test_a_stopped_launcher_stops_a_whole_sweep(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = list[int]()
+
+    def launch(devices: int, arguments: Sequence[str]) -> None:
+        jobs.append(devices)
+        stopping.stop(15)
+
+    monkeypatch.setattr("prunelab.engine.launch.launch", launch)
+    monkeypatch.setattr(stopping, "end_within", lambda seconds, code: None)
+    ended = command(*WORDS[:3], "-m", "seed=0,1", store=tmp_path / "store")
+    assert (ended.code, ended.out, jobs) == (143, [], [2])
+    assert ended.err == ["prunelab: stopped by SIGTERM: the same command goes on from here"]

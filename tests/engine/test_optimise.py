@@ -2,6 +2,8 @@
 
 import copy
 import math
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunelab.core import stopping
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.engine.hardware import Hardware
@@ -24,14 +27,14 @@ SCHEDULE = Schedule(
 class Regression:
     """Fit noise with noise; a second, fixed module stands for a teacher."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self, fail_at: int | None = None, told_at: int | None = None) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.trained: nn.Module = nn.Sequential(
                 nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.0), nn.Linear(8, 2)
             )
             self.teacher = nn.Linear(3, 2)
-        self.fail_at, self.seen = fail_at, list[range]()
+        self.fail_at, self.told_at, self.seen = fail_at, told_at, list[range]()
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         self.seen.append(draws)
@@ -45,6 +48,8 @@ class Regression:
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.fail_at is not None and int(batch["first"]) // SCHEDULE.batch_size == self.fail_at:
             raise KeyError("the power went")
+        if self.told_at is not None and int(batch["first"]) // SCHEDULE.batch_size == self.told_at:
+            os.kill(os.getpid(), signal.SIGTERM)
         with torch.no_grad():
             target = self.teacher(batch["inputs"]) + 0.1 * batch["noise"]
         loss = F.mse_loss(self.trained(batch["inputs"]), target)
@@ -109,6 +114,19 @@ def test_an_interrupted_run_ends_bitwise_like_an_uninterrupted_one(tmp_path: Pat
     assert same(straight.trained.state_dict(), resumed.trained.state_dict())
     first = 5 * (fail_at // 5)
     assert [draws.start // 4 for draws in resumed.seen] == list(range(first, 12))
+
+
+@pytest.mark.parametrize("told_at", [0, 7, 11])
+def test_a_run_that_is_told_to_stop_saves_the_step_it_is_in(tmp_path: Path, told_at: int) -> None:
+    """Whatever ``checkpoint_every`` says, and at the last step too."""
+    straight, told, resumed = Regression(), Regression(told_at=told_at), Regression()
+    train(straight, tmp_path / "straight")
+    with stopping.watched(), pytest.raises(stopping.Stopped) as stop:
+        train(told, tmp_path / "resumed")
+    assert stop.value.code == 128 + signal.SIGTERM
+    train(resumed, tmp_path / "resumed")
+    assert same(straight.trained.state_dict(), resumed.trained.state_dict())
+    assert [draws.start // 4 for draws in resumed.seen] == list(range(told_at + 1, 12))
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ def test_two_ranks_exchange_what_they_hold(two: dict[str, torch.Tensor]) -> None
     assert two["broadcast"].tolist() == [7]
     assert two["summed"].dtype == torch.float64
     assert two["summed"].tolist() == [1.0, 1.0 + 2**-40]  # float32 would lose the small part
-    assert two["resumed_at"].tolist() == [4]
+
+
+def test_all_ranks_stop_at_one_step_when_one_is_told_to(two: dict[str, torch.Tensor]) -> None:
+    """The first restart is from the checkpoint that was due, the second from the one made at the signal."""
+    assert two["starts"].tolist() == [0, 4, 6]
 
 
 def test_one_process_needs_no_group() -> None:

@@ -1,5 +1,7 @@
 """What every process of ``test_ranks.py`` runs: a training that is interrupted once, and some exchanges."""
 
+import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunelab.core import stopping
 from prunelab.core.draws import normal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
@@ -20,9 +23,9 @@ SCHEDULE = Schedule(
 
 
 class Regression:
-    """Fit noise with noise; every rank fails in step 6 the first time."""
+    """Fit noise with noise; first every rank fails in step 6, then the last one is told to stop in step 5."""
 
-    def __init__(self, fails: bool) -> None:
+    def __init__(self, fails: str) -> None:
         torch.manual_seed(0)
         self.trained: nn.Module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2))
         self.fails, self.first = fails, list[int]()
@@ -33,40 +36,49 @@ class Regression:
         return {"x": normal((3,), 0, draws, "x"), "y": normal((2,), 0, draws, "y"), "draws": numbers}
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if self.fails and int(batch["draws"][0]) // 8 == 6:
+        step = int(batch["draws"][0]) // 8
+        if self.fails == "all" and step == 6:
             raise KeyError("the power went")
+        if self.fails == "one" and step == 5 and ranks.rank() == ranks.world() - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
         return {"loss": F.mse_loss(self.trained(batch["x"]), batch["y"])}
 
     def to(self, device: torch.device) -> None:
         """Nothing else to move."""
 
 
-def trained(folder: Path) -> tuple[Regression, list[float]]:
-    """The training, interrupted and resumed; what it logged after the restart."""
-    logged = list[float]()
+def trained(folder: Path) -> tuple[Regression, list[float], list[int]]:
+    """The training, twice interrupted and resumed; what it logged, and at which steps it went on."""
+    logged, starts = list[float](), list[int]()
     hardware = Hardware(devices=ranks.world())
-    for fails in (True, False):
+
+    def log(values: Mapping[str, float], step: int) -> None:
+        logged.append(values["loss"])
+
+    for fails in ("all", "one", ""):
         objective = Regression(fails)
         try:
-            optimise(
-                objective, SCHEDULE, hardware, folder / "run", "job", lambda v, step: logged.append(v["loss"])
-            )
+            with stopping.watched(silent=True):
+                optimise(objective, SCHEDULE, hardware, folder / "run", "job", log)
         except KeyError:
-            assert fails
-    return objective, logged
+            assert fails == "all"
+        except stopping.Stopped:
+            assert fails == "one"
+        starts.append(objective.first[0])
+    return objective, logged, starts
 
 
 def main(folder: Path) -> None:
     """Train, exchange, and let rank 0 write everything down."""
     ranks.start()
-    objective, logged = trained(folder)
+    objective, logged, starts = trained(folder)
     rank = ranks.rank()
     result = {f"trained.{name}": tensor for name, tensor in objective.trained.state_dict().items()}
     result["gathered"] = torch.tensor(ranks.gather(10 * rank))
     result["broadcast"] = torch.tensor([ranks.broadcast(7 if rank == 0 else 8)])
     small = torch.tensor([1.0, 1.0] if rank == 0 else [0.0, 2**-40])
     result["summed"] = ranks.sum_over_ranks({"a": small})["a"]
-    result["resumed_at"] = torch.tensor([objective.first[0]])
+    result["starts"] = torch.tensor(starts)
     ranks.barrier()
     if rank == 0:
         save_file({**result, "logged": torch.tensor(logged)}, folder / "result.safetensors")

@@ -17,28 +17,50 @@ from omegaconf import DictConfig, OmegaConf
 
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
 from prunelab.cli.checking import check, conf_folder
-from prunelab.cli.relaunch import in_ranks, launched, leave_word, wants_ranks
+from prunelab.cli.relaunch import in_ranks, launched, launcher, leave_error, wants_ranks
+from prunelab.core import stopping
 from prunelab.core.errors import Refusal
 
-INTERRUPTED = 130  # what shells expect after Ctrl-C
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
 
 def main() -> None:
-    """Run the job named by the first word; exit code 0 only when every job of a sweep ended well."""
+    """Run the job named by the first word; exit code 0 only when every job of a sweep ended well.
+
+    Told to stop by a signal, it ends within seconds with 128 and the signal's number.
+    """
+    silent = launched() or os.environ.get("RANK", "0") != "0"
+    with stopping.watched(launcher(), silent) as watch:
+        code = _code(watch)
+    if watch.told:
+        code = 128 + watch.told
+        if not silent:
+            stopping.say(watch.told)
+    if watch.told or (code and launched()):
+        stopping.end_within(stopping.GRACE, code)
+    sys.exit(code)
+
+
+def _code(watch: stopping.Watch) -> int:
+    """The exit code of the command line, unless it was told to stop."""
     # Threads that spin are 10-100 times slower on shared cores; results are bitwise at equal thread counts.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are
     try:
-        code = command(sys.argv[1:])
-    except Refusal as refusal:
-        code = _complain(str(refusal), 1)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if not _interrupted(stop):
+        return command(sys.argv[1:])
+    except stopping.Stopped:
+        watch.over = True
+    except Exception as error:
+        if watch.told:  # what a signal leads to, such as a partner that is gone, is no news
+            return 1
+        if launched():
+            leave_error(error)
+        elif isinstance(error, Refusal):
+            _complain(str(error))
+        else:
             raise
-        code = _complain("interrupted: the same command goes on from here", INTERRUPTED)
-    sys.exit(code)
+    return 1
 
 
 def command(words: Sequence[str]) -> int:
@@ -80,15 +102,8 @@ def _started(job: Callable[[DictConfig], None]) -> None:
         raise Refusal(f"the output folder cannot be made ({one_line(error)}): {ELSEWHERE}") from error
 
 
-def _interrupted(stop: BaseException) -> bool:
-    """Whether Ctrl-C is behind it: Lightning turns one into an exit of its own."""
-    return isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
-
-
-def _complain(line: str, code: int) -> int:
-    if not launched():
-        print(f"prunelab: {line}", file=sys.stderr)
-    return code
+def _complain(line: str) -> None:
+    print(f"prunelab: {line}", file=sys.stderr)
 
 
 class Done:
@@ -109,19 +124,21 @@ class Done:
         try:
             _run(config, folder, settings.overrides)
             self.folders.append(folder)
-        except Refusal as refusal:
-            self._refuse(folder, _named(settings.overrides), str(refusal))
-        except Exception as error:  # a defect of one job must not take a sweep's other jobs along
-            if self.sweep is None:
-                raise
-            traceback.print_exc()
-            self._refuse(folder, _named(settings.overrides), f"{type(error).__name__}: {one_line(error)}")
+        except Exception as error:
+            stopping.check()  # what a signal leads to, such as a partner that is gone, is no news
+            if not isinstance(error, Refusal) and self.sweep is None and not launched():
+                raise  # a defect; one of a sweep's must not take the other jobs along
+            self._failed(_named(settings.overrides), error)
 
-    def _refuse(self, folder: Path, name: str, reason: str) -> None:
+    def _failed(self, name: str, error: Exception) -> None:
         self.refused = True
+        reason = str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {one_line(error)}"
         if launched():
-            leave_word(folder, reason)
-        _complain(f"{name}: {reason}" if self.sweep else reason, 1)
+            leave_error(error)
+            return
+        if not isinstance(error, Refusal):
+            traceback.print_exception(error)
+        _complain(f"{name}: {reason}" if self.sweep else reason)
 
     def finish(self, job: str) -> int:
         """Combine the reports of a sweep and print the folder that was written; 1 if a job was refused.

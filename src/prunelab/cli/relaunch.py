@@ -1,7 +1,9 @@
 """A job in several processes: the command line runs again in each, and their parent speaks for them."""
 
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.conf import OverridesConf
 from omegaconf import DictConfig
@@ -9,14 +11,21 @@ from omegaconf import DictConfig
 from prunelab.cli.arguments import SEARCH_PATH, quoted
 from prunelab.core.errors import Refusal
 
-LAUNCHED = "PRUNELAB_LAUNCHED"  # set for the ranks that a job starts
+if TYPE_CHECKING:
+    from prunelab.engine.launch import Failure
+
+LAUNCHED = "PRUNELAB_LAUNCHED"  # for the ranks that a job starts: the process that does
 RANKED = ("run", "pretrain")  # the jobs that have work for more than one process
-REFUSED = "refusal.txt"  # how a rank tells its parent why it stopped
 
 
 def launched() -> bool:
     """Whether this process is a rank that another command line started."""
     return LAUNCHED in os.environ
+
+
+def launcher() -> int | None:
+    """The process that started this rank and speaks for it; None where this process is none."""
+    return int(os.environ[LAUNCHED]) if launched() else None
 
 
 def wants_ranks(config: DictConfig) -> bool:
@@ -25,36 +34,38 @@ def wants_ranks(config: DictConfig) -> bool:
 
 
 def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
-    """The same job in ``config.devices`` processes that torch's elastic launcher starts and watches."""
+    """The same job in ``config.devices`` processes that torch's elastic launcher starts and watches.
+
+    ``-P`` keeps the current folder out of what they import.
+    """
     from prunelab.engine.launch import launch
 
-    note = folder / REFUSED
-    note.unlink(missing_ok=True)
     words = [word for word in overrides.task if not word.startswith("job=")]
     words += [word for word in overrides.hydra if word.startswith(SEARCH_PATH)]
-    os.environ[LAUNCHED] = "1"
+    words.append(f"hydra.run.dir={quoted(folder)}")
+    os.environ[LAUNCHED] = str(os.getpid())
     try:
-        ended_well = launch(
-            config.devices, ["-m", "prunelab", config.job, *words, f"hydra.run.dir={quoted(folder)}"]
-        )
+        failure = launch(config.devices, ["-P", "-m", "prunelab", config.job, *words])
     finally:
         del os.environ[LAUNCHED]
-    if not ended_well:
-        raise Refusal(_read(note) or "a process of this job failed; its message is above")
+    if failure is not None:
+        raise Refusal(failure.refusal or _described(failure))
 
 
-def leave_word(folder: Path, refusal: str) -> None:
-    """Write down why a rank stopped; all that stop have the same reason, so any may write."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{REFUSED}.{os.getpid()}"
-    aside.write_text(refusal, encoding="utf-8")
-    aside.replace(folder / REFUSED)
+def _described(failure: "Failure") -> str:
+    """What a rank failed of, in one line; its traceback goes before that."""
+    if failure.killed_by:
+        memory = " (out of memory?)" if failure.killed_by == "SIGKILL" else ""
+        return (
+            f"process {failure.rank} of this job was killed by {failure.killed_by}{memory}: "
+            "the same command goes on from here"
+        )
+    print(failure.traceback, end="", file=sys.stderr)
+    return f"process {failure.rank} of this job failed (exit code {failure.code}); its message is above"
 
 
-def _read(note: Path) -> str:
-    """The reason in ``note``, which has then done its work; empty where a rank left none."""
-    if not note.is_file():
-        return ""
-    reason = note.read_text("utf-8")
-    note.unlink()
-    return reason
+def leave_error(error: Exception) -> None:
+    """Let the parent of this rank say what it failed of."""
+    from prunelab.engine.launch import leave
+
+    leave(error)

@@ -9,6 +9,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from prunelab.core import stopping
+from prunelab.engine import ranks
+
 KEPT = 2  # the newest, and one to fall back on when the newest is broken
 PATTERN = "step-*.checkpoint"
 
@@ -40,7 +43,10 @@ class SafeCheckpoints(CheckpointIO):
 
 
 class Checkpoints(Callback):
-    """Saves every ``every`` steps and after step ``last``; must come after callbacks whose state it saves."""
+    """Saves every ``every`` steps, after step ``last`` and when told to stop; then it does stop.
+
+    Must come after callbacks whose state it saves.
+    """
 
     def __init__(self, folder: Path, every: int, last: int) -> None:
         self.folder, self.every, self.last = folder, every, last
@@ -48,10 +54,16 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when the step that just ended calls for it, then drop what is no longer needed."""
-        step = trainer.global_step
-        if step % self.every and step != self.last:
-            return
+        """Save when the step that just ended, or a signal to any of the ranks, calls for it."""
+        step, told = trainer.global_step, ranks.highest(stopping.told())
+        if told or step == self.last or step % self.every == 0:
+            with stopping.unhurried():
+                self._save(trainer, step)
+        if told:
+            stopping.stop(told)
+
+    def _save(self, trainer: Trainer, step: int) -> None:
+        """Save, then drop what is no longer needed."""
         trainer.save_checkpoint(self.folder / f"step-{step:09d}.checkpoint")
         if trainer.is_global_zero:
             for old in sorted(self.folder.glob(PATTERN))[:-KEPT]:

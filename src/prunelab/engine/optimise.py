@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from prunelab.core import stopping
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.checkpoints import Checkpoints, SafeCheckpoints, newest
@@ -92,8 +93,9 @@ def optimise(
     """Train ``objective.trained`` in place; afterwards it holds the result on the CPU, in eval mode.
 
     The result is the weight average when the schedule has one. Checkpoints go to ``folder`` (the same one on
-    every rank), and a run whose folder holds some goes on from the newest whole one. ``log`` is called on
-    rank 0 with the means over the global batch, every LOG_EVERY steps and at the last.
+    every rank), and a run whose folder holds some goes on from the newest whole one. Told to stop (see
+    :mod:`prunelab.core.stopping`) it saves one after the step it is in. ``log`` is called on rank 0 with the
+    means over the global batch, every LOG_EVERY steps and at the last.
     Raises Refusal when the batch cannot be shared evenly or the processes were not started.
     """
     _check(schedule, hardware)
@@ -101,7 +103,7 @@ def optimise(
     saver = Checkpoints(folder, schedule.checkpoint_every, schedule.steps)
     fitting = trainer(
         hardware,
-        [average, Progression(describe, schedule.steps), saver],
+        [average, saver, Progression(describe, schedule.steps)],
         plugins=[SafeCheckpoints()],
         max_steps=schedule.steps,
         max_epochs=-1,
@@ -118,7 +120,7 @@ def optimise(
         folder.mkdir(parents=True, exist_ok=True)
     start = ranks.broadcast(newest(folder))
     objective.trained.train()
-    with warnings.catch_warnings():
+    with stopping.deferred(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*a checkpoint that ended before the epoch.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning calls torch by an old name

@@ -70,6 +70,15 @@ def gather(value: T) -> list[T]:
     return values
 
 
+def highest(value: int) -> int:
+    """The largest of the ranks' values, on every rank."""
+    if world() == 1:
+        return value
+    box = torch.tensor([value])
+    distributed.all_reduce(box, distributed.ReduceOp.MAX)
+    return int(box.item())
+
+
 def sum_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The sum of each tensor over the ranks, float64 on the CPU, in the order of the sorted keys.
 

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
+from prunelab.engine.signals import Signals
 
 # Lightning's advice that does not apply here: loaders without workers, predictions that are kept elsewhere,
 # checkpoints between epochs, and a deprecation inside Lightning itself.
@@ -53,7 +54,7 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
         precision=hardware.precision,  # type: ignore[arg-type]
         devices=local,
         num_nodes=ranks.world() // local,
-        callbacks=list(callbacks),
+        callbacks=[Signals(), *callbacks],
         enable_model_summary=False,
         use_distributed_sampler=False,
         **quiet,
