@@ -48,6 +48,9 @@ def figure(width: float, height: float, panels: int = 1) -> Iterator[Drawing]:
         row = drawn.subplots(1, panels, sharey=True, squeeze=False)[0]
         drawing = Drawing(tuple(row))
         yield drawing
+        for axes in row:
+            for words in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
+                words.set_parse_math(False)  # a dollar is a dollar
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawn.savefig(buffer, format="svg", transparent=True, metadata=nothing)
