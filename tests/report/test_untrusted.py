@@ -18,7 +18,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.previews import Picture
 from prunelab.core.waveforms import to_wav
 from prunelab.report import combine, read_report, terminal_table, write_combined, write_report
-from prunelab.report.curves import sparsity_curves, svg
+from prunelab.report.curves import Curve, Line, svg
 from prunelab.report.page import render
 from prunelab.report.pictures import read_strips
 from prunelab.report.schema import SCHEMA
@@ -70,13 +70,15 @@ def test_junk_anywhere_is_one_line_or_can_be_shown(tmp_path: Path, rows: list[di
     whole = {"schema": SCHEMA, "rows": rows[:2], "pictures": [strip], "curves": [], "context": {}}
     refused, shown = 0, 0
     for path in leaves(whole):
+        if path[:2] == ("rows", 0):  # a row is as good as another
+            continue
         for junk in (*JUNK, ...):
             (tmp_path / "report.json").write_text(json.dumps(with_junk(whole, path, junk)))
             found, line = read(tmp_path / "report.json")
             refused, shown = refused + (not found), shown + bool(found)
             assert len(line.splitlines()) == (not found)
             assert len(line) < 400
-            if found and len(path) > 2 and path[1] == 1:
+            if found:
                 markdown(over_seeds(found))
                 Console(file=io.StringIO()).print(terminal_table(found))
     assert refused > shown > 0
@@ -196,6 +198,5 @@ def rows_of_pixels() -> Any:
     return np.zeros((1, 2, 2, 3), np.uint8)
 
 
-def test_a_name_with_dollars_can_be_drawn(row: MakeRow) -> None:
-    rows = [row("dense"), *(row("pruned", "$\\frac$", share) for share in (0.1, 0.5))]
-    assert "<svg" in svg(sparsity_curves(rows)[0], 0)
+def test_names_with_dollars_can_be_drawn() -> None:
+    assert "\\frac" in svg(Curve("$\\frac$", "$\\frac$", "$\\frac$", [Line("", [0, 1], [0, 1])]), 0)

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 COLOURS = 8
@@ -49,8 +50,9 @@ def figure(width: float, height: float, panels: int = 1) -> Iterator[Drawing]:
         drawing = Drawing(tuple(row))
         yield drawing
         for axes in row:
-            for words in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
-                words.set_parse_math(False)  # a dollar is a dollar
+            for words in (*axes.get_children(), axes.xaxis.label, axes.yaxis.label):
+                if isinstance(words, Text):
+                    words.set_parse_math(False)  # a dollar is a dollar
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawn.savefig(buffer, format="svg", transparent=True, metadata=nothing)
