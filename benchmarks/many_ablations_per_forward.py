@@ -24,7 +24,7 @@ from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.latent_shift import LatentShift
-from prunelab.tasks.text_to_image import ShuffledExamples
+from prunelab.tasks.judged_data import ShuffledExamples
 
 BATCH = 64
 

@@ -4,6 +4,7 @@ One thread that sleeps while it waits: results are bitwise equal only at an equa
 spinning threads on shared cores are many times slower. Nothing may reach for the network.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,3 +108,28 @@ def flux(flux_folder: Path) -> "Flux":
     from prunelab.models.flux import Flux
 
     return Flux.open("flux", str(flux_folder), prompt_length=8)
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of random weights that knows letters, in transformers' format; tests must leave it as it was."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+    folder = tmp_path_factory.mktemp("clip") / "model"
+    folder.mkdir()
+    letters = [chr(i) for i in range(ord("a"), ord("z") + 1)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    small = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "vocab_size": len(words), "max_position_embeddings": 40, "eos_token_id": len(words) - 1}
+    vision = {**small, "image_size": 16, "patch_size": 4}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+        CLIPModel(config).save_pretrained(folder)
+    size = {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
+    CLIPImageProcessorPil(**size).save_pretrained(folder)
+    return folder

@@ -1,26 +1,43 @@
-"""What the pages say can be done: commands compose, examples run, names and links exist."""
+"""What the pages say can be done: commands and examples run, names and links exist.
+
+A new page, sweep or benchmark is covered the moment it exists. Commands that would train or measure go as far
+as where work starts: everything is opened, and refused what can be. Small stand-ins take the place of
+what is not there; what cannot be run is in a list with the reason.
+"""
 
 import ast
+import contextlib
 import importlib
+import io
+import json
 import re
 import runpy
 import shlex
+import shutil
 import sys
+import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import datasets
+import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
+from PIL import Image
 
-from prunelab.cli import main
+import prunelab
+from prunelab.cli import jobs, main
 from prunelab.cli.arguments import JOBS, parse
 from prunelab.cli.checking import check
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.stages import run as running
+from prunelab.stages.prune import slimmed
 from prunelab.tasks.judged_data import ShuffledExamples
 
 ROOT = Path(__file__).parents[1]
@@ -83,17 +100,289 @@ def example(page: str, file: str, folder: Path) -> dict[str, Any]:
     return runpy.run_path(str(folder / file))
 
 
+# What the words of a page need that is not there, and what stands in for it.
+SIZES = ("data.train_size=16", "data.test_size=16")  # of the data that come along
+STAND_INS = {
+    "data.size=768": "data.size=32",
+    "data.size=1024": "data.size=16",
+    "data.test_size=1000": "data.test_size=4",
+    "data.test_size=100": "data.test_size=4",
+    "evaluation.samples=100": "evaluation.samples=4",
+    "evaluation.real=100": "evaluation.real=4",
+    "evaluation.real=1000": "evaluation.real=4",
+    "evaluation.held_out=100": "evaluation.held_out=4",
+    "devices=2": "devices=1",  # two: tests/cli/test_ranks.py
+}
+ARCHITECTURE = "model.open.architecture"
+ADDED = {
+    "judge=clip": ["judge.path=my_clip"],
+    "task=t2i_clip": ["judge.path=my_clip"],
+    "path=my_flux": ["model.open.prompt_length=8"],
+    "model=sd21 weights=random": [
+        f"{ARCHITECTURE}.unet.block_out_channels=[32,32,64,64]",
+        f"{ARCHITECTURE}.unet.attention_head_dim=[1,1,2,2]",
+        f"{ARCHITECTURE}.vae.block_out_channels=[32,32,32,32]",
+        f"{ARCHITECTURE}.text_encoder.num_hidden_layers=1",
+    ],
+    "model=flux weights=random": [
+        f"{ARCHITECTURE}.transformer.num_layers=1",
+        f"{ARCHITECTURE}.transformer.num_single_layers=1",
+        f"{ARCHITECTURE}.text_encoder.num_hidden_layers=1",
+        f"{ARCHITECTURE}.text_encoder_2.num_layers=1",
+    ],
+}
+# Parts of commands that are composed alone, and why.
+COMPOSED = {
+    "judge=inception": "needs torchvision, which the test environment must not have",
+    "task=t2i_lpips": "needs torchvision, which the test environment must not have",
+    "data=coco_30k_prompts": "asks the hub: the tests have no network",
+    "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
+}
+OTHERS = {
+    "make demo": "installs, and runs the experiment that tests/cli/test_experiments.py runs",
+    "make lint": "the linters are not the tests' business",
+    "make test": "this is it",
+    "pip install -c constraints.txt .": "needs a package index",
+    ".venv/bin/pytest -q tests/scorers": "these are they",
+}
+FEW = ("evaluation.samples=4", "evaluation.real=4", "evaluation.held_out=4", "evaluation.batch_size=4")
+OWN_DATA = ("data=", "task=t2i_clip")  # words that bring data of one's own
+
+
+def as_tried(words: list[str]) -> list[str]:
+    """A command with its stand-ins, and few examples where it would look at any."""
+    tried = [STAND_INS.get(word, word) for word in words]
+    line = " ".join(words)
+    for needed, added in ADDED.items():
+        tried += [each for each in added if needed in line and not set_in(tried, each)]
+    if parse(words).job == "run":
+        tried += [each for each in FEW if not set_in(tried, each)]
+        sizes = ("data.train_size=4", "data.test_size=4") if owns_data(words) else SIZES
+        tried += [each for each in sizes if not set_in(tried, each)]
+    return tried
+
+
+def set_in(words: list[str], word: str) -> bool:
+    return any(each.partition("=")[0] == word.partition("=")[0] for each in words)
+
+
+def owns_data(words: list[str]) -> bool:
+    return any(word.startswith(OWN_DATA) for word in words)
+
+
+def first_job(words: list[str]) -> list[str]:
+    """A sweep's command line with the first value of everything swept over."""
+    if "-m" not in words:
+        return words
+    named = [word.partition("=")[2] for word in words if word.startswith("sweep=")]
+    swept = [f"{key}={value}" for name in named for key, value in parameters_of(name).items()]
+    whole = [word for word in words if "," not in word or "[" in word]
+    several = [word for word in words if word not in whole] + [
+        each for each in swept if not set_in(words, each)
+    ]
+    return [*whole, *(word.partition(",")[0] for word in several)]
+
+
+def parameters_of(sweep: str) -> dict[str, str]:
+    read = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml")
+    return {key: str(value) for key, value in read.hydra.sweeper.params.items()}
+
+
+class Ended(NamedTuple):
+    """How a command line ended."""
+
+    code: Any
+    out: list[str]
+    err: list[str]
+
+
+def try_out(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """Run ``prunelab WORDS`` in ``folder``, in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for block in blocks("python"):  # pages have classes of the same name
+        monkeypatch.delitem(sys.modules, Path(block.title).stem, raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("PRUNELAB_STORE", str(folder / "store"))
+    monkeypatch.setattr(sys, "argv", ["prunelab", *words])
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+        main()
+    return Ended(stop.value.code, out.getvalue().splitlines(), err.getvalue().splitlines())
+
+
+@pytest.fixture
+def until_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """Runs and trainings go as far as where work starts; the list says how many got there."""
+    reached: list[object] = []
+
+    def checked(bench: Any, request: Any) -> None:
+        reached.append(running.check(bench, running.fitted(request, bench.model)))
+
+    def opened(recipe: object, *_: object) -> Path:
+        reached.append(recipe)
+        return tmp_path / "nothing"
+
+    def ended(*_: object) -> None:
+        """There is nothing to show."""
+
+    monkeypatch.setattr(running, "run", checked)
+    monkeypatch.setattr(jobs, "pretraining", opened)
+    monkeypatch.setattr(jobs, "_leave", ended)
+    return reached
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flux_folder: Path) -> Path:
+    """A folder with everything that the pages call ``my_model``, ``pictures`` and so on."""
+    folder = tmp_path_factory.mktemp("place")
+    embedded = Path(prunelab.__file__).parent / "embedded"
+    models = {"my_model": "tiny_t2i", "my_ddpm": "tiny_uig", "my_ldm": "tiny_uig_latent"}
+    for name, source in models.items():
+        (folder / name).symlink_to(embedded / source)
+    (folder / "my_clip").symlink_to(clip_folder)
+    (folder / "my_flux").symlink_to(flux_folder)
+    write_pictures(folder)
+    (folder / "prompts.txt").write_text("a red seven\n" * 8)
+    (folder / "multirun").mkdir()
+    rows = [runpy.run_path(str(ROOT / "tests" / "report" / "conftest.py"))["make_row"]("dense")]
+    (folder / "multirun" / "report.json").write_text(json.dumps({"schema": 1, "rows": rows}))
+    return folder
+
+
+def write_pictures(folder: Path) -> None:
+    """Eight pictures with captions: a folder, a table, and a shard of a web dataset."""
+    random = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    (folder / "shards").mkdir()
+    encoded = []
+    for number in range(8):
+        picture, buffer = Image.fromarray(random.integers(0, 256, (40, 36, 3), dtype=np.uint8)), io.BytesIO()
+        picture.save(folder / "pictures" / f"{number}.jpg")
+        (folder / "pictures" / f"{number}.txt").write_text("a red seven")
+        picture.save(buffer, "png")
+        encoded.append(buffer.getvalue())
+    with tarfile.open(folder / "shards" / "0.tar", "w") as shard:
+        for file in sorted((folder / "pictures").iterdir()):
+            shard.add(file, file.name)
+    table = {"image": encoded, "caption": ["a red seven"] * 8}
+    datasets.Dataset.from_dict(table).to_parquet(folder / "table.parquet")
+
+
 def test_there_is_something_to_test() -> None:
     assert len(commands()) > 20
     assert len(blocks("python")) > 5
     assert sum(bool(each.refusal) for each in commands()) == 2
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if not each.refusal], ids=name)
-def test_every_command_composes(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def composed_alone(words: list[str]) -> list[str]:
+    """Why a command is not run; nothing where it is."""
+    return [reason for part, reason in COMPOSED.items() if part in " ".join(words)]
+
+
+def once(found: list[Command]) -> list[Command]:
+    """Commands that several pages show, once, unless they name files of their pages."""
+    named = {(" ".join(each.words), each.page if "mine" in each.words else None): each for each in found}
+    return list(named.values())
+
+
+SHOWN = once([each for each in commands() if not each.refusal])
+
+
+@pytest.mark.parametrize("command", [each for each in SHOWN if composed_alone(each.words)], ids=name)
+def test_what_cannot_be_run_composes(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print(f"composed alone: {composed_alone(command.words)[0]}")
     write_files(command.page, tmp_path)
     monkeypatch.chdir(tmp_path)
     check(parse(command.words))
+
+
+@pytest.mark.parametrize("command", [each for each in SHOWN if not composed_alone(each.words)], ids=name)
+def test_every_command_runs(
+    command: Command, place: Path, until_work: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(place / "mine", ignore_errors=True)
+    write_files(command.page, place)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", place / "datasets")
+    check_ends_well(command.words, place, until_work, monkeypatch)
+
+
+def check_ends_well(
+    words: list[str], place: Path, until_work: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    told = {"--help", "--cfg"} & set(words)
+    quiet = [] if told or set_in(words, "logger=none") else ["logger=none"]
+    monkeypatch.setattr(jobs, "combine", jobs.combine if parse(words).job == "report" else lambda *_: None)
+    ended = try_out([*as_tried(first_job(words)), *quiet], place, monkeypatch)
+    assert ended.code == 0, ended.err
+    assert ended.out
+    assert [line for line in ended.err if line.startswith("prunelab: ")] == []
+    assert len(until_work) == (not told and parse(words).job in ("run", "pretrain"))
+
+
+@pytest.mark.parametrize("sweep", sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml")))
+def test_the_first_job_of_every_sweep_starts(
+    sweep: str, place: Path, until_work: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_ends_well(["-m", f"sweep={sweep}"], place, until_work, monkeypatch)
+
+
+def test_no_command_is_shown_where_no_test_looks() -> None:
+    """Consoles hold commands that are run, or others that are known; blocks without a language hold none."""
+    lines = [line for block in blocks("console") for line in block.text.splitlines() if line[:2] == "$ "]
+    others = {line[2:] for line in lines if not COMMAND.findall(line)}
+    assert others == OTHERS.keys()
+    bare = re.compile(r"^```\n(?:(?!```).*\n)*?prunelab ", re.MULTILINE)
+    past = ROOT / "docs" / "log.md"  # what was run then, not what to run
+    found = [page.name for page in PAGES if page != past for text in fences(page) if bare.match(text)]
+    assert found == []
+
+
+def fences(page: Path) -> list[str]:
+    """The fenced blocks of a page, fences and all."""
+    return re.findall(r"^```.*?^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def pruned(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a run leaves it, with a pruned model where the pages look for one."""
+    folder = tmp_path_factory.mktemp("pruned")
+    units = model.units(["head"], ["denoiser"])
+    plan = {unit.name: torch.arange(unit.elements) > 0 for unit in units}
+    smaller, structures = slimmed(model, units, plan)
+    smaller.save(folder / "models" / "recovered", structures)
+    (folder / "src").symlink_to(ROOT / "src")
+    return folder
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=name)
+def test_every_python_block_runs(
+    block: Block, pruned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path if block.title else pruned)
+    if block.title:
+        assert example(str(block.page.relative_to(ROOT)), block.title, tmp_path)
+    else:
+        (tmp_path / "block.py").write_text(block.text, encoding="utf-8")
+        runpy.run_path(str(tmp_path / "block.py"))
+
+
+TOYS = {  # what makes a benchmark quick; others are run with the settings they have
+    "checkpointed_sampling": ("--batch", "1", "--rounds", "1", "--steps", "2"),
+    "many_ablations_per_forward": ("--samples", "1", "--rounds", "1"),
+}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").iterdir()), ids=lambda file: file.stem)
+def test_every_benchmark_runs(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(file), *TOYS.get(file.stem, ())])
+    runpy.run_path(str(file), run_name="__main__")
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [each for each in commands() if each.refusal], ids=name)

@@ -1,6 +1,6 @@
 """Runs on pictures and prompts of one's own, and what is refused of them before a model is opened."""
 
-import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 Command = Callable[..., Any]
 NO_MODEL = "path=not/there"  # what is refused all the same is refused without it
@@ -33,7 +31,6 @@ PROMPTS = (
     "recovery=none",
 )
 NO_MEDIA = ("evaluation.real=0", "evaluation.held_out=0")
-SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -107,24 +104,9 @@ def test_missing_captions_are_refused_before_a_model_is_opened(command: Command,
 
 
 @pytest.fixture
-def clip(place: Path) -> Path:
+def clip(place: Path, clip_folder: Path) -> Path:
     """A CLIP of random weights that knows letters."""
-    folder = place / "clip"
-    folder.mkdir()
-    letters = [chr(i) for i in range(ord("a"), ord("z") + 1)]
-    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    text = {**SMALL, "vocab_size": len(words), "max_position_embeddings": 40, "eos_token_id": len(words) - 1}
-    vision = {**SMALL, "image_size": 16, "patch_size": 4}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
-        CLIPModel(config).save_pretrained(folder)
-    size = {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
-    CLIPImageProcessorPil(**size).save_pretrained(folder)
-    return folder
+    return shutil.copytree(clip_folder, place / "clip")
 
 
 def test_pictures_of_ones_own_under_clip(command: Command, place: Path, clip: Path) -> None:

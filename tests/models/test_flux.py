@@ -3,16 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit, overlap
 from prunelab.costs.component import model_costs
+from prunelab.costs.parameters import parameters
 from prunelab.models.flux import Flux, packed, unpacked
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
@@ -151,3 +154,22 @@ def test_another_pipeline_is_refused(model: SimpleNamespace) -> None:
     folder = Path(__file__).parents[2] / "src" / "prunelab" / "embedded" / "tiny_t2i"
     with pytest.raises(Refusal, match="has no transformer that fits: give a folder of a FluxPipeline"):
         Flux.open("flux", str(folder))
+
+
+def test_the_published_architecture_has_the_published_sizes() -> None:
+    """Parameters of FLUX.1-dev's files; nothing of them is held."""
+    settings = OmegaConf.load(Path(__file__).parents[2] / "conf" / "model" / "flux.yaml").open
+    architecture: Any = OmegaConf.to_container(settings.architecture)
+    model = Flux.open("flux", weights="random", architecture=architecture)
+    assert {name: parameters(part) for name, part in model.components.items()} == {
+        "denoiser": 11_901_408_320,
+        "text_encoder": 123_060_480,
+        "text_encoder_2": 4_762_310_656,
+        "vae": 83_819_683,
+    }
+    assert model.latent_shape == (16, 128, 128)
+    for act in (lambda: model.save(Path("nowhere"), {}), lambda: model.to(torch.device("cpu"))):
+        with pytest.raises(Refusal, match="can be planned"):
+            act()
+    with pytest.raises(Refusal, match="path=FOLDER of its diffusers pipeline, or weights=random"):
+        Flux.open("flux", architecture=architecture)

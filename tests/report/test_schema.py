@@ -87,7 +87,7 @@ def test_a_wrong_field_is_named(rows: list[dict[str, Any]], path: str, value: ob
 @pytest.mark.parametrize("name", ["state", "sparsity", "metrics", "cost", "address"])
 def test_a_missing_field_is_named(rows: list[dict[str, Any]], name: str) -> None:
     del rows[0][name]
-    with pytest.raises(AssertionError, match=rf"row lacks \['{name}'\]"):
+    with pytest.raises(AssertionError, match=rf"row\.{name}: Field required"):
         check_row(rows[0])
 
 

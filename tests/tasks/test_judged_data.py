@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
+from prunelab.metrics.judge import Judge as SmallJudge
+from prunelab.metrics.listener import Listener
 from prunelab.tasks.judged_data import ShuffledExamples
 from prunelab.tasks.text_to_image import TextToImage
+from prunelab.tasks.unconditional_audio import UnconditionalAudio
 from prunelab.tasks.unconditional_image import UnconditionalImage
 
 
@@ -85,3 +88,30 @@ def test_the_judges_weights_identify_it() -> None:
     same, other = task(UnconditionalImage, "image"), task(UnconditionalImage, "image")
     same.judge.load_state_dict(first.judge.state_dict())
     assert same.judge_fingerprint() == before != other.judge_fingerprint()
+
+
+class Unopened:
+    """Data that say what they are, and must not be opened to find out."""
+
+    fingerprint = "unopened"
+
+    def __init__(self, **told: int) -> None:
+        self.__dict__.update(told)
+
+    def train(self) -> datasets.Dataset:
+        raise AssertionError("the data were opened")
+
+    test = train
+
+
+def test_a_judge_that_does_not_fit_is_refused_before_data_are_opened() -> None:
+    judge = SmallJudge({"digit": "ab"}, widths=(8,), channels=3)
+    with pytest.raises(Refusal, match=r"task\.labels has 'ink', the judge names digit"):
+        UnconditionalImage(Unopened(), judge, [], ("ink",)).check(1)
+    with pytest.raises(Refusal, match=r"images of channels: 3, the data has channels: 1.*judge=\.\.\."):
+        UnconditionalImage(Unopened(channels=1), judge, [], ("digit",)).check(1)
+    ear = Listener({"pitch": "ab"}, rate=16000, widths=(8,))
+    with pytest.raises(Refusal, match=r"8000 samples a second, the judge takes 16000"):
+        UnconditionalAudio(Unopened(rate=8000), ear, [], ("pitch",), rate=8000).check(1)
+    with pytest.raises(Refusal, match=r"16000 samples a second, the data takes 8000"):
+        UnconditionalAudio(Unopened(rate=8000), ear, [], ("pitch",), rate=16000).check(1)

@@ -19,14 +19,6 @@ from prunelab.tracking.wandb import WandbTracker
 OUTPUT = "score-magnitude-tiny-0123456789ab"
 
 
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE", "RANK", "SLURM_PROCID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
 def summary(run: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

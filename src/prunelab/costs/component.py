@@ -13,11 +13,15 @@ COSTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 
 
 def component_costs(module: nn.Module, example_inputs: Mapping[str, Any]) -> dict[str, int]:
-    """Parameters, non-zeros and the MACs of one forward pass of the example batch."""
+    """Parameters, non-zeros and the MACs of one forward pass of the example batch.
+
+    Where there are shapes alone (the meta device), every parameter counts as one that is not zero.
+    """
     counted = macs(module, example_inputs)
+    shapes = any(parameter.is_meta for parameter in module.parameters())
     return {
         "parameters": parameters(module),
-        "nonzeros": nonzeros(module),
+        "nonzeros": parameters(module) if shapes else nonzeros(module),
         "macs": counted.total,
         "macs_without_attention": counted.without_attention,
     }

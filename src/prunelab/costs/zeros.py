@@ -16,7 +16,12 @@ def single_weights(units: Sequence[Unit]) -> bool:
 def zeroed(component: nn.Module, units: Sequence[Unit], plan: Mapping[str, Tensor]) -> int:
     """How many non-zeros of ``component`` the plan makes zero; ``units`` are single weights."""
     named = dict(component.named_parameters())
-    return sum(int(view[~plan[unit.name]].count_nonzero()) for unit in units for view in unit.views(named))
+    return sum(_nonzeros(view, ~plan[unit.name]) for unit in units for view in unit.views(named))
+
+
+def _nonzeros(view: Tensor, gone: Tensor) -> int:
+    """Of the places ``gone``; all of them, where there are shapes alone."""
+    return int(gone.sum()) if view.is_meta else int(view[gone].count_nonzero())
 
 
 def zeros(units: Sequence[Unit], plan: Mapping[str, Tensor]) -> dict[str, int]:

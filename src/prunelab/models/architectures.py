@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 Architecture = Mapping[str, Mapping[str, Any]]
 
@@ -35,6 +43,45 @@ def build_stable_diffusion(architecture: Architecture) -> StableDiffusionPipelin
     )
 
 
+def build_flux(architecture: Architecture) -> FluxPipeline:
+    """A pipeline of 17 billion parameters, so on the meta device: shapes without numbers, and no tokenizers.
+
+    ``architecture`` has the arguments of FluxTransformer2DModel (``transformer``), CLIPTextConfig
+    (``text_encoder``), T5Config (``text_encoder_2``), AutoencoderKL (``vae``) and
+    FlowMatchEulerDiscreteScheduler (``scheduler``).
+    """
+    with torch.device("meta"):
+        transformer = FluxTransformer2DModel(**architecture["transformer"])
+        text_encoder = CLIPTextModel(CLIPTextConfig(**architecture["text_encoder"]))
+        text_encoder_2 = T5EncoderModel(T5Config(**architecture["text_encoder_2"]))
+        vae = AutoencoderKL(**architecture["vae"])
+    return FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**architecture["scheduler"]),
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=None,
+        text_encoder_2=text_encoder_2,
+        tokenizer_2=None,
+        transformer=transformer,
+    )
+
+
 def architecture_hash(architecture: Architecture) -> str:
     """sha256 of the configurations: equal ones have equal random weights."""
     return hashlib.sha256(json.dumps(architecture, sort_keys=True).encode()).hexdigest()
+
+
+def without_weights(name: str) -> str:
+    """What to say where weights are asked for and there is an architecture alone."""
+    return (
+        f"{name} comes without weights: give path=FOLDER of its diffusers pipeline, or "
+        "weights=random to plan on its architecture"
+    )
+
+
+def without_folder(name: str) -> str:
+    """What to say where an architecture alone is to be run."""
+    return (
+        f"{name} was built without a folder and has no tokenizer: it can be planned "
+        "(prunelab plan); to run, give path=FOLDER of its diffusers pipeline"
+    )

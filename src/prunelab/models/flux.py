@@ -12,8 +12,16 @@ import torch
 from diffusers import DiffusionPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
-from prunelab.models.diffusers_model import DiffusersModel
+from prunelab.models.architectures import (
+    Architecture,
+    architecture_hash,
+    build_flux,
+    without_folder,
+    without_weights,
+)
+from prunelab.models.diffusers_model import DiffusersModel, check_weights
 from prunelab.models.flow import FlowSampler, levels
 from prunelab.models.process import trajectory
 
@@ -56,9 +64,20 @@ class Flux(DiffusersModel):
         weights: str = "pretrained",
         guidance: float = 3.5,
         prompt_length: int = 512,
+        architecture: Architecture | None = None,
     ) -> "Flux":
-        """See :meth:`prunelab.models.diffusers_model.DiffusersModel.open_folder`."""
-        model = cls.open_folder(name, path, weights, None)
+        """As ``open_folder``; "random weights" of a published ``architecture`` need no folder, and are none.
+
+        Such a model has shapes alone (the meta device) and can be planned. Raises Refusal as ``open_folder``
+        does, and for an architecture without a folder unless weights are random.
+        """
+        check_weights(weights)
+        if architecture is None or path is not None:
+            model = cls.open_folder(name, path, weights, None)
+        elif weights == "random":
+            model = cls(name, build_flux(architecture), architecture_hash(architecture))
+        else:
+            raise Refusal(without_weights(name))
         return model._asked_with(guidance, prompt_length)
 
     def _asked_with(self, guidance: float, prompt_length: int) -> "Flux":
@@ -109,6 +128,20 @@ class Flux(DiffusersModel):
     def _states(self, prompts: Sequence[str]) -> Tensor:
         tokens = self._tokens(self.pipeline.tokenizer_2, prompts, self.prompt_length)
         return self._asked("text_encoder_2", tokens.input_ids)[0]
+
+    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
+        """As every model does; refused where there are shapes alone."""
+        self._check_weights()
+        super().save(folder, structures)
+
+    def to(self, device: torch.device) -> None:
+        """Move every component; refused where there are shapes alone."""
+        self._check_weights()
+        super().to(device)
+
+    def _check_weights(self) -> None:
+        if self.device().type == "meta":
+            raise Refusal(without_folder(self.name))
 
     def _asked(self, component: str, tokens: Tensor) -> Any:
         return self.components[component](tokens.to(self.device(component)))

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
-from prunelab.models.architectures import Architecture, architecture_hash, build_stable_diffusion
+from prunelab.models.architectures import (
+    Architecture,
+    architecture_hash,
+    build_stable_diffusion,
+    without_folder,
+    without_weights,
+)
 from prunelab.models.diffusers_model import DiffusersModel, check_weights
 from prunelab.models.process import trajectory
 
@@ -49,10 +55,7 @@ class StableDiffusion(DiffusersModel):
         if architecture is None or path is not None:
             return cls.open_folder(name, path, weights, embedded)
         if weights != "random":
-            raise Refusal(
-                f"{name} comes without weights: give path=FOLDER of its diffusers pipeline, or "
-                "weights=random to plan on its architecture"
-            )
+            raise Refusal(without_weights(name))
         return cls(name, build_stable_diffusion(architecture), architecture_hash(architecture))
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
@@ -99,10 +102,7 @@ class StableDiffusion(DiffusersModel):
 
     def _tokenizer(self) -> Any:
         if self.pipeline.tokenizer is None:
-            raise Refusal(
-                f"{self.name} was built without a folder and has no tokenizer: it can be planned "
-                "(prunelab plan); to run, give path=FOLDER of its diffusers pipeline"
-            )
+            raise Refusal(without_folder(self.name))
         return self.pipeline.tokenizer
 
     def encode(self, media: Tensor) -> Tensor:

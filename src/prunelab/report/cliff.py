@@ -6,6 +6,7 @@ from statistics import fmean
 
 from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.quantities import UNDEFINED, quantity, share
+from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table
 
@@ -139,7 +140,7 @@ def cliff_markdown(found: Sequence[Cliff]) -> str:
     if not found:
         return ""
     table = cliff_table(found)
-    head = ["state", "choice", *(heading.text for heading in table.headings)]
-    body = [[line.state, line.label, *(cell.text for cell in line.cells)] for line in table.lines]
+    head = ["state", "choice", *(quoted(heading.text) for heading in table.headings)]
+    body = [[line.state, quoted(line.label), *(cell.text for cell in line.cells)] for line in table.lines]
     lines = "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *body])
     return f"\n{lines}\n{table.note}\n"

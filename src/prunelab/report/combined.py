@@ -15,8 +15,9 @@ from prunelab.core.previews import Picture, Sound
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
 from prunelab.report.pictures import read_strips
+from prunelab.report.quoting import printable
 from prunelab.report.report import JSON, write_report
-from prunelab.report.schema import Row, read_report
+from prunelab.report.schema import NoReport, Row, read_report
 from prunelab.report.sounds import read_sounds
 from prunelab.report.summary import markdown, over_seeds
 
@@ -66,11 +67,19 @@ def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise NoReport(f"{path} is no file")
         return read_report(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = "it is missing" if isinstance(error, FileNotFoundError) else f"it is broken ({error})"
-        print(f"left out {path}: {reason}", file=sys.stderr)
-        return None
+    except FileNotFoundError:
+        reason = "it is missing"
+    except NoReport as error:
+        reason = str(error)
+    except Refusal:
+        raise
+    except (OSError, ValueError) as error:
+        reason = f"it is broken ({error})"
+    print(printable(f"left out {path}: {reason}"), file=sys.stderr)
+    return None
 
 
 def _merged(reports: Sequence[dict[str, Any]]) -> list[Row]:
@@ -87,7 +96,7 @@ def _identity(row: Row) -> str:
 
 
 def _previews(path: Path, report: dict[str, Any]) -> list[Shown]:
-    pictures = read_strips(path.parent, report["pictures"])
+    pictures = read_strips(path.parent, report.get("pictures", []))
     sounds = read_sounds(path.parent, report.get("sounds", []))  # reports from before there were sounds
     return [picture.first(PROMPTS) for picture in pictures] + [sound.first(PROMPTS) for sound in sounds]
 

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 COLOURS = 8
@@ -48,6 +49,10 @@ def figure(width: float, height: float, panels: int = 1) -> Iterator[Drawing]:
         row = drawn.subplots(1, panels, sharey=True, squeeze=False)[0]
         drawing = Drawing(tuple(row))
         yield drawing
+        for axes in row:
+            for words in (*axes.get_children(), axes.xaxis.label, axes.yaxis.label):
+                if isinstance(words, Text):
+                    words.set_parse_math(False)  # a dollar is a dollar
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawn.savefig(buffer, format="svg", transparent=True, metadata=nothing)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prunelab.report.quantities import share
+from prunelab.report.quoting import printable
 from prunelab.report.schema import Row
 
 COMPARED = (
@@ -45,9 +46,9 @@ def text(row: Row, field: str) -> str:
     """A field's value in plain words; empty where it has none."""
     if field.startswith(SETTING):
         key = field.removeprefix(SETTING)
-        return f"{key}={row['settings'][key]}" if key in (row.get("settings") or {}) else ""
+        return printable(f"{key}={row['settings'][key]}") if key in (row.get("settings") or {}) else ""
     value = row["sparsity"][field] if field in ("requested", "of") else row.get(field)
-    return "" if value is None else WORDING.get(field, str)(value)
+    return "" if value is None else printable(WORDING.get(field, str)(value))
 
 
 def _spoken(row: Row, field: str) -> str:

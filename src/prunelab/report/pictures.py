@@ -50,12 +50,18 @@ def _read_strip(folder: Path, entry: Mapping[str, object]) -> Picture:
     path, captions = folder / str(entry["file"]), entry["captions"]
     assert isinstance(captions, list)
     try:
-        with opened_image(path) as strip:
-            pixels = np.asarray(strip.convert("RGB"))
+        images = np.stack(np.split(_pixels(path), len(captions), axis=1))
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read as a picture: run the job again to write it anew") from error
-    images = np.stack(np.split(pixels, len(captions), axis=1))
     return Picture(str(entry["state"]), str(entry["label"]), images, captions)
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    """The pixels of an image file, (height, width, 3)."""
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(path)
+    with opened_image(path) as strip:
+        return np.asarray(strip.convert("RGB"))
 
 
 def _image(pixels: NDArray[np.uint8]) -> Image.Image:

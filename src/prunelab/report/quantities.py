@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prunelab.report.quoting import printable
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -89,7 +91,7 @@ MINUS = "\N{MINUS SIGN}"
 
 def quantity(name: str) -> Quantity:
     """What is known of a metric; its plain name where nothing is."""
-    return QUANTITIES.get(name, Quantity(name.replace("_", " ")))
+    return QUANTITIES.get(name, Quantity(printable(name.replace("_", " "))))
 
 
 def main_metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:

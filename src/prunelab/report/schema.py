@@ -1,136 +1,177 @@
 """The shape of ``report.json``, checked when it is written and when it is read. See docs/report.md."""
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from prunelab.core.errors import Refusal
 
 SCHEMA = 1
-STATES = ("dense", "pruned", "recovered", "scratch")
 COUNTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 ACHIEVED = ("elements", "parameters", "nonzeros", "macs")
 
 Row = Mapping[str, Any]
-Check = Callable[[object], bool]
+Text = Annotated[str, Field(min_length=1)]
+# Nothing that is measured is larger, and what follows from such numbers still has a value.
+Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**18)]
+
+
+class Part(BaseModel):
+    """An object that has every field without a default, no unknown one, and nothing that needs conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Estimate(Part):
+    """A metric with its interval; all three are null where it is undefined."""
+
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n: Count
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if len({each is None for each in (self.value, self.low, self.high)}) > 1:
+            raise ValueError("undefined in part")
+        return self
+
+
+class Latency(Part):
+    """Milliseconds; ``low`` and ``high`` where they were measured."""
+
+    median: Number
+    p95: Number
+    low: Number = 0.0
+    high: Number = 0.0
+
+
+class Counts(Part):
+    """What a component or a model is made of."""
+
+    parameters: Count
+    nonzeros: Count
+    macs: Count
+    macs_without_attention: Count
+
+
+class ComponentCost(Counts):
+    """Of a component."""
+
+    latency_ms: dict[str, Latency] = {}
+    peak_memory_bytes: Count | None = None
+    disk_bytes: Count | None = None
+
+
+class Cost(Counts):
+    """Of the whole model."""
+
+    latency_ms: dict[str, Latency]
+    peak_memory_bytes: Count | None
+    disk_bytes: Count | None
+    compressed_bytes: Count | None = None
+    components: dict[str, ComponentCost]
+
+
+class Sparsity(Part):
+    """What was asked for, and the shares that went."""
+
+    requested: Number | dict[str, Number] | None
+    of: Text | None
+    elements: Number | None
+    parameters: Number | None
+    nonzeros: Number | None
+    macs: Number | None
+    nominal: Number | None = None
+
+
+class Evaluated(Part):
+    """A row: one model, evaluated."""
+
+    state: Literal["dense", "pruned", "recovered", "scratch"]
+    task: Text
+    model: Text
+    scorer: Text | None
+    granularity: Text | list[Text] | None
+    budget: Text | None
+    recovery: Text | None
+    seed: Count
+    sparsity: Sparsity
+    metrics: dict[Text, Estimate]
+    cost: Cost
+    address: Text
+    bypass: Text | None = None
+    settings: dict[str, str] | None = None
+
+
+class Strip(Part):
+    """The pictures of one model in one file beside the report."""
+
+    state: str
+    label: str
+    file: Annotated[str, Field(pattern=r"^pictures/[^/\\]+\.png$")]
+    captions: Annotated[list[str], Field(min_length=1)]
+
+
+class Recordings(Part):
+    """The sounds of one model, a file each."""
+
+    state: str
+    label: str
+    rate: Annotated[int, Field(ge=1, le=10**6)]
+    files: Annotated[list[Annotated[str, Field(pattern=r"^sounds/[^/\\]+\.wav$")]], Field(min_length=1)]
+    captions: list[str]
+
+
+class Whole(Part):
+    """A report. Its curves and context are for other programs: nothing here reads them."""
+
+    version: Literal[1] = Field(alias="schema")
+    rows: Annotated[list[Evaluated], Field(min_length=1)]
+    pictures: list[Strip] = []
+    sounds: list[Recordings] = []
+    curves: list[dict[str, Any]] = []
+    context: dict[str, Any] = {}
+
+
+class NoReport(Refusal):
+    """A file that holds something else."""
 
 
 def check_row(row: Row) -> None:
     """Fail an assertion, naming the field, unless ``row`` has every field of the schema and no other."""
-    _fields(row, ROW, CHOSEN, "row")
-    _fields(row["sparsity"], SPARSITY, NOMINAL, "row.sparsity")
-    for name, estimate in row["metrics"].items():
-        _check_estimate(estimate, f"row.metrics.{name}")
-    _check_cost(row["cost"], COST, "row.cost", COMPRESSED)
-    for name, cost in row["cost"]["components"].items():
-        _check_cost(cost, COMPONENT_COST, f"row.cost.components.{name}")
+    try:
+        Evaluated.model_validate(dict(row))
+    except ValidationError as error:
+        raise AssertionError(_first(error, "row")) from None
 
 
 def read_report(path: Path) -> dict[str, Any]:
     """The content of a ``report.json``.
 
-    Raises OSError or json.JSONDecodeError when it is missing or broken, and Refusal when it was written
-    by a version of prunelab whose schema this one does not know.
+    Raises OSError or ValueError when it is missing or no JSON, NoReport when it holds anything else than a
+    report, and another Refusal when a version of prunelab wrote it whose schema this one does not know.
     """
-    report = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise NoReport(f"{path} is no report: it is nested without end") from error
     version = report.get("schema") if isinstance(report, dict) else None
     if version != SCHEMA:
-        raise Refusal(f"{path} has schema {version!r}; this prunelab reads schema {SCHEMA}: write it again")
+        told = version if isinstance(version, int) and abs(version) < 1000 else "of another kind"
+        raise Refusal(f"{path} has schema {told}; this prunelab reads schema {SCHEMA}: write it again")
+    try:
+        Whole.model_validate(report)
+    except ValidationError as error:
+        raise NoReport(f"{path} is no report: {_first(error, 'its content')}; write it again") from None
     return dict(report)
 
 
-def _check_estimate(estimate: object, where: str) -> None:
-    numbers = _fields(estimate, ESTIMATE, {}, where)
-    undefined = {numbers[name] is None for name in ("value", "low", "high")}
-    assert len(undefined) == 1, f"{where} is undefined in part"
-
-
-def _check_cost(
-    cost: object, fields: Mapping[str, Check], where: str, extra: Mapping[str, Check] | None = None
-) -> None:
-    optional = {name: check for name, check in COST.items() if name not in fields and name != "components"}
-    checked = _fields(cost, fields, {**optional, **(extra or {})}, where)
-    for setting, latency in checked.get("latency_ms", {}).items():
-        _fields(latency, LATENCY, LATENCY_INTERVAL, f"{where}.latency_ms.{setting}")
-
-
-def _fields(
-    value: object, needed: Mapping[str, Check], optional: Mapping[str, Check], where: str
-) -> Mapping[str, Any]:
-    """``value`` as the mapping that it has to be."""
-    assert isinstance(value, Mapping), f"{where} is not a mapping"
-    missing, unknown = needed.keys() - value.keys(), value.keys() - needed.keys() - optional.keys()
-    assert not missing, f"{where} lacks {sorted(missing)}"
-    assert not unknown, f"{where} has unknown {sorted(map(str, unknown))}"
-    for name, check in {**needed, **optional}.items():
-        assert name not in value or check(value[name]), f"{where}.{name} cannot be {value[name]!r}"
-    return value
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _texts(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_text, value))
-
-
-def _mapping(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(_text, value))
-
-
-def _settings(value: object) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values())
-
-
-def _requested(value: object) -> bool:
-    return _number(value) or (isinstance(value, Mapping) and all(map(_number, value.values())))
-
-
-def _or_null(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-ROW: dict[str, Check] = {
-    "state": lambda value: value in STATES,
-    "task": _text,
-    "model": _text,
-    "scorer": _or_null(_text),
-    "granularity": lambda value: value is None or _text(value) or _texts(value),
-    "budget": _or_null(_text),
-    "recovery": _or_null(_text),
-    "seed": _count,
-    "sparsity": _mapping,
-    "metrics": _mapping,
-    "cost": _mapping,
-    "address": _text,
-}
-CHOSEN: dict[str, Check] = {"bypass": _or_null(_text), "settings": _or_null(_settings)}
-SPARSITY: dict[str, Check] = {
-    "requested": _or_null(_requested),
-    "of": _or_null(_text),
-    **dict.fromkeys(ACHIEVED, _or_null(_number)),
-}
-NOMINAL: dict[str, Check] = {"nominal": _or_null(_number)}
-ESTIMATE: dict[str, Check] = {**dict.fromkeys(("value", "low", "high"), _or_null(_number)), "n": _count}
-COMPONENT_COST: dict[str, Check] = dict.fromkeys(COUNTS, _count)
-COST: dict[str, Check] = {
-    **COMPONENT_COST,
-    "latency_ms": _mapping,
-    "peak_memory_bytes": _or_null(_count),
-    "disk_bytes": _or_null(_count),
-    "components": _mapping,
-}
-COMPRESSED: dict[str, Check] = {"compressed_bytes": _or_null(_count)}
-LATENCY: dict[str, Check] = {"median": _number, "p95": _number}
-LATENCY_INTERVAL: dict[str, Check] = {"low": _number, "high": _number}
+def _first(error: ValidationError, whole: str) -> str:
+    """Where the first thing is wrong, and what; not the value, which may be of any size."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join((whole, *map(str, wrong['loc'])))}: {wrong['msg']}"

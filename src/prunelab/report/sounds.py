@@ -22,6 +22,7 @@ from prunelab.report.pictures import LONGEST, inline
 
 FOLDER = "sounds"
 WINDOW, HOP = 256, 64  # samples, of the drawn spectrograms
+MOST_BYTES = 2**26  # of one file: six minutes in stereo
 RANGE = 60  # dB below a full-scale sine that a drawing shows
 DRAWING = (128, 96)  # pixels, width and height
 
@@ -92,12 +93,19 @@ def _read(folder: Path, entry: Mapping[str, object]) -> Sound:
     assert isinstance(files, list)
     assert isinstance(captions, list)
     read = [_read_file(folder / str(name)) for name in files]
+    if {(waveform.shape, rate) for waveform, rate in read} != {(read[0][0].shape, entry["rate"])}:
+        raise Refusal(f"the sounds {folder / str(files[0])} ... are not of one length and {entry['rate']} Hz")
     waveforms = np.stack([waveform for waveform, _ in read])
     return Sound(str(entry["state"]), str(entry["label"]), waveforms, read[0][1], captions)
 
 
 def _read_file(path: Path) -> tuple[NDArray[np.int16], int]:
     try:
-        return from_wav(path.read_bytes())
-    except (OSError, EOFError, wave.Error) as error:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:  # a pipe would be waited for
+            raise FileNotFoundError(path)
+        waveform, rate = from_wav(path.read_bytes())
+        if not waveform.shape[-1]:
+            raise EOFError(path)
+        return waveform, rate
+    except (OSError, EOFError, ValueError, wave.Error) as error:
         raise Refusal(f"{path} cannot be read as a sound: run the job again to write it anew") from error

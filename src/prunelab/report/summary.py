@@ -6,6 +6,7 @@ from statistics import fmean
 
 from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, share, titled
+from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table
 
@@ -41,9 +42,10 @@ class Group:
             return value, low, high
         return self.metric(name)
 
-    def achieved(self, name: str) -> float:
-        """The mean share that was removed, of parameters, MACs or non-zeros."""
-        return fmean(row["sparsity"][name] for row in self.rows)
+    def achieved(self, name: str) -> float | None:
+        """The mean share that was removed, of parameters, MACs or non-zeros; None where it is not said."""
+        shares = [row["sparsity"][name] for row in self.rows if row["sparsity"][name] is not None]
+        return fmean(shares) if shares else None
 
     def _estimates(self, name: str) -> list[dict[str, float]]:
         found = [row["metrics"].get(name, {}) for row in self.rows]
@@ -88,7 +90,8 @@ def markdown(groups: Sequence[Group]) -> str:
     differing = [field for field in varying(rows) if field != "seed"]
     fields = [field for field in differing if field != "of" or "requested" not in differing]
     names = [NAMES.get(field, field) for field in fields]
-    head = ["state", *names, "seeds", *achieved.values(), *(titled(name) for name in metrics)]
+    titles = [*map(quoted, names), "seeds", *achieved.values(), *(quoted(titled(name)) for name in metrics)]
+    head = ["state", *titles]
     body = (_cells(group, fields, list(achieved), metrics) for group in groups)
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -96,7 +99,7 @@ def markdown(groups: Sequence[Group]) -> str:
 
 def _cells(group: Group, fields: Sequence[str], achieved: Sequence[str], metrics: Sequence[str]) -> list[str]:
     first, dense = group.rows[0], group.state == "dense"
-    chosen = ["" if dense else label(first, [field]) for field in fields]
+    chosen = ["" if dense else quoted(label(first, [field])) for field in fields]
     if group.repeat and chosen:
         chosen[0] += f" ({group.repeat})"
     removed = [share(group.achieved(name)) for name in achieved]

@@ -37,7 +37,7 @@ def _across(tables: Sequence[Table]) -> RichTable:
     for table in tables:
         for i, heading in enumerate(table.headings):
             if heading.text not in hidden:
-                drawn.add_row(heading.text, *(_joined(line.cells[i]) for line in table.lines))
+                drawn.add_row(Text(heading.text), *(_joined(line.cells[i]) for line in table.lines))
         drawn.add_section()
     return drawn
 
@@ -55,12 +55,12 @@ def _below(rows: Sequence[Row]) -> RichTable:
     drawn.add_column("", overflow="fold", min_width=NARROWEST)
     drawn.add_column("", no_wrap=True)
     for column in columns:
-        drawn.add_column("\n".join(column.heading), justify="right", no_wrap=True)
+        drawn.add_column(Text("\n".join(column.heading)), justify="right", no_wrap=True)
     start = 0
     for choice, members in blocks.items():
         own = slice(start, start + len(members))
         states = "\n".join(group.state for group in members)
-        drawn.add_row(choice, states, *("\n".join(column.cells[own]) for column in columns))
+        drawn.add_row(Text(choice), states, *("\n".join(column.cells[own]) for column in columns))
         start += len(members)
     drawn.caption = "means over seeds, ± the distance of the farthest seed"
     return drawn

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,6 +39,7 @@ class JudgedData:
 
     def check(self, held_out: int, media: bool = True) -> None:
         """See :class:`prunelab.core.tasks.Task`."""
+        self.check_judge()
         needed = ("caption", *self.labels) if self.captioned else ()
         for split in (self._train, self._test):
             missing = [name for name in needed if name not in split.column_names]
@@ -52,6 +53,22 @@ class JudgedData:
             if media:
                 _check_media(split, self.column)
         self._check_enough(held_out)
+
+    def check_judge(self) -> None:
+        """Refuse a judge of something else, as far as it says what it takes: nothing has been opened yet."""
+        self._check_named(getattr(self.judge, "labels", self.labels))
+        takes, given = getattr(self.judge, "channels", None), getattr(self.data, "channels", None)
+        if None not in (takes, given) and takes != given:
+            raise Refusal(
+                f"the judge looks at {self.about} of channels: {takes}, the data has channels: {given}: "
+                "choose data (data=..., data.channels=...) and a judge (judge=...) that fit"
+            )
+
+    def _check_named(self, named: Iterable[str]) -> None:
+        unknown = [name for name in self.labels if name not in named]
+        if unknown:
+            names = ", ".join(named) or "nothing"
+            raise Refusal(f"task.labels has {unknown[0]!r}, the judge names {names}: choose among these")
 
     def fingerprint(self) -> str:
         """What of the data decides results; read without its captions, the same data are others."""
@@ -93,10 +110,7 @@ class JudgedData:
         """Features and, per label, the class the judge sees in each of the media, and how surely."""
         with torch.no_grad(), _full_precision():
             features, logits = self.judge(media)
-        unknown = [name for name in self.labels if name not in logits]
-        if unknown:
-            names = ", ".join(logits) or "nothing"
-            raise Refusal(f"task.labels has {unknown[0]!r}, the judge names {names}: choose among these")
+        self._check_named(logits)
         surest = {name: logits[name].float().softmax(dim=1).cpu().max(dim=1) for name in self.labels}
         return Judgement(
             features.cpu(),

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from prunelab.core.errors import Refusal
 from prunelab.core.previews import Sound
 from prunelab.core.waveforms import quantised
 from prunelab.tasks.judged_data import JudgedData
@@ -21,6 +22,17 @@ class UnconditionalAudio(JudgedData):
     about = "sounds"
     column = "audio"
     dtype: ClassVar[torch.dtype] = torch.int16
+
+    def check_judge(self) -> None:
+        """See :class:`prunelab.tasks.judged_data.JudgedData`; the rates have to agree as well."""
+        super().check_judge()
+        rates = {"the data": self.data, "the judge": self.judge}
+        for name, rate in ((name, getattr(part, "rate", self.rate)) for name, part in rates.items()):
+            if rate != self.rate:
+                raise Refusal(
+                    f"the model's sounds have {self.rate} samples a second, {name} takes {rate}: "
+                    "choose data (data=..., data.rate=...) and a judge (judge=...) that fit"
+                )
 
     def stored(self, media: Tensor) -> Tensor:
         """Sounds in [-1, 1] as int16."""

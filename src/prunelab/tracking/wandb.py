@@ -1,4 +1,4 @@
-"""``logger=wandb``: every stage is a W&B run. The only importer of wandb.
+"""``logger=wandb``: every stage is a W&B run. wandb is imported in this package alone.
 
 Offline whenever there is no key, or W&B does not answer: nothing waits for the network. What was logged
 offline is uploaded by ``wandb sync FOLDER/wandb/offline-run-*``.
@@ -9,20 +9,18 @@ from __future__ import annotations
 import netrc
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from prunelab.core.errors import Refusal
-from prunelab.core.waveforms import to_wav
+from prunelab.tracking.lenient import Lenient
 from prunelab.tracking.silent import SilentRun
+from prunelab.tracking.wandb_run import WandbRun
+from prunelab.tracking.wandb_service import bounded, put_away, starting
+from prunelab.tracking.wandb_settings import read_settings
 
 if TYPE_CHECKING:
     import wandb
@@ -30,47 +28,8 @@ if TYPE_CHECKING:
 Mode = Literal["online", "offline", "disabled"]
 
 ANSWER_SECONDS = 10.0  # how long the first stage may wait for W&B before all go offline
+INTERRUPTED = 255  # W&B's own exit code of a run ended by Ctrl-C
 UPLOAD_SECONDS = 60.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
-
-
-class WandbRun:
-    """One stage as one W&B run."""
-
-    def __init__(self, run: wandb.Run) -> None:
-        self._run = run
-
-    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """See :class:`prunelab.tracking.protocol.Run`."""
-        self._run.log(dict(values), step=step)
-
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """See :class:`prunelab.tracking.protocol.Run`."""
-        import wandb
-
-        self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
-
-    def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
-        """See :class:`prunelab.tracking.protocol.Run`."""
-        import wandb
-
-        pairs = zip(map(_picture, images), captions, strict=True)
-        self._run.log({name: [wandb.Image(picture, caption=caption) for picture, caption in pairs]})
-
-    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
-        """See :class:`prunelab.tracking.protocol.Run`.
-
-        wandb takes arrays, and several sounds under one name, only where the soundfile package is: so each
-        goes as a file under a name of its own, ``name/0`` and so on.
-        """
-        import wandb
-
-        with TemporaryDirectory() as folder:
-            kept = {}
-            for number, (waveform, caption) in enumerate(zip(waveforms, captions, strict=True)):
-                path = Path(folder) / f"{number}.wav"
-                path.write_bytes(to_wav(waveform, rate))
-                kept[f"{name}/{number}"] = wandb.Audio(str(path), caption=caption)
-            self._run.log(kept)
 
 
 class WandbTracker:
@@ -78,66 +37,93 @@ class WandbTracker:
 
     project, group: where the runs appear. folder: what wandb writes goes to ``folder/wandb``.
     mode: ``online``, ``offline`` or ``disabled``; None follows WANDB_MODE and whether there is a key.
-    Raises Refusal when wandb is not installed.
+    Raises Refusal when wandb is not installed, or cannot read its own settings.
     """
 
     def __init__(self, project: str, group: str | None, folder: str | Path, mode: Mode | None = None) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise Refusal("logger=wandb needs wandb: pip install wandb, or use logger=none") from error
+        if mode not in (None, *get_args(Mode)):
+            raise Refusal(f"logger.mode={mode}: it is online, offline or disabled, or null to let W&B decide")
         with _environment(WANDB_SILENT="true"):
-            server = wandb.setup().settings.base_url
+            server = read_settings().base_url
         self.project, self.group, self.folder = project, group, Path(folder).absolute()
         self.mode: Mode = _mode(mode, os.environ.get("WANDB_MODE"), _has_key(server))
+        self._failures = 0
 
     @contextmanager
     def stage(
         self, job_type: str, config: Mapping[str, object], inputs: Mapping[str, str], output: str
     ) -> Iterator[WandbRun | SilentRun]:
-        """See :class:`prunelab.tracking.protocol.Tracker`. Ranks other than the first log nothing."""
-        if _rank() != "0":
-            yield SilentRun()
-            return
+        """See :class:`prunelab.tracking.protocol.Tracker`. Ranks other than the first log nothing.
+
+        Whatever happens to W&B inside is one line on standard error; whatever else happens passes through.
+        """
         record = {**config, "inputs": dict(inputs), "output": output}
-        staging = _environment(WANDB_DATA_DIR=str(self.folder / "wandb"), WANDB_SILENT="true")
-        with staging, self._open(job_type, record) as run:
-            _link_inputs(run, inputs)
-            yield WandbRun(run)
-            _link_output(run, job_type, record)
-
-    def _open(self, job_type: str, record: Mapping[str, object]) -> wandb.Run:
-        """An online run if that is wanted and W&B answers, else an offline one from now on."""
-        import wandb
-
-        try:
-            return self._init(job_type, record)
-        except wandb.Error as error:
-            if self.mode != "online":
+        folder = str(self.folder / "wandb")
+        with _environment(_cache(folder), WANDB_DATA_DIR=folder, WANDB_SILENT="true"):
+            opened = self._opened(job_type, record) if _rank() == "0" else None
+            if opened is None:
+                yield SilentRun()
+                return
+            run = WandbRun(opened, self._lost)
+            run.attempt(lambda each: _link_inputs(each, inputs), ANSWER_SECONDS)
+            try:
+                yield run
+            except BaseException as stop:  # how it ended is recorded on the way
+                code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else 1
+                run.attempt(lambda each: each.finish(exit_code=code))
                 raise
-            # The error's own text is not shown: it may quote what was sent.
-            reason = type(error).__name__
-            print(f"W&B gave no answer ({reason}): logging offline to {self.folder}/wandb", file=sys.stderr)
-            self.mode = "offline"
-            return self._init(job_type, record)
+            run.attempt(lambda each: _link_output(each, job_type, record), ANSWER_SECONDS)
+            run.attempt(lambda each: each.finish(exit_code=0), UPLOAD_SECONDS)
+
+    def _opened(self, job_type: str, record: Mapping[str, object]) -> wandb.Run | None:
+        """An online run if that is wanted and W&B answers, else an offline one from now on, else none."""
+        if self.mode == "online":
+            with Lenient(self._unanswered):
+                return self._init(job_type, record)
+        if self.mode == "offline":
+            with Lenient(self._lost):
+                return self._init(job_type, record)
+        return None
+
+    def _unanswered(self, error: Exception) -> None:
+        self._say(f"W&B gave no answer ({_named(error)}): logging offline to {self.folder}/wandb")
+        self.mode = "offline"
+        put_away()
+
+    def _lost(self, error: Exception) -> None:
+        """The stage goes on without W&B; a later one tries once more, offline."""
+        self._failures += 1
+        self.mode = "offline" if self._failures == 1 else "disabled"
+        rest = "this stage is" if self._failures == 1 else "from here on nothing is"
+        self._say(f"W&B failed ({_named(error)}): {rest} not logged any further, the run goes on")
+        put_away()
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
     def _init(self, job_type: str, record: Mapping[str, object]) -> wandb.Run:
         import wandb
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        return wandb.init(
-            project=self.project,
-            group=self.group,
-            job_type=job_type,
-            name=str(record["output"]),
-            config=dict(record),
-            dir=self.folder,
-            mode=self.mode,
-            reinit="create_new",
-            settings=wandb.Settings(
-                console="off", silent=True, init_timeout=ANSWER_SECONDS, finish_timeout=UPLOAD_SECONDS
-            ),
-        )
+        with starting(), bounded(ANSWER_SECONDS):
+            return wandb.init(
+                project=self.project,
+                group=self.group,
+                job_type=job_type,
+                name=str(record["output"]),
+                config=dict(record),
+                dir=self.folder,
+                mode=self.mode,
+                reinit="create_new",
+                settings=wandb.Settings(
+                    console="off", silent=True, init_timeout=ANSWER_SECONDS, finish_timeout=UPLOAD_SECONDS
+                ),
+            )
+
+
+def _named(error: Exception) -> str:
+    """An error by its type: its own text may quote what was sent, or a key."""
+    return type(error).__name__
 
 
 def _mode(asked: Mode | None, environment: str | None, has_key: bool) -> Mode:
@@ -168,21 +154,30 @@ def _rank() -> str:
     return os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
 
 
+def _cache(folder: str) -> dict[str, str]:
+    """``folder`` for what W&B's process logs, where it has none of its own: it would log onto the screen."""
+    import wandb
+
+    try:
+        wandb.env.get_cache_dir().mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # the latter of a user without a home
+        return {"WANDB_CACHE_DIR": folder}
+    return {}
+
+
 @contextmanager
-def _environment(**wanted: str) -> Iterator[None]:
-    """Set variables for the block, except those that the user has set."""
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
+def _environment(forced: Mapping[str, str] | None = None, **wanted: str) -> Iterator[None]:
+    """Set variables for the block: what is wanted unless the user has set it, what is forced in any case."""
+    added = {name: value for name, value in wanted.items() if name not in os.environ} | dict(forced or {})
+    before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:
         yield
     finally:
-        for name in added:
+        for name, value in before.items():
             os.environ.pop(name, None)
-
-
-def _picture(image: NDArray[np.uint8]) -> Image.Image:
-    """PIL's view of (height, width, channels): wandb would stretch the range of a bare array."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _link_inputs(run: wandb.Run, inputs: Mapping[str, str]) -> None:
