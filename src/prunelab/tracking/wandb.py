@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Mode = Literal["online", "offline", "disabled"]
 
 ANSWER_SECONDS = 10.0  # how long the first stage may wait for W&B before all go offline
-INTERRUPTED = 255  # W&B's own exit code of a run ended by Ctrl-C
+INTERRUPTED = 255  # W&B's own exit code of a run ended by Ctrl-C, or by another signal
 UPLOAD_SECONDS = 60.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
 
 
@@ -69,7 +69,7 @@ class WandbTracker:
             try:
                 yield run
             except BaseException as stop:  # how it ended is recorded on the way
-                code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else 1
+                code = INTERRUPTED if isinstance(stop, KeyboardInterrupt | SystemExit) else 1
                 run.attempt(lambda each: each.finish(exit_code=code))
                 raise
             run.attempt(lambda each: _link_output(each, job_type, record), ANSWER_SECONDS)
