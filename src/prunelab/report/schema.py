@@ -42,9 +42,11 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def _check_estimate(estimate: object, where: str) -> None:
-    numbers = _fields(estimate, ESTIMATE, {}, where)
+    numbers = _fields(estimate, ESTIMATE, OF_DISTANCES, where)
     undefined = {numbers[name] is None for name in ("value", "low", "high")}
     assert len(undefined) == 1, f"{where} is undefined in part"
+    if "floor" in numbers:
+        _check_estimate(numbers["floor"], f"{where}.floor")
 
 
 def _check_cost(
@@ -123,6 +125,7 @@ SPARSITY: dict[str, Check] = {
 }
 NOMINAL: dict[str, Check] = {"nominal": _or_null(_number)}
 ESTIMATE: dict[str, Check] = {**dict.fromkeys(("value", "low", "high"), _or_null(_number)), "n": _count}
+OF_DISTANCES: dict[str, Check] = {"floor": _mapping, "warning": _text}
 COMPONENT_COST: dict[str, Check] = dict.fromkeys(COUNTS, _count)
 COST: dict[str, Check] = {
     **COMPONENT_COST,
