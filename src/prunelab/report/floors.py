@@ -6,7 +6,7 @@ from typing import Any
 from prunelab.report.quantities import quantity
 from prunelab.report.schema import Row
 
-FLOOR = "Floor, real against real"
+FLOOR = "Floor of real data"
 HINT = "the same distance of as many held-out real examples to the other real ones: what a perfect model has"
 NONE = "none"  # where there are too few real examples
 
