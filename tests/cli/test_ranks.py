@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ LITTLE = {
 }
 ROWS = {"latent_shift": 40}  # of this scorer a batch holds (ablation, sample) pairs
 DDP = ("trainer=ddp", "devices=2")
+UNCONDITIONAL = ("uig", "uag")
 
 
 def scoring(scorer: str) -> list[str]:
@@ -59,32 +61,53 @@ def trained(knobs: DictConfig) -> str:
     return "schedule" if "defaults" in knobs else ""
 
 
+@dataclass(frozen=True)
+class Ran:
+    """The same command lines in one process and in two: the stores, and task -> state -> row of a report."""
+
+    stores: tuple[Path, Path]
+    rows: tuple[dict[str, Any], dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def stores(
+def stores(ran: Ran) -> tuple[Path, Path]:
+    """Stores after the same command lines in one process and in two."""
+    return ran.stores
+
+
+@pytest.fixture(scope="module")
+def ran(
     command: Command,
     tiny: tuple[str, ...],
     tiny_trained: tuple[str, ...],
     first: Any,
     store: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, Path]:
-    """Stores after the same command lines in one process and in two: a scoring per scorer, a whole run."""
+) -> Ran:
+    """A scoring per scorer, and a whole run of every task."""
     one, two = (tmp_path_factory.mktemp(name) / "store" for name in ("one", "two"))
     lines = [[*tiny, *scoring(scorer)] for scorer in SCORERS]
     as_far_as = runpy.run_path(str(DRIVER))["as_far_as"]
     for words in lines:
         with as_far_as("pruned"):
             assert command(*words, store=one).code == 0
-    in_two_processes(two, [*(("pruned", words) for words in lines), ("report", list(tiny_trained))])
-    assert first.code == 0
+    others = {task: [*tiny, f"task={task}", "scorer=random", "granularity=head"] for task in UNCONDITIONAL}
+    whole = [("report", words) for words in (list(tiny_trained), *others.values())]
+    folders = in_two_processes(two, [*(("pruned", words) for words in lines), *whole])[-len(whole) :]
+    rows = {"t2i": first.rows()} | {task: command(*words, store=one).rows() for task, words in others.items()}
     for path in two.iterdir():  # of the whole run: `first` is the same in one process
         if (store / path.name / "artifact.json").is_file() and not (one / path.name).exists():
             shutil.copytree(store / path.name, one / path.name)
-    return one, two
+    return Ran((one, two), (rows, dict(zip(rows, map(by_state, folders), strict=True))))
 
 
-def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> None:
-    """The command lines, each with how far it goes, under torch's launcher."""
+def by_state(folder: str) -> dict[str, Any]:
+    """The rows of a folder's report."""
+    return {row["state"]: row for row in json.loads((Path(folder) / "report.json").read_text())["rows"]}
+
+
+def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> list[str]:
+    """The command lines, each with how far it goes, under torch's launcher; what they print."""
     many = [(far, [*words, *DDP]) for far, words in lines]
     launch = [
         "-m",
@@ -103,7 +126,9 @@ def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> None:
         cwd=store.parent,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    assert len(result.stdout.splitlines()) == len(many), "one of the ranks speaks, the other is silent"
+    printed = result.stdout.splitlines()
+    assert len(printed) == len(many), "one of the ranks speaks, the other is silent"
+    return printed
 
 
 def of(store: Path, kind: str) -> dict[str, dict[str, torch.Tensor]]:
@@ -139,14 +164,14 @@ def test_scores_agree_to_round_off(stores: tuple[Path, Path], scorer: str) -> No
 
 def test_plans_and_pruned_models_agree_exactly(stores: tuple[Path, Path]) -> None:
     one, two = (of(store, "prune") for store in stores)
-    assert len(one) == len(SCORERS) + 1
+    assert len(one) == len(SCORERS) + 1 + len(UNCONDITIONAL)
     assert same(one, two)
 
 
 def test_samples_agree_exactly(stores: tuple[Path, Path]) -> None:
     """Of the dense and the pruned models; a recovered model's weights agree to round-off only."""
     one, two = (untrained(store) for store in stores)
-    assert len(one) == 2
+    assert len(one) == 2 * (1 + len(UNCONDITIONAL))
     assert same(one, two)
 
 
@@ -169,6 +194,22 @@ def same(one: dict[str, dict[str, torch.Tensor]], two: dict[str, dict[str, torch
         and all(torch.equal(tensor, two[address][name]) for name, tensor in tensors.items())
         for address, tensors in one.items()
     )
+
+
+@pytest.mark.parametrize("task", ["t2i", *UNCONDITIONAL])
+def test_every_number_of_a_report_agrees(ran: Ran, task: str) -> None:
+    """Exactly, but for clocks, and a recovered model's metrics, as its weights agree to round-off only."""
+    one, two = (rows[task] for rows in ran.rows)
+    assert list(one) == list(two)
+    for state, row in one.items():
+        other = two[state]
+        for each in (row, other):
+            each["cost"].pop("latency_ms")
+        if state == "recovered":
+            metrics = [each.pop("metrics") for each in (row, other)]
+            values = [[estimate["value"] for estimate in each.values()] for each in metrics]
+            assert values[1] == pytest.approx(values[0], rel=1e-2)
+        assert other == row
 
 
 def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path]) -> None:

@@ -53,4 +53,6 @@ def reference(dense: Samples) -> Reference:
             "colour": torch.randint(0, 2, (DRAWS,), generator=random),
         },
         dense=dense,
+        prompts=[f"prompt {i}" for i in range(DRAWS)],
+        held_out=[f"prompt {i}" for i in range(6)],
     )

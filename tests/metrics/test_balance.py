@@ -28,7 +28,7 @@ def test_it_is_the_mean_distance_of_shares(pruned: Samples, reference: Reference
     estimate = ClassImbalance()(pruned, reference)
     assert estimate.value == pytest.approx(sum(expected) / 2)
     assert (estimate.low, estimate.high) == pytest.approx((min(expected), max(expected)))
-    assert estimate.n == 80
+    assert estimate.n == 40, "of each sampling seed"
 
 
 def test_its_two_ends(pruned: Samples, reference: Reference) -> None:

@@ -1,14 +1,15 @@
-"""Kernel distance against the double sum of the unbiased estimator."""
+"""Kernel distance against the double sum of the unbiased estimator, over all pairs."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from prunelab.core.draws import order
 from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
+from prunelab.metrics import kernel
 from prunelab.metrics.kernel import KernelDistance
 
 
@@ -22,34 +23,37 @@ def by_double_sum(x: np.ndarray, y: np.ndarray) -> float:
     return within_x + within_y - 2 * sum(kernel(a, b) for a in x for b in y) / (n * m)
 
 
-def test_equal_sizes_are_compared_whole(pruned: Samples, reference: Reference) -> None:
-    cut = replace(reference, real=reference.real[:40])
+@pytest.mark.parametrize("cells", [kernel.CELLS, 100])
+@pytest.mark.parametrize("real", [40, 60])
+def test_everything_is_compared(
+    pruned: Samples, reference: Reference, real: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of equal and of unequal numbers, in one block and in many."""
+    monkeypatch.setattr(kernel, "CELLS", cells)
+    cut = replace(reference, real=reference.real[:real])
     expected = [by_double_sum(f.double().numpy(), cut.real.double().numpy()) for f in pruned.features]
     estimate = KernelDistance()(pruned, cut)
     assert estimate.value == pytest.approx(np.mean(expected), rel=1e-9)
     assert (estimate.low, estimate.high) == pytest.approx((min(expected), max(expected)), rel=1e-9)
-    assert estimate.n == 80
+    assert estimate.n == 40
 
 
-def test_subsets_estimate_the_same_number(pruned: Samples, reference: Reference) -> None:
-    real = reference.real.double().numpy()
-    expected = np.mean([by_double_sum(f.double().numpy(), real) for f in pruned.features])
-    estimate = KernelDistance(subset_size=30, subsets=400)(pruned, reference)
-    assert estimate.value == pytest.approx(expected, rel=0.05)
+def test_more_than_most_are_compared_in_parts(pruned: Samples, reference: Reference) -> None:
+    """Forty generated and sixty real ones in two parts of twenty and thirty."""
+    generated, real = (
+        features.double().numpy()[order(len(features), 0, 0, "parts of the kernel distance")]
+        for features in (pruned.features[0], reference.real)
+    )
+    parts = [by_double_sum(generated[:20], real[:30]), by_double_sum(generated[20:], real[30:])]
+    one = replace(pruned, features=pruned.features[:1])
+    assert KernelDistance(most=30)(one, reference).value == pytest.approx(np.mean(parts), rel=1e-9)
 
 
 def test_deterministic_and_the_global_generator_is_left_alone(pruned: Samples, reference: Reference) -> None:
-    metric = KernelDistance(subset_size=20, subsets=5)
+    metric = KernelDistance(most=20)
     state = torch.get_rng_state()
     assert metric(pruned, reference) == metric(pruned, reference)
     assert torch.equal(torch.get_rng_state(), state)
-    assert metric(pruned, reference) != KernelDistance(subset_size=20, subsets=5, seed=1)(pruned, reference)
-
-
-def test_no_warnings(pruned: Samples, reference: Reference) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        KernelDistance(subsets=2)(pruned, reference)
 
 
 def test_without_real_data_there_is_no_distance(pruned: Samples, reference: Reference) -> None:

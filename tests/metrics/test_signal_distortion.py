@@ -12,6 +12,12 @@ from prunelab.metrics.signal_distortion import SignalDistortion
 
 
 @pytest.fixture
+def reference(reference: Reference) -> Reference:
+    """Nothing is asked for."""
+    return replace(reference, prompts=())
+
+
+@pytest.fixture
 def heard(dense: Samples) -> Samples:
     random = torch.Generator().manual_seed(6)
     return replace(dense, media=torch.randint(-9000, 9000, (2, 3, 1, 64), generator=random).to(torch.int16))

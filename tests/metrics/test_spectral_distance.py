@@ -13,6 +13,12 @@ SAMPLES = 256
 
 
 @pytest.fixture
+def reference(reference: Reference) -> Reference:
+    """Nothing is asked for."""
+    return replace(reference, prompts=())
+
+
+@pytest.fixture
 def heard(dense: Samples) -> Samples:
     random = torch.Generator().manual_seed(5)
     media = torch.randint(-9000, 9000, (2, 3, 1, SAMPLES), generator=random).to(torch.int16)

@@ -42,6 +42,8 @@ def test_good_rows_pass(rows: list[dict[str, Any]]) -> None:
         lambda row: set_in(row, "cost.latency_ms.denoiser_b1.low", 9.0),
         lambda row: set_in(row, "cost.components.denoiser.disk_bytes", 12),
         lambda row: set_in(row, "metrics", {}),
+        lambda row: set_in(row, "metrics.frechet_distance.floor", deepcopy(row["metrics"]["psnr"])),
+        lambda row: set_in(row, "metrics.frechet_distance.warning", "few samples"),
     ],
 )
 def test_variants_that_are_allowed(
@@ -67,6 +69,9 @@ def test_variants_that_are_allowed(
         ("metrics.psnr.value", float("inf")),
         ("metrics.frechet_distance.low", None),
         ("metrics.psnr.mean", 1.0),
+        ("metrics.frechet_distance.floor", 3.0),
+        ("metrics.frechet_distance.floor", {"value": 1.0, "low": None, "high": 2.0, "n": 3}),
+        ("metrics.frechet_distance.warning", ""),
         ("cost.parameters", 10.5),
         ("cost.parameters", -1),
         ("cost.latency_ms.denoiser_b1.p95", None),

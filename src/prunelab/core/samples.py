@@ -34,6 +34,7 @@ class Reference:
     labels: name -> int64 of shape (n,): what the prompt of draw i asked for; empty when unconditional.
     dense: the dense model's samples from the same seeds.
     prompts: what draw i was asked to show, n of them; empty texts, or none, where nothing was.
+    held_out: likewise of the m held-out inputs.
     """
 
     real: Tensor
@@ -41,3 +42,4 @@ class Reference:
     labels: Mapping[str, Tensor]
     dense: Samples
     prompts: Sequence[str] = ()
+    held_out: Sequence[str] = ()

@@ -7,13 +7,17 @@ Exchanges go through the CPU (gloo), so objects and sums never depend on where t
 
 import atexit
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 T = TypeVar("T")
+PATIENCE = timedelta(days=7)  # that ranks have for work of rank 0's; gloo's own 30 minutes are too few
 
 
 def start(accelerator: str = "cpu") -> None:
@@ -28,12 +32,19 @@ def start(accelerator: str = "cpu") -> None:
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    _waiting()
     atexit.register(_leave)
 
 
 def _leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+@cache
+def _waiting() -> distributed.ProcessGroup | None:
+    """The group in which ranks wait for rank 0; another rank's death still ends the wait at once."""
+    return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
 
 def rank() -> int:
@@ -46,19 +57,41 @@ def world() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process is a world of its own: what libraries gather or sum comes from it alone.
+
+    For work that one rank does on everything, such as metrics: torchmetrics, of the project's and of
+    users, gathers over all ranks wherever it finds a group. Not to be entered before ``start`` is done.
+    """
+    if world() == 1:
+        yield
+        return
+    everyone = distributed.group.WORLD
+    own = distributed.new_group([rank()], use_local_synchronization=True)
+    distributed.group.WORLD = own
+    try:
+        yield
+    finally:
+        distributed.group.WORLD = everyone
+        distributed.destroy_process_group(own)
+
+
 def broadcast(value: T) -> T:
     """What rank 0 holds, on every rank; the other ranks' values are ignored."""
     if world() == 1:
         return value
     box = [value]
-    distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+    distributed.broadcast_object_list(box, src=0, group=_waiting(), device=torch.device("cpu"))
     return box[0]
 
 
 def barrier() -> None:
     """Wait until every process is here."""
     if world() > 1:
-        distributed.all_reduce(torch.zeros(1))  # unlike distributed.barrier, never touches a GPU
+        distributed.all_reduce(
+            torch.zeros(1), group=_waiting()
+        )  # unlike distributed.barrier, never touches a GPU
 
 
 def gather(value: T) -> list[T]:

@@ -20,4 +20,4 @@ class PromptAccuracy:
         if not reference.labels:
             return UNDEFINED
         right = [generated.predictions[name] == asked for name, asked in reference.labels.items()]
-        return bootstrap(torch.stack(right).all(dim=0))
+        return bootstrap(torch.stack(right).all(dim=0), reference.prompts)

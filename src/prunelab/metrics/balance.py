@@ -29,7 +29,7 @@ class ClassImbalance:
             _distances(predicted, reference.classes[label])
             for label, predicted in generated.predictions.items()
         ]
-        return spread(torch.stack(of_labels).mean(dim=0), next(iter(generated.predictions.values())).numel())
+        return spread(torch.stack(of_labels).mean(dim=0), next(iter(generated.predictions.values())).shape[1])
 
 
 def _distances(predicted: Tensor, real: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class ClipScore:
             return UNDEFINED
         texts = self._texts(reference.prompts)
         scores = [F.cosine_similarity(self._images(of_one_seed), texts) for of_one_seed in generated.media]
-        return bootstrap(100 * torch.stack(scores).clamp(min=0))
+        return bootstrap(100 * torch.stack(scores).clamp(min=0), reference.prompts)
 
     def _texts(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (n, d); longer prompts than CLIP reads are cut."""

@@ -24,4 +24,4 @@ class OutputDistance:
         if not len(generated.outputs):
             return UNDEFINED
         difference = generated.outputs.double() - reference.dense.outputs.double()
-        return bootstrap(difference.square().flatten(1).mean(dim=1))
+        return bootstrap(difference.square().flatten(1).mean(dim=1), reference.held_out)

@@ -32,7 +32,8 @@ class PerceptualDistance:
         """The mean over images."""
         network = self._network()
         pairs = zip(_images(generated), _images(reference.dense), strict=True)
-        return bootstrap(torch.stack([_distance(network, ours, dense) for ours, dense in pairs]))
+        distances = torch.stack([_distance(network, ours, dense) for ours, dense in pairs])
+        return bootstrap(distances, reference.prompts)
 
     def _network(self) -> Any:
         extra("torchvision", "LPIPS")

@@ -26,4 +26,4 @@ class Recognisable:
         if not generated.confidences:
             return UNDEFINED
         sure = [confidence > self.sure for confidence in generated.confidences.values()]
-        return bootstrap(torch.stack(sure).all(dim=0))
+        return bootstrap(torch.stack(sure).all(dim=0), reference.prompts)

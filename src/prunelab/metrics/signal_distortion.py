@@ -22,4 +22,4 @@ class SignalDistortion:
         equal, silent = (ours == dense).all(dim=1), (ours == 0).all(dim=1) | (dense == 0).all(dim=1)
         if (equal | silent).any():
             return UNDEFINED
-        return bootstrap(scale_invariant_signal_distortion_ratio(ours, dense))
+        return bootstrap(scale_invariant_signal_distortion_ratio(ours, dense), reference.prompts)

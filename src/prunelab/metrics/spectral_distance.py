@@ -33,7 +33,8 @@ class SpectralDistance:
         """The mean over sounds; 0 for the dense model itself."""
         assert generated.media.shape == reference.dense.media.shape, "sounds of the same draws are compared"
         ours, dense = (m.flatten(0, 2).split(SOUNDS) for m in (generated.media, reference.dense.media))
-        return bootstrap(torch.cat([self._distances(*pair) for pair in zip(ours, dense, strict=True)]))
+        distances = [self._distances(*pair) for pair in zip(ours, dense, strict=True)]
+        return bootstrap(torch.cat(distances), reference.prompts)
 
     def _distances(self, ours: Tensor, dense: Tensor) -> Tensor:
         """Of int16 sounds (n, samples) each, shape (n,)."""

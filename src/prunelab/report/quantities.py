@@ -106,7 +106,7 @@ def titled(name: str) -> str:
     return f"{kind.title}{ARROWS[kind.better]}"
 
 
-def estimate_texts(estimate: dict[str, Any], kind: Quantity) -> tuple[str, str]:
+def estimate_texts(estimate: Mapping[str, Any], kind: Quantity) -> tuple[str, str]:
     """A value and its interval ``[low, high]``, both with the same decimals; the latter may be empty."""
     numbers = [estimate[field] for field in ("value", "low", "high")]
     if numbers[0] is None:

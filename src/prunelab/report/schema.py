@@ -27,12 +27,17 @@ class Part(BaseModel):
 
 
 class Estimate(Part):
-    """A metric with its interval; all three are null where it is undefined."""
+    """A metric with its interval; all three are null where it is undefined.
+
+    floor: of a distance, that of real data to real data. warning: why it may mislead.
+    """
 
     value: Number | None
     low: Number | None
     high: Number | None
     n: Count
+    floor: "Estimate | None" = None
+    warning: Text | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

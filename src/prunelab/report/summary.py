@@ -1,14 +1,15 @@
 """A sweep over seeds in one table: the mean of each choice, and how far its seeds lie apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prunelab.report.floors import floor_of, have_floors
 from prunelab.report.labels import COMPARED, label, varying
-from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, share, titled
+from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
-from prunelab.report.table import Cell, Heading, Line, Table
+from prunelab.report.table import Cell, Heading, Line, Table, metric_headings
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}
 ZEROED = {"nonzeros": "non-zeros removed"}  # where single weights went, which takes neither of those
@@ -41,6 +42,15 @@ class Group:
             value, low, high = (estimates[0][side] for side in ("value", "low", "high"))
             return value, low, high
         return self.metric(name)
+
+    def floor(self, name: str) -> Spread | None:
+        """Mean, smallest and largest of a distance's floor: of a single one's groups, else of the floors."""
+        found = [floor_of(row, name) for row in self.rows]
+        known = [floor for floor in found if floor is not None and floor["value"] is not None]
+        if all(floor == known[0] for floor in known[1:]):
+            return (known[0]["value"], known[0]["low"], known[0]["high"]) if known else None
+        values = [floor["value"] for floor in known]
+        return fmean(values), min(values), max(values)
 
     def achieved(self, name: str) -> float | None:
         """The mean share that was removed, of parameters, MACs or non-zeros; None where it is not said."""
@@ -84,27 +94,39 @@ def markdown(groups: Sequence[Group]) -> str:
     Means over the seeds, and [smallest, largest] where they differ.
     """
     rows = [row for group in groups for row in group.rows]
-    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    metrics = {name: have_floors(rows, name) for row in rows for name in row["metrics"]}
     single = any(row["sparsity"].get("nominal") is not None for row in rows)
     achieved = {**ACHIEVED, **(ZEROED if single else {})}
     differing = [field for field in varying(rows) if field != "seed"]
     fields = [field for field in differing if field != "of" or "requested" not in differing]
     names = [NAMES.get(field, field) for field in fields]
-    titles = [*map(quoted, names), "seeds", *achieved.values(), *(quoted(titled(name)) for name in metrics)]
-    head = ["state", *titles]
+    titles = [quoted(heading.text) for name in metrics for heading in metric_headings(rows, name)]
+    head = ["state", *map(quoted, names), "seeds", *achieved.values(), *titles]
     body = (_cells(group, fields, list(achieved), metrics) for group in groups)
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _cells(group: Group, fields: Sequence[str], achieved: Sequence[str], metrics: Sequence[str]) -> list[str]:
+def _cells(
+    group: Group, fields: Sequence[str], achieved: Sequence[str], metrics: Mapping[str, bool]
+) -> list[str]:
     first, dense = group.rows[0], group.state == "dense"
     chosen = ["" if dense else quoted(label(first, [field])) for field in fields]
     if group.repeat and chosen:
         chosen[0] += f" ({group.repeat})"
     removed = [share(group.achieved(name)) for name in achieved]
-    measured = [" ".join(filter(None, spread_texts(group.metric(name), name))) for name in metrics]
+    measured = [" ".join(filter(None, texts)) for texts in _texts(group, metrics)]
     return [group.state, *chosen, str(len(group.rows)), *removed, *measured]
+
+
+def _texts(group: Group, metrics: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """Every metric's mean and spread and, where the table has a column of it, its floor."""
+    texts = []
+    for name, floors in metrics.items():
+        texts.append(spread_texts(group.metric(name), name))
+        if floors:
+            texts.append(spread_texts(group.floor(name), name))
+    return texts
 
 
 def spread_texts(values: Spread | None, name: str) -> tuple[str, str]:
@@ -124,17 +146,17 @@ def means(rows: Sequence[Row]) -> Table | None:
     groups = over_seeds(rows)
     if all(len(group.rows) == 1 for group in groups):
         return None
-    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    metrics = {name: have_floors(rows, name) for row in rows for name in row["metrics"]}
     headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
-    headings += [Heading(titled(name), quantity(name).hint) for name in metrics]
+    headings += [heading for name in metrics for heading in metric_headings(rows, name)]
     lines = [Line(group.state, group.label, _page_cells(group, metrics)) for group in groups]
     note = "Means over the seeds that differ in nothing else; [the smallest, the largest]."
     return Table("Means over seeds", note, tuple(headings), tuple(lines))
 
 
-def _page_cells(group: Group, metrics: Sequence[str]) -> tuple[Cell, ...]:
+def _page_cells(group: Group, metrics: Mapping[str, bool]) -> tuple[Cell, ...]:
     return (
         Cell(str(len(group.rows))),
         *(Cell(share(group.achieved(name))) for name in ACHIEVED),
-        *(Cell(*spread_texts(group.metric(name), name)) for name in metrics),
+        *(Cell(*texts) for texts in _texts(group, metrics)),
     )

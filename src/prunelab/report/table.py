@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from prunelab.report.floors import FLOOR, HINT, NONE, floor_of, have_floors, warnings
 from prunelab.report.labels import DESCRIBED, labels
 from prunelab.report.quantities import (
     UNDEFINED,
@@ -66,15 +67,18 @@ class Table:
 
 
 def quality(rows: Sequence[Row]) -> Table:
-    """Every metric that any row has, with its interval."""
+    """Every metric that any row has, with its interval, and beside a distance its floor."""
     names = tuple(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    headings = tuple(_metric_heading(name) for name in names)
-    cells = [tuple(_metric(row, name) for name in names) for row in rows]
+    headings = tuple(heading for name in names for heading in metric_headings(rows, name))
+    cells = [tuple(cell for name in names for cell in _metric_cells(rows, row, name)) for row in rows]
     note = (
-        "Value [low, high]: a 95 % bootstrap interval for means, the smallest and the largest over "
-        "sampling seeds for distances between distributions. ↓ lower is better, ↑ higher."
+        "Value [low, high]: for means a 95 % bootstrap interval over prompts, each with all its samples "
+        "(over samples where nothing is asked for), the smallest and the largest over sampling seeds for "
+        "distances between distributions. ↓ lower is better, ↑ higher."
     )
-    return Table("Quality", note, headings, _lines(rows, cells, DESCRIBED))
+    if any(heading.text == FLOOR for heading in headings):
+        note += f" {FLOOR}: {HINT}; {NONE} where the real examples are fewer than twice as many."
+    return Table("Quality", " ".join([note, *warnings(rows)]), headings, _lines(rows, cells, DESCRIBED))
 
 
 def sparsity(rows: Sequence[Row]) -> Table:
@@ -141,13 +145,21 @@ def _lines(
     return tuple(Line(row["state"], label, its_cells) for row, label, its_cells in named)
 
 
-def _metric_heading(name: str) -> Heading:
-    return Heading(titled(name), quantity(name).hint)
+def metric_headings(rows: Sequence[Row], name: str) -> list[Heading]:
+    """A metric's heading and, where any row has one, that of its floor."""
+    own = Heading(titled(name), quantity(name).hint)
+    return [own, Heading(FLOOR, HINT)] if have_floors(rows, name) else [own]
 
 
-def _metric(row: Row, name: str) -> Cell:
-    estimate = row["metrics"].get(name)
-    return Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, quantity(name)))
+def _metric_cells(rows: Sequence[Row], row: Row, name: str) -> list[Cell]:
+    """What stands below ``metric_headings``."""
+    estimate, floor = row["metrics"].get(name), floor_of(row, name)
+    own = Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, quantity(name)))
+    if not have_floors(rows, name):
+        return [own]
+    if floor is None:
+        return [own, Cell(UNDEFINED)]
+    return [own, Cell(NONE) if floor["value"] is None else Cell(*estimate_texts(floor, quantity(name)))]
 
 
 def _requested(row: Row) -> Cell:

@@ -8,9 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from prunelab.report.floors import FLOOR
 from prunelab.report.quantities import UNDEFINED, decimal, decimals, main_metrics, quantity, share, titled
 from prunelab.report.schema import Row
-from prunelab.report.summary import Group, Spread, over_seeds
+from prunelab.report.summary import Group, Spread, over_seeds, spread_texts
 from prunelab.report.table import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
 
 ACROSS = 4  # this many models fit side by side; more are listed below each other
@@ -62,7 +63,8 @@ def _below(rows: Sequence[Row]) -> RichTable:
         states = "\n".join(group.state for group in members)
         drawn.add_row(Text(choice), states, *("\n".join(column.cells[own]) for column in columns))
         start += len(members)
-    drawn.caption = "means over seeds, ± the distance of the farthest seed"
+    groups = [group for members in blocks.values() for group in members]
+    drawn.caption = "\n".join(["means over seeds, ± the distance of the farthest seed", *_floors(groups)])
     return drawn
 
 
@@ -95,6 +97,17 @@ def _fitting(groups: Sequence[Group], metrics: Sequence[str]) -> list[Column]:
         if left >= 0:
             columns.append(column)
     return columns
+
+
+def _floors(groups: Sequence[Group]) -> list[str]:
+    """A line per distance with the floors that the groups have of it."""
+    names = dict.fromkeys(name for group in groups for row in group.rows for name in row["metrics"])
+    lines = []
+    for name in names:
+        found = [group.floor(name) for group in groups]
+        texts = dict.fromkeys(" ".join(spread_texts(floor, name)).strip() for floor in found if floor)
+        lines += [f"{FLOOR}: {quantity(name).title} {' or '.join(texts)}"] if texts else []
+    return lines
 
 
 def _measured(spread: Spread | None, name: str) -> str:

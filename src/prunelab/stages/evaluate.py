@@ -14,12 +14,14 @@ from prunelab.core.estimates import Estimate
 from prunelab.core.protocols import Model, NetworkMetric
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.tasks import Task
+from prunelab.engine import ranks
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
 from prunelab.tracking.protocol import Run
 
-VERSION = 2
+SAMPLE_VERSION = 2
+VERSION = 3
 PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
 # A covariance takes two samples; where there are no real examples at all, their metrics are undefined.
 LEAST = {"seeds": 1, "samples": 2, "steps": 1, "batch_size": 1, "real": 2, "held_out": 1}
@@ -145,7 +147,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         "judge": bench.task.judge_fingerprint(),
         "precision": bench.hardware.precision,
     }
-    return bench.artifact("sample", bench.model.name, VERSION, inputs, make, {"model": identity})
+    return bench.artifact("sample", bench.model.name, SAMPLE_VERSION, inputs, make, {"model": identity})
 
 
 def _held_out(bench: Bench, model: Model, knobs: Evaluation) -> HeldOut | None:
@@ -182,16 +184,21 @@ def evaluate(
     evaluation: Part[Evaluation],
     metrics: list[dict[str, Any]],
 ) -> dict[str, Estimate]:
-    """Metric name -> estimate for ``generated``; ``metrics`` are the settings of the task's metrics."""
+    """Metric name -> estimate for ``generated``; ``metrics`` are the settings of the task's metrics.
+
+    Rank 0 alone measures, on all samples, and no metric gathers anything: others hold the same ones.
+    """
 
     def make(partial: Path, run: Run) -> Write:
-        samples = load_samples(generated)
-        reference = _reference(bench.task, evaluation.value, load_samples(dense))
-        measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
+        measured = {} if ranks.rank() else alone()
         run.log({name: each.value for name, each in measured.items() if each.value is not None})
-        return lambda folder: write_json(
-            folder / "metrics.json", {n: e.as_json() for n, e in measured.items()}
-        )
+        return lambda folder: write_json(folder / "metrics.json", as_rows(measured))
+
+    def alone() -> dict[str, Estimate]:
+        with ranks.alone():
+            samples = load_samples(generated)
+            reference = _reference(bench.task, evaluation.value, load_samples(dense))
+            return {metric.name: metric(samples, reference) for metric in bench.task.metrics}
 
     inputs = {
         "metrics": metrics,
@@ -203,18 +210,20 @@ def evaluate(
     inputs |= {"networks": networks} if networks else {}
     parents = {"samples": generated.address, "dense": dense.address}
     artifact = bench.artifact("evaluate", bench.model.name, VERSION, inputs, make, parents)
-    return {name: Estimate(**fields) for name, fields in artifact.json("metrics.json").items()}
+    return {name: Estimate.from_json(fields) for name, fields in artifact.json("metrics.json").items()}
 
 
 def _reference(task: Task, knobs: Evaluation, dense: Samples) -> Reference:
     """What samples are held against."""
     asked, prompts = task.asked(knobs.samples), task.prompts(knobs.samples)
+    held_out = task.prompts(knobs.held_out)
     if not knobs.real:
-        return Reference(dense.features.new_empty(0, dense.features.shape[-1]), {}, asked, dense, prompts)
+        none = dense.features.new_empty(0, dense.features.shape[-1])
+        return Reference(none, {}, asked, dense, prompts, held_out)
     real = task.judged(task.test(knobs.real).media)
-    return Reference(real.features, real.predictions, asked, dense, prompts)
+    return Reference(real.features, real.predictions, asked, dense, prompts, held_out)
 
 
-def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, float | int | None]]:
+def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
     """Estimates as ``report.json`` holds them."""
     return {name: estimate.as_json() for name, estimate in measured.items()}

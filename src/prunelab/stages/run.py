@@ -16,6 +16,7 @@ from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
 from prunelab.engine.trainer import check_hardware
 from prunelab.report import Curve, Line
+from prunelab.report.floors import warnings
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
@@ -243,6 +244,8 @@ def report(bench: Bench, request: Request, states: Sequence[State], compressed: 
         rows.append(
             _row(request, state, as_rows(measured), {**_cost(state, compressed), **timing[state.name]})
         )
+    for line in warnings(rows):
+        say(line)
     previews = [_preview(bench, state.name, samples[state.name]) for state in states]
     curves = [_training_curve(state) for state in states if state.history]
     return Outcome(rows, previews, curves, {state.name: state.folder for state in states})
