@@ -1,7 +1,6 @@
 """Kernel distance between features of generated and of real data."""
 
 import warnings
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,11 +8,12 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Count, Seed, Several, Text, settings
 from prunelab.metrics.intervals import spread
 from prunelab.metrics.passthrough import PassThrough
 
 
-@dataclass(frozen=True)
+@settings
 class KernelDistance:
     """Unbiased squared MMD under the kernel (x·y/d + 1)³, Bińkowski et al. (2018); lower is better.
 
@@ -22,10 +22,10 @@ class KernelDistance:
     seed: of the subsets.
     """
 
-    name: str = "kernel_distance"
-    subset_size: int = 1000
-    subsets: int = 100
-    seed: int = 0
+    name: Text = "kernel_distance"
+    subset_size: Several = 1000
+    subsets: Count = 100
+    seed: Seed = 0
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""

@@ -1,23 +1,22 @@
 """How like the dense model's images are the images from the same prompts and seeds."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 IMAGES = 64  # compared at once, which bounds the memory
 
 
-@dataclass(frozen=True)
+@settings
 class StructuralSimilarity:
     """SSIM to the dense model's image, Wang et al. (2004), Gaussian window of 11; higher, at most 1."""
 
-    name: str = "ssim"
+    name: Text = "ssim"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; exactly 1 where the images are the same."""
@@ -25,11 +24,11 @@ class StructuralSimilarity:
         return bootstrap(torch.cat([_ssim(ours, dense) for ours, dense in pairs]))
 
 
-@dataclass(frozen=True)
+@settings
 class PeakSignalToNoise:
     """PSNR in dB to the dense model's image; higher is closer."""
 
-    name: str = "psnr"
+    name: Text = "psnr"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; undefined as soon as one pair is equal, for its PSNR is infinite."""

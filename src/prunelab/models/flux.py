@@ -13,6 +13,7 @@ from diffusers import DiffusionPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 
 from prunelab.core.protocols import SamplingOptions
+from prunelab.core.settings import Count, Number, Place, Text, Weights
 from prunelab.models.diffusers_model import DiffusersModel
 from prunelab.models.flow import FlowSampler, levels
 from prunelab.models.process import trajectory
@@ -51,11 +52,11 @@ class Flux(DiffusersModel):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        guidance: float = 3.5,
-        prompt_length: int = 512,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        guidance: Number = 3.5,
+        prompt_length: Count = 512,
     ) -> "Flux":
         """See :meth:`prunelab.models.diffusers_model.DiffusersModel.open_folder`."""
         model = cls.open_folder(name, path, weights, None)
