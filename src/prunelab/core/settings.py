@@ -8,7 +8,7 @@ relates several settings stays in ``__post_init__``. Imports nothing heavy.
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_type_hints, overload
 
@@ -49,6 +49,10 @@ def _is_place(text: str) -> bool:
     return written and 0 < sum(names) <= LONGEST_PATH and max(names) <= LONGEST_NAME
 
 
+def _is_made(value: object) -> bool:
+    return value is not None and not isinstance(value, str | int | float | Sequence | Mapping)
+
+
 def _differ(values: Sequence[str]) -> bool:
     return len({*values}) == len(values)
 
@@ -79,6 +83,7 @@ Place = Annotated[
 Names = Annotated[
     Sequence[Text], Len(1), Predicate(_differ), Must("does not name things, each once: [one,two]")
 ]
+Made = Annotated[Any, Predicate(_is_made), Must("is not a part: give a mapping with _target_")]
 Weights = Literal["pretrained", "random"]
 Device = Annotated[
     str,

@@ -26,7 +26,7 @@ from prunelab.core.draws import generator, normal, visits
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
-from prunelab.core.settings import Count, NonNegative, Number, Positive, Seed, settings
+from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.surgery.gating import gated
 
@@ -65,7 +65,7 @@ class LearnedGates:
         "norm_group",
     )
 
-    schedule: Any
+    schedule: Made
     prompts: Count = 100
     steps: Count = 10
     guidance: Number = 1.0
