@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from prunelab.cli.parts import check_parts
 from prunelab.cli.reading import folders, read_carefully
 from prunelab.core.complaints import shown
 from prunelab.core.errors import Refusal
+
+MOST_JOBS = 1000  # of one key in a sweep
 
 
 def conf_folder() -> Path:
@@ -45,19 +48,18 @@ def _check_override(override: Override, many: bool, known: Sequence[str]) -> Non
     key, written = override.key_or_group, override.input_line
     if key == "job":
         raise Refusal("unknown key 'job': a job is a word of its own, as in prunelab plan sparsity=0.5")
-    if override.value_type is ValueType.INTERVAL_SWEEP:
-        raise Refusal(f"{written} has no end of values: prunelab -m {key}=0.1,0.3,0.5 or {key}=range(1,5)")
     if override.is_sweep_override() and not many:
+        _values(override)
         raise Refusal(f"{written} is a sweep: prunelab -m {written}, or {key}=[...] for a list")
     if not override.is_delete():
         _check_choice(key, _values(override), known)
-    if key == "sweep" and not many and not override.is_delete():
-        raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
+        if key == "sweep" and not many:
+            raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
 
 
 def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> None:
     for value in values if known else ():
-        if value not in (*known, "null"):
+        if value not in known:
             raise Refusal(f"unknown {group} {value!r}: {nearest(value, known)}")
 
 
@@ -71,9 +73,18 @@ def choices(group: str, search: Sequence[str]) -> list[str]:
 
 def _values(override: Override) -> list[str]:
     """Every value the override takes in a sweep, as the command line would say it."""
-    if override.is_sweep_override():
-        return [str(value) for value in override.sweep_string_iterator()]
-    return [override.get_value_string()]
+    if not override.is_sweep_override():
+        return [override.get_value_string()]
+    written, key = override.input_line, override.key_or_group
+    if override.value_type in (ValueType.INTERVAL_SWEEP, ValueType.GLOB_CHOICE_SWEEP):
+        raise Refusal(f"{written} lists no values: prunelab -m {key}=one,two or {key}=range(1,5)")
+    try:
+        values = [str(value) for value in islice(override.sweep_string_iterator(), MOST_JOBS + 1)]
+    except (HydraException, ValueError) as error:
+        raise Refusal(f"{written} is no sweep: {one_line(error)}") from error
+    if not 0 < len(values) <= MOST_JOBS:
+        raise Refusal(f"{written} is no sweep of 1 to {MOST_JOBS} values: prunelab -m {key}=one,two")
+    return values
 
 
 def _lines(overrides: Sequence[Override]) -> Iterator[list[str]]:
@@ -107,9 +118,8 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
         _check_key(before, override)
     config = _composed(tuple(words))
     after = _as_written(config)
-    changed = {
-        key: (_under(before, key), _under(after, key)) for key in {each.key_or_group for each in plain}
-    }
+    keys = {each.key_or_group for each in plain}
+    changed = {key: (_under(before, key), _under(after, key)) for key in keys}
     for key, (default, value) in changed.items():
         _check_kept(key, default, value)
     check_outputs(config)
@@ -122,7 +132,9 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
 def _composed(words: tuple[str, ...]) -> DictConfig:
     try:
         return compose("config", overrides=list(words), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except Refusal:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
 
 
@@ -158,10 +170,11 @@ def _under(config: Mapping[str, Any], key: str) -> Any:
 
 def _check_kept(key: str, default: Any, value: Any) -> None:
     """Refuse a value in the place of many keys."""
-    if isinstance(default, Mapping) and key != "sparsity":  # a share for every component, or one for all
-        if value is not None and not isinstance(value, Mapping) and "${" not in str(value):
-            keys = len(default)
-            raise Refusal(f"{key}={shown(value)} would replace {keys} keys: set {key}.KEY=VALUE instead")
+    if key == "sparsity" or not isinstance(default, Mapping):  # a share for every component, or one for all
+        return
+    if value is not None and not isinstance(value, Mapping) and "${" not in str(value):
+        keys = len(default)
+        raise Refusal(f"{key}={shown(value)} would replace {keys} keys: set {key}.KEY=VALUE instead")
 
 
 def _check_kind(key: str, default: Any, value: Any) -> None:

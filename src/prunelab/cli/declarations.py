@@ -75,7 +75,7 @@ def declaration(target: str, folders: Sequence[str]) -> Declaration:
 
 
 def check_value(kind: Any, value: Any, key: str) -> None:
-    """Refuse a value that a type does not take; one that is only known later, or checked elsewhere, passes."""
+    """Refuse a value that a type does not take; what is known later, or checked elsewhere, passes."""
     described = value if isinstance(value, list) else [value]
     if value is LATER or any(isinstance(each, Mapping) and "_target_" in each for each in described):
         return  # checked where it stands

@@ -18,6 +18,8 @@ NEEDED = (
 )
 # What a part is given beside its own settings, from the keys of that name.
 HANDED = {"trainer": ("devices", "precision"), "task": ("data",)}
+# What stands inside a part without being a setting of it: a part of its own.
+APART = {"evaluation": ("timing",)}
 TOP = "prunelab.cli.top_level.TopLevel"
 
 
@@ -67,7 +69,8 @@ def _parts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _check_settings(whole: Resolved, path: str, node: Mapping[str, Any], places: Sequence[str]) -> None:
     handed = HANDED.get(path, ())
-    given = {**{name: whole.values.get(name) for name in handed}, **node}
+    own = {name: value for name, value in node.items() if name not in APART.get(path, ())}
+    given = {**{name: whole.values.get(name) for name in handed}, **own}
 
     def say(name: str) -> str:
         return name if name in handed and name not in node else whole.say(f"{path}.{name}")
