@@ -17,6 +17,9 @@ OUTPUTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
 def check_outputs(config: DictConfig) -> None:
     """Refuse a folder for a job's outputs, or a store, that is none or can be none."""
+    for name in ("launcher", "sweeper"):
+        if OmegaConf.select(config, f"hydra.{name}._target_", throw_on_resolution_failure=False) is None:
+            raise Refusal(f"hydra.{name} starts nothing: leave it out, or hydra/{name}=NAME")
     many = config.hydra.mode is not None and config.hydra.mode.name == "MULTIRUN"
     for key in OUTPUTS:
         place = _place(config, key)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -15,6 +16,7 @@ from prunelab.core.errors import Refusal
 LATER = object()  # in the place of what only a running job knows, such as its folder
 MISSING = "???"
 OF_A_JOB = ("${hydra:", "${now:")
+UNSET = "HydraConfig was not set"
 REFERENCE = re.compile(r"\$\{(?:oc\.select:)?([A-Za-z_][\w.]*)(?:,[^${}]*)?\}")
 DEEPEST = 40  # levels: beyond it, keys hold each other
 
@@ -47,7 +49,7 @@ def _value(made: Resolved, node: DictConfig | ListConfig, key: Any, path: str) -
         return MISSING
     if OmegaConf.is_interpolation(node, key):
         text = str(_written(node, key))
-        if any(words in text for words in OF_A_JOB):
+        if any(words in text for words in OF_A_JOB) and not HydraConfig.initialized():
             return LATER
         _note(made, path, text)
         value = _looked_up(node, key, path, text)
@@ -76,6 +78,8 @@ def _looked_up(node: DictConfig | ListConfig, key: Any, path: str, text: str) ->
     try:
         return node[key]
     except (OmegaConfBaseException, RecursionError) as error:
+        if UNSET in str(error):
+            return LATER
         raise Refusal(f"{path}={shown(text)} refers to what is not there: {one_line(error)}") from error
 
 
