@@ -4,6 +4,7 @@ The lines are made from the tree itself: a new file, and a new key in it, is tri
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,19 @@ def keys(node: Any, path: str = "") -> Iterator[str]:
             yield from keys(inner, f"{path}{name}.")
 
 
+@lru_cache
+def known(*chosen: str) -> list[str]:
+    """The keys of what a choice composes to."""
+    with initialize_config_dir(str(conf_folder()), version_base=None):
+        return sorted(keys(OmegaConf.to_container(compose("config", overrides=list(chosen)))))
+
+
 @st.composite
 def lines(draw: st.DrawFn) -> list[str]:
     """A choice of files, and one or two words about keys or groups of what they compose to."""
     group = draw(st.sampled_from(sorted(GROUPS)))
     chosen = [f"{group}={draw(st.sampled_from(GROUPS[group]))}"] if draw(st.booleans()) else []
-    with initialize_config_dir(str(conf_folder()), version_base=None):
-        known = sorted(keys(OmegaConf.to_container(compose("config", overrides=chosen))))
-    key = st.sampled_from([*known, *GROUPS, *BRING_MANY, *OUTPUTS])
+    key = st.sampled_from([*known(*chosen), *sorted(GROUPS), *sorted(BRING_MANY), *OUTPUTS])
     value = st.one_of(
         st.sampled_from(HOSTILE),
         st.integers().map(str),
@@ -78,7 +84,7 @@ def lines(draw: st.DrawFn) -> list[str]:
     return [*draw(st.sampled_from([[], [], ["-m"]])), *chosen, *made]
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(words=lines())
 def test_it_is_accepted_or_refused_in_one_line(words: list[str]) -> None:
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
