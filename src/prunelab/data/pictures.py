@@ -11,7 +11,6 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from prunelab.core.errors import Refusal
 from prunelab.core.images import opened_image
 from prunelab.core.settings import Count, Text, settings
 from prunelab.data.content import file_bytes

@@ -9,7 +9,6 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from prunelab.core.errors import Refusal
 from prunelab.core.settings import Count, Text, settings
 from prunelab.data.content import file_bytes
 from prunelab.data.folder import SOUNDS
