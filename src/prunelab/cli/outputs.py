@@ -47,7 +47,7 @@ def _check_folder(key: str, place: str, written: bool) -> None:
     if any(words in place for words in OF_A_JOB):
         return
     try:
-        path = Path(place).expanduser().absolute()
+        path = (Path(place) if written else Path(place).expanduser()).absolute()  # hydra knows no ~
         nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
         if not nearest.is_dir():
             raise Refusal(f"{key}={place} is no folder: {nearest} is something else")
