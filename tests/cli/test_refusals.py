@@ -39,7 +39,7 @@ CONFIGURATIONS = {
     "sparsity=-0.1": ("sparsity=-0.1 is outside [0, 1)",),
     "sparsity=nan": ("sparsity=nan is outside [0, 1)",),
     "sparsity=much": ("sparsity=much is outside [0, 1)",),
-    "sparsity={denoiser:1.5}": ("sparsity=1.5 is outside [0, 1)",),
+    "sparsity={denoiser:1.5}": ("sparsity={denoiser:1.5} is outside [0, 1)",),
     "sparsity=0.1,0.3": ("sparsity=0.1,0.3 is a sweep", "prunelab -m"),
     "-m sparsity=0.1,1.2": ("sparsity=1.2 is outside [0, 1)",),
     "sweep=t2i_operators": ("stands for many jobs", "prunelab -m"),
@@ -50,6 +50,101 @@ CONFIGURATIONS = {
     "scorer.guidance=nan": ("scorer.guidance=nan is not a number",),
     "scorer.squared=2": ("scorer.squared=2 is not true or false",),
     "evaluation.timing=2": ("evaluation.timing.KEY=VALUE",),
+    "budget.of=weights": ("budget.of=weights is unknown", "elements, parameters, macs, latency"),
+    "scorer=magnitude scorer.reduce=max": ("scorer.reduce=max is unknown", "mean, sum"),
+    "weights=rnadom": ("weights=rnadom is unknown", "pretrained, random"),
+    "precision=half": ("precision=half is unknown", "16-mixed"),
+    "trainer=cpu trainer.strategy=none": ("trainer.strategy=none is unknown", "auto, ddp"),
+    "evaluation.samples=1": ("evaluation.samples=1 is too small: at least 2",),
+    "evaluation.timing.repeats=0": ("evaluation.timing.repeats=0 is too small: at least 1",),
+    "recovery.examples=0": ("recovery.examples=0 is too small: at least 1",),
+    "recovery.schedule.decay=linear": ("decay=linear is unknown", "cosine, constant"),
+    "granularity=[]": ("granularity=[] names nothing",),
+}
+# What the declarations of the classes refuse, and the parts and places that a configuration names.
+DECLARED = {
+    # numbers out of range, wherever they are declared
+    "recovery.schedule.ema=1.5": ("recovery.schedule.ema=1.5 is too large", "below 1"),
+    "recovery.schedule.betas=[0.9]": ("recovery.schedule.betas=[0.9] are not two numbers",),
+    "recovery.schedule.learning_rate=-1": ("learning_rate=-1 is too small", "above 0"),
+    "recovery.schedule.clip=-1": ("recovery.schedule.clip=-1 is too small",),
+    "recovery.schedule.warmup=-1": ("recovery.schedule.warmup=-1 is too small: at least 0",),
+    "recovery.schedule.steps=0": ("recovery.schedule.steps=0 is too small: at least 1",),
+    "recovery.schedule.batch_size=0": ("recovery.schedule.batch_size=0 is too small",),
+    "recovery.method.drop=1.5": ("recovery.method.drop=1.5 is too large: at most 1",),
+    "recovery.schedule.clip=inf": ("recovery.schedule.clip=inf is not a number",),
+    "scorer=learned_gates scorer.schedule.ema=nan": ("scorer.schedule.ema=nan is not a number",),
+    "scorer=learned_gates scorer.schedule=null": ("scorer.schedule=null is not a part",),
+    "scorer=taylor scorer.threshold=1": ("scorer.threshold=1 is too large",),
+    "scorer.samples=0": ("scorer.samples=0 is too small: at least 1",),
+    "scorer.batch_size=0": ("scorer.batch_size=0 is too small: at least 1",),
+    "scorer.steps=0": ("scorer.steps=0 is too small: at least 1",),
+    "rounds=0": ("rounds=0 is too small: at least 1",),
+    "evaluation.real=1": ("evaluation.real=1 is too few: at least 2, or 0 for none",),
+    "evaluation.timing.batches=[0]": ("evaluation.timing.batches=[0] are not whole numbers",),
+    "data.train_size=0": ("data.train_size=0 is too small: at least 1",),
+    "budget=owl budget.spread=0.5": ("budget.spread=0.5 is too large", "below 0.5"),
+    "model.pretrain.denoiser_schedule.ema=1": ("model.pretrain.denoiser_schedule.ema=1 is too large",),
+    "task=t2i_clip judge.device=gpu0": ("judge.device=gpu0 is no device: cpu, cuda",),
+    **{
+        f"{key}=99999999999999999999": (f"{key}=99999999999999999999 is too large: at most ",)
+        for key in (
+            "scorer.samples",
+            "evaluation.samples",
+            "recovery.examples",
+            "recovery.schedule.steps",
+            "seed",
+        )
+    },
+    # of another kind
+    "granularity=[head,head]": ("granularity=[head,head] names nothing, or something twice",),
+    "components=null": ("components=null names nothing",),
+    "sparsity=[0.3]": ("sparsity=[0.3] is outside [0, 1)",),
+    "seed=1.5": ("seed=1.5 is not a whole number",),
+    "seed=true": ("seed=true is not a whole number",),
+    "devices=1e9": ("is not a number of processes",),
+    "trainer.accelerator=banana": ("trainer.accelerator=banana is unknown: choose from auto, cpu",),
+    "path=": ("path='' is not the path of a file or folder",),
+    "group=3": ("group=3 is not a text",),
+    # parts that are not there, and ones that cannot be
+    "scorer=null": ("unknown scorer 'null'", "magnitude"),
+    **{
+        f"~{group}": (f"{group}", "is no part of a job")
+        for group in ("scorer", "data", "task", "recovery", "trainer")
+    },
+    "~judge": ("task.labels=${judge.labels} refers to what is not there",),
+    "evaluation.timing=null": ("evaluation.timing=null is no part of a job",),
+    "task.metrics=[1]": ("task.metrics=[1] is no list of metrics",),
+    "scorer._target_=nothing.like.this": ("there is no module 'nothing'", "--config-dir"),
+    "+scorer.nonsense=1": ("unknown key 'scorer.nonsense'", "samples"),
+    "scratch=true recovery=none": ("scratch=true", "recovery=distill"),
+    "hydra.launcher=null": ("hydra.launcher starts nothing",),
+    # references
+    "store='${nope}'": ("store=${nope} refers to what is not there",),
+    "scorer.samples='${scorer.samples}'": ("scorer.samples=${scorer.samples} refers to what is not there",),
+    "hydra.run.dir='${nope}'": ("hydra.run.dir refers to what is not there",),
+    # sweeps that are none
+    "sparsity=interval(0.1,0.5)": (
+        "sparsity=interval(0.1,0.5) lists no values",
+        "prunelab -m sparsity=one,two",
+    ),
+    "-m sparsity=interval(0.1,0.5)": ("lists no values",),
+    "-m scorer=glob(*)": ("scorer=glob(*) lists no values",),
+    "-m seed=range(0,1000000000)": ("no sweep of 1 to 1000 values",),
+    "-m seed=range(0,1,0)": ("seed=range(0,1,0) is no sweep",),
+    # places
+    "store=/dev/null/store": ("store=/dev/null/store", "/dev/null is something else"),
+    "hydra.run.dir=/dev/null": ("hydra.run.dir=/dev/null", "/dev/null is something else"),
+}
+
+# The same with characters that no shell line splits well.
+ODD = {
+    "path='a\tb'": ("path='a\\tb' is not the path",),
+    "path=' '": ("path=' ' is not the path",),
+    f"store={'x' * 300}": ("store=xxx", "is not the path"),
+    "group='a\nb'": ("group='a\\nb' is not a text",),
+    "group=a\0b": ("cannot read the command line",),
+    "group=\udcff": ("cannot read the command line",),
 }
 
 SMALL = (
@@ -62,28 +157,19 @@ SMALL = (
 )
 # Command lines that are refused by the parts they name, and before any forward pass.
 PARTS = {
+    "scorer.ddof=32": ("scorer.ddof=32 leaves nothing of scorer.samples=32",),
     "scorer=latent_shift granularity=weight": ("cannot score granularity=weight", "operator, block, head"),
     "scorer=magnitude granularity=blok": ("cannot score granularity=blok", "block"),
-    "granularity=[]": ("granularity=[] names nothing",),
     "granularity=[operator,block]": ("operator and block units overlap",),
     "scorer=magnitude granularity=neuron components=[vae]": ("has no neuron units in vae",),
     "components=denoisr": ("unknown component 'denoisr'", "denoiser, text_encoder, vae"),
     "budget=uniform granularity=operator": ("budget=uniform", "granularity=head or neuron"),
-    "budget.of=weights": ("budget.of='weights'", "parameters"),
-    "scorer=magnitude scorer.reduce=max": ("scorer.reduce='max'", "mean, sum"),
     "granularity=head sparsity=0.9 budget.of=parameters": ("cannot be met", "at most sparsity=0.17"),
     "sparsity={denoiser:0.3}": ("budget=per_component",),
     "budget=per_component sparsity={denoisr:0.3}": ("sparsity names 'denoisr'", "denoiser"),
     "path=not/there": ("no diffusers model at not/there", "model_index.json"),
-    "weights=rnadom": ("unknown weights 'rnadom'", "pretrained, random"),
-    "precision=half": ("precision=half", "16-mixed"),
-    "trainer=cpu trainer.strategy=none": ("strategy=none",),
-    "evaluation.samples=1": ("evaluation.samples=1 is too few",),
     "evaluation.real=65": ("65 held-out examples", "has 64"),
-    "evaluation.timing.repeats=0": ("evaluation.timing",),
     "task=uig model=tiny_t2i": ("tiny_t2i or the judge cannot take", "(1, 16, 16)", "data=..."),
-    "recovery.examples=0": ("recovery.examples=0",),
-    "recovery.schedule.decay=linear": ("decay=linear", "cosine or constant"),
     "report path=not/there": ("no report.json below path=not/there",),
 }
 
@@ -97,10 +183,15 @@ def refused(ended: Any, *pieces: str) -> None:
         assert piece in ended.err[0]
 
 
-@pytest.mark.parametrize("words", CONFIGURATIONS)
+@pytest.mark.parametrize("words", {**CONFIGURATIONS, **DECLARED})
 def test_a_configuration_that_cannot_be(command: Command, tmp_path: Path, words: str) -> None:
-    refused(command(*words.split(), store=tmp_path / "store"), *CONFIGURATIONS[words])
+    refused(command(*words.split(), store=tmp_path / "store"), *{**CONFIGURATIONS, **DECLARED}[words])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", ODD)
+def test_characters_that_do_not_print(command: Command, tmp_path: Path, word: str) -> None:
+    refused(command(word, store=tmp_path / "store"), *ODD[word])
 
 
 @pytest.fixture
@@ -138,11 +229,12 @@ for words in json.loads(sys.argv.pop()):
 heavy = {"torch", "diffusers", "transformers", "lightning", "datasets", "wandb", "numpy"}
 print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
 """
-    lines = [["--help"], ["--cfg", "job"], *(words.split() for words in CONFIGURATIONS)]
+    configurations = [words.split() for words in (*CONFIGURATIONS, *list(DECLARED)[::5])]
+    lines = [["--help"], ["--cfg", "job"], *configurations]
     command = [sys.executable, "-c", code, json.dumps(lines)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     codes, imported = json.loads(result.stdout.splitlines()[-1])
-    assert codes == [0, 0] + [1] * len(CONFIGURATIONS)
+    assert codes == [0, 0] + [1] * len(configurations)
     assert imported == []
     assert "JOB: run" in result.stdout
 

@@ -407,12 +407,12 @@ def test_what_is_not_there(captioned: Captioned, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"on_error": "ignore"}, "stop or skip"),
+        ({"on_error": "ignore"}, "on_error=ignore is unknown: choose from stop, skip"),
         ({}, "set data.test_size"),
-        ({"test_size": 0}, "data.test_size=0"),
+        ({"test_size": 0}, "test_size=0 is too small: at least 1"),
         ({"test_size": 1, "streaming": True}, "set data.train_size"),
-        ({"test_size": 1, "channels": 2}, "data.channels=2"),
-        ({"test_size": 1, "size": 0}, "data.size=0"),
+        ({"test_size": 1, "channels": 2}, "channels=2 is unknown: choose from 1, 3"),
+        ({"test_size": 1, "size": 0}, "size=0 is too small: at least 1"),
         ({"test_size": 1, "labels": {"x": "label", "y": "label"}}, "'label' is given as x and y"),
         ({"test_size": 1, "image_column": "text"}, "'text' is given as image and caption"),
     ],

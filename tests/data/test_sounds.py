@@ -219,5 +219,5 @@ def test_other_formats_name_what_reads_them(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["rate", "samples"])
 def test_sounds_without_length(name: str) -> None:
-    with pytest.raises(Refusal, match=f"data.{name}=0"):
+    with pytest.raises(Refusal, match=f"{name}=0 is too small: at least 1"):
         Sounds(path="who/what", test_size=1, **{name: 0})

@@ -175,5 +175,5 @@ def test_more_devices_than_processes_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_decay_is_refused() -> None:
-    with pytest.raises(Refusal, match="cosine or constant"):
+    with pytest.raises(Refusal, match="decay=linear is unknown: choose from cosine, constant"):
         Schedule(steps=1, batch_size=1, learning_rate=1.0, decay="linear")

@@ -1,13 +1,13 @@
 """Global budget: all chosen units of all components compete with each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from prunelab.budgets.ranking import (
     CLOSE,
+    Currency,
+    Rank,
     as_plan,
     candidates,
-    check_choice,
     check_free,
     check_reach,
     share,
@@ -16,19 +16,16 @@ from prunelab.budgets.ranking import (
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import settings
 from prunelab.core.units import Unit, by_component
 
 
-@dataclass(frozen=True)
+@settings
 class Everywhere:
     """``of``: elements, parameters or macs; ``rank``: score, or score per cost in that currency."""
 
-    of: str = "elements"
-    rank: str = "score_per_cost"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        check_choice(self.of, self.rank)
+    of: Currency = "elements"
+    rank: Rank = "score_per_cost"
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """One ranking over everything; the target is a share of all components together."""

@@ -1,7 +1,8 @@
 """Comparison groups: the same share of single weights goes from every row, matrix, component or from all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +12,10 @@ from prunelab.budgets.shares import shares
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import settings
 from prunelab.core.units import Unit, by_component
 
-SCOPES = ("row", "matrix", "component", "global")
+Scope = Literal["row", "matrix", "component", "global"]
 
 
 def check_single_weights(units: Sequence[Unit], budget: str) -> None:
@@ -26,17 +28,12 @@ def check_single_weights(units: Sequence[Unit], budget: str) -> None:
             )
 
 
-@dataclass(frozen=True)
+@settings
 class Groups:
     """``scope``: who competes with whom. Magnitude is usual per matrix, Wanda per row."""
 
-    scope: str = "matrix"
+    scope: Scope = "matrix"
     of: str = field(default="elements", init=False)
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown scope."""
-        if self.scope not in SCOPES:
-            raise Refusal(f"budget.scope={self.scope!r} is unknown: choose from {', '.join(SCOPES)}")
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """Exactly ``int(n * share)`` weights of each group of n, its lowest-scored; ties go by index."""

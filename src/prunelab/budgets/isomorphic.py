@@ -6,25 +6,21 @@ width, all ``conv2`` of one width.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import as_plan, candidates, check_choice, check_free, check_reach, share
+from prunelab.budgets.ranking import Currency, as_plan, candidates, check_free, check_reach, share
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import settings
 from prunelab.core.units import Unit, by_component
 
 
-@dataclass(frozen=True)
+@settings
 class Isomorphic:
     """``of``: elements, parameters, macs or latency; with a cost, the common share is what meets it."""
 
-    of: str = "elements"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        check_choice(self.of, "score")
+    of: Currency = "elements"
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """The lowest-scored share of each kind, per component."""

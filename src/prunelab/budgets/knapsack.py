@@ -7,7 +7,6 @@ that layers' scores nearly add up. Solved by HiGHS through SciPy.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -15,9 +14,9 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from prunelab.budgets.ranking import (
     CLOSE,
     Candidate,
+    Currency,
     as_plan,
     candidates,
-    check_choice,
     check_free,
     check_reach,
     share,
@@ -25,21 +24,18 @@ from prunelab.budgets.ranking import (
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import Share, settings
 from prunelab.core.units import Unit, by_component
 
 SECONDS = 30.0  # after which the best plan found so far is taken
 
 
-@dataclass(frozen=True)
+@settings
 class Knapsack:
     """``of``: elements, parameters, macs or latency; ``slack``: how far above the target, as a share."""
 
-    of: str = "parameters"
-    slack: float = CLOSE
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        check_choice(self.of, "score")
+    of: Currency = "parameters"
+    slack: Share = CLOSE
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """One program over everything; the target is a share of all components together."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import torch
 from torch import Tensor
@@ -13,20 +13,16 @@ from prunelab.budgets.shares import shares
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import Several, settings
 from prunelab.core.units import Unit, by_component
 
 
-@dataclass(frozen=True)
+@settings
 class NOfM:
     """``m``: the pattern's length. The sparsity says how many of m go: 0.5 of m=4 is 2:4."""
 
-    m: int = 4
+    m: Several = 4
     of: str = field(default="elements", init=False)
-
-    def __post_init__(self) -> None:
-        """Refuse a pattern that leaves no choice."""
-        if self.m < 2:
-            raise Refusal(f"budget.m={self.m} is no pattern: use 2 or more, such as 4 for 2:4")
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """The lowest of every ``m`` neighbours; refuses widths and shares that are no whole patterns."""

@@ -11,8 +11,10 @@ is the paper's where they do not. Matrices outside of any block lose s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated, Literal
 
+from annotated_types import Lt
 from torch import Tensor
 
 from prunelab.budgets.groups import check_single_weights, keep_in_matrix
@@ -20,29 +22,23 @@ from prunelab.budgets.shares import shares
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import NonNegative, Positive, settings
 from prunelab.core.units import Unit, by_component
 
-SCOPES = ("row", "matrix")
+Scope = Literal["row", "matrix"]
 
 
-@dataclass(frozen=True)
+@settings
 class Owl:
     """``scope``: row or matrix; ``threshold``: M; ``spread``: lambda, the largest change up or down.
 
     A share that would leave [0, 1) is cut off there: the report's achieved sparsity shows it.
     """
 
-    scope: str = "matrix"
-    threshold: float = 7.0
-    spread: float = 0.08
+    scope: Scope = "matrix"
+    threshold: Positive = 7.0
+    spread: Annotated[NonNegative, Lt(0.5)] = 0.08
     of: str = field(default="elements", init=False)
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown scope and constants without meaning."""
-        if self.scope not in SCOPES:
-            raise Refusal(f"budget.scope={self.scope!r} is unknown to owl: choose from {', '.join(SCOPES)}")
-        if self.threshold <= 0 or not 0 <= self.spread < 0.5:
-            raise Refusal("budget=owl needs threshold > 0 and spread in [0, 0.5): 7 and 0.08 are usual")
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """Exactly ``int(n * share of its block)`` weights of each group of n; ties go by index."""

@@ -1,22 +1,22 @@
 """Per-granularity budget: the units of each kind compete with each other only (the scope of EcoDiff)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import as_plan, candidates, check_free, share
+from prunelab.budgets.ranking import Currency, as_plan, candidates, check_free, share
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.settings import settings
 from prunelab.core.units import Unit
 
 
-@dataclass(frozen=True)
+@settings
 class PerGranularity:
     """``of``: elements; a head and a neuron cost too differently for one share of anything else."""
 
-    of: str = "elements"
+    of: Currency = "elements"
 
     def __post_init__(self) -> None:
         """Refuse other currencies."""

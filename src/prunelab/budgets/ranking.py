@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -10,8 +11,8 @@ from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Scores, keep_all
 from prunelab.core.units import Unit
 
-OF = ("elements", "parameters", "macs", "latency")
-RANKS = ("score", "score_per_cost")
+Currency = Literal["elements", "parameters", "macs", "latency"]
+Rank = Literal["score", "score_per_cost"]
 # A last piece may be taken out of turn when it lands this close to the target (share of the component).
 CLOSE = 0.005
 
@@ -24,14 +25,6 @@ class Candidate:
     unit: str
     index: int
     cost: float
-
-
-def check_choice(of: str, rank: str) -> None:
-    """Refuse a currency or a ranking that does not exist."""
-    if of not in OF:
-        raise Refusal(f"budget.of={of!r} is unknown: choose from {', '.join(OF)}")
-    if rank not in RANKS:
-        raise Refusal(f"budget.rank={rank!r} is unknown: choose from {', '.join(RANKS)}")
 
 
 def candidates(scores: Scores, units: Sequence[Unit], ledger: Ledger, rank: str) -> list[Candidate]:

@@ -5,19 +5,11 @@ one per run; every such run keeps at least one element.
 """
 
 import math
+from typing import Literal
 
-from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
 
-ROUNDINGS = ("none", "published", "multiple")
-
-
-def check_rounding(rounding: str, multiple: int) -> None:
-    """Refuse a rule that does not exist, or a multiple that is none."""
-    if rounding not in ROUNDINGS:
-        raise Refusal(f"budget.rounding={rounding!r} is unknown: choose from {', '.join(ROUNDINGS)}")
-    if multiple < 1:
-        raise Refusal(f"budget.multiple={multiple} is no multiple: use 8, 16 or 32")
+Rounding = Literal["none", "published", "multiple"]
 
 
 def count(unit: Unit, share: float, rounding: str = "none", multiple: int = 8) -> int:

@@ -2,26 +2,26 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from prunelab.budgets.ranking import (
     Candidate,
+    Currency,
     as_plan,
     candidates,
-    check_choice,
     check_separate,
     share,
 )
-from prunelab.budgets.rounding import check_rounding, count
+from prunelab.budgets.rounding import Rounding, count
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores, removed
+from prunelab.core.settings import Count, settings
 from prunelab.core.units import Unit, by_component
 
 
-@dataclass(frozen=True)
+@settings
 class Uniform:
     """``of``: elements, parameters or macs. With the last two the common share is what meets the cost.
 
@@ -30,14 +30,9 @@ class Uniform:
     ``rounding``: none, published or multiple (of ``multiple``): see :func:`prunelab.budgets.rounding.count`.
     """
 
-    of: str = "elements"
-    rounding: str = "none"
-    multiple: int = 8
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown currency or rounding."""
-        check_choice(self.of, "score")
-        check_rounding(self.rounding, self.multiple)
+    of: Currency = "elements"
+    rounding: Rounding = "none"
+    multiple: Count = 8
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
         """The rounded share of each unit, its lowest-scored; units compete with no other unit.

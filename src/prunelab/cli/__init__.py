@@ -14,9 +14,11 @@ from hydra.conf import ConfigSourceInfo, OverridesConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
 from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.parts import check_parts
 from prunelab.cli.relaunch import in_ranks, launched, launcher, leave_error, wants_ranks
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
@@ -94,7 +96,7 @@ def _started(job: Callable[[DictConfig], None]) -> None:
     try:
         with refusing_disk_errors(Path.cwd(), ELSEWHERE):
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(marked)()
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
     except OSError as error:
         if working:
@@ -174,6 +176,7 @@ def _look_in(sources: Sequence[ConfigSourceInfo]) -> None:
 
 
 def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
+    check_parts(config)  # of a sweep's jobs, which combine its values, each one
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
         return

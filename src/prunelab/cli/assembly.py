@@ -8,10 +8,12 @@ import hydra.utils
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.artifacts import Store, default_root
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.settings import runtime
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
@@ -19,8 +21,6 @@ from prunelab.stages.bench import Bench, Part
 from prunelab.stages.run import Request
 from prunelab.tracking.protocol import Tracker
 
-# Keys that say how a part runs, not what comes out: they stay out of every address.
-RUNTIME_KEYS = ("checkpoint_every", "device")
 # Keys that a row of the report says in fields of their own, or that decide no number in it.
 SAID = frozenset(
     (
@@ -39,6 +39,8 @@ def instantiate(node: Any, **settings: Any) -> Any:
         if isinstance(error.__cause__, Refusal):
             raise error.__cause__ from None
         raise Refusal(f"the configuration does not fit its class: {' '.join(str(error).split())}") from error
+    except OmegaConfBaseException as error:
+        raise Refusal(f"the configuration does not resolve: {' '.join(str(error).split())}") from error
 
 
 def choice(group: str) -> str:
@@ -58,8 +60,11 @@ def plain(node: Any) -> Any:
 
 
 def _addressed(settings: Any) -> Any:
+    """What of a part's settings enters addresses: all but what its class declares to say how it runs."""
     if isinstance(settings, Mapping):
-        return {key: _addressed(value) for key, value in settings.items() if key not in RUNTIME_KEYS}
+        target = settings.get("_target_")
+        how = runtime(hydra.utils.get_object(target)) if target is not None else ()
+        return {key: _addressed(value) for key, value in settings.items() if key not in how}
     if isinstance(settings, list):
         return [_addressed(each) for each in settings]
     return settings

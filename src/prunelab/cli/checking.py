@@ -3,18 +3,25 @@
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, parse_overrides
+from prunelab.cli.outputs import check_outputs
+from prunelab.cli.parts import check_parts
+from prunelab.cli.reading import folders, read_carefully
+from prunelab.core.complaints import shown
 from prunelab.core.errors import Refusal
+
+MOST_JOBS = 1000  # of one key in a sweep
 
 
 def conf_folder() -> Path:
@@ -26,6 +33,7 @@ def conf_folder() -> Path:
 
 def check(arguments: Arguments) -> None:
     """Refuse an unknown choice, an unknown key or an impossible value, in one line."""
+    read_carefully()
     with initialize_config_dir(str(conf_folder()), version_base=None):
         search = [word for word in arguments.words if word.startswith(f"{SEARCH_PATH}=")]
         known = {key: choices(key, search) for key in {each.key_or_group for each in arguments.overrides}}
@@ -41,16 +49,17 @@ def _check_override(override: Override, many: bool, known: Sequence[str]) -> Non
     if key == "job":
         raise Refusal("unknown key 'job': a job is a word of its own, as in prunelab plan sparsity=0.5")
     if override.is_sweep_override() and not many:
+        _values(override)
         raise Refusal(f"{written} is a sweep: prunelab -m {written}, or {key}=[...] for a list")
     if not override.is_delete():
         _check_choice(key, _values(override), known)
-    if key == "sweep" and not many:
-        raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
+        if key == "sweep" and not many:
+            raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
 
 
 def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> None:
     for value in values if known else ():
-        if value not in (*known, "null"):
+        if value not in known:
             raise Refusal(f"unknown {group} {value!r}: {nearest(value, known)}")
 
 
@@ -64,9 +73,18 @@ def choices(group: str, search: Sequence[str]) -> list[str]:
 
 def _values(override: Override) -> list[str]:
     """Every value the override takes in a sweep, as the command line would say it."""
-    if override.is_sweep_override():
-        return [str(value) for value in override.sweep_string_iterator()]
-    return [override.get_value_string()]
+    if not override.is_sweep_override():
+        return [override.get_value_string()]
+    written, key = override.input_line, override.key_or_group
+    if override.value_type in (ValueType.INTERVAL_SWEEP, ValueType.GLOB_CHOICE_SWEEP):
+        raise Refusal(f"{written} lists no values: prunelab -m {key}=one,two or {key}=range(1,5)")
+    try:
+        values = [str(value) for value in islice(override.sweep_string_iterator(), MOST_JOBS + 1)]
+    except (HydraException, ValueError) as error:
+        raise Refusal(f"{written} is no sweep: {one_line(error)}") from error
+    if not 0 < len(values) <= MOST_JOBS:
+        raise Refusal(f"{written} is no sweep of 1 to {MOST_JOBS} values: prunelab -m {key}=one,two")
+    return values
 
 
 def _lines(overrides: Sequence[Override]) -> Iterator[list[str]]:
@@ -99,17 +117,24 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
     for override in plain:
         _check_key(before, override)
     config = _composed(tuple(words))
-    _check_values(config)
     after = _as_written(config)
-    for key in {override.key_or_group for override in plain}:
-        _check_kind(key, _under(before, key), _under(after, key))
+    keys = {each.key_or_group for each in plain}
+    changed = {key: (_under(before, key), _under(after, key)) for key in keys}
+    for key, (default, value) in changed.items():
+        _check_kept(key, default, value)
+    check_outputs(config)
+    check_parts(config, folders(after["hydra"]["searchpath"]))
+    for key, (default, value) in changed.items():
+        _check_kind(key, default, value)
 
 
 @lru_cache
 def _composed(words: tuple[str, ...]) -> DictConfig:
     try:
         return compose("config", overrides=list(words), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except Refusal:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
 
 
@@ -143,17 +168,22 @@ def _under(config: Mapping[str, Any], key: str) -> Any:
     return node
 
 
+def _check_kept(key: str, default: Any, value: Any) -> None:
+    """Refuse a value in the place of many keys."""
+    if key == "sparsity" or not isinstance(default, Mapping):  # a share for every component, or one for all
+        return
+    if value is not None and not isinstance(value, Mapping) and "${" not in str(value):
+        keys = len(default)
+        raise Refusal(f"{key}={shown(value)} would replace {keys} keys: set {key}.KEY=VALUE instead")
+
+
 def _check_kind(key: str, default: Any, value: Any) -> None:
-    """Refuse a text where the default is a number, half a step where it is a count, and the like."""
+    """Refuse a text where the default is a number and the like, for keys that no class declares."""
     if value is None or isinstance(value, Mapping) or "${" in str(value):
         return
-    if isinstance(default, Mapping):
-        if key == "sparsity":  # a share of its own for every component, or one share for all
-            return
-        raise Refusal(f"{key}={value} would replace {len(default)} keys: set {key}.KEY=VALUE instead")
     kind = next((name for name, fits in KINDS.items() if fits(default)), None)
     if kind is not None and not KINDS[kind](value) and not (kind == "a number" and _whole(value)):
-        raise Refusal(f"{key}={value} is not {kind}: it is {default} unless you say otherwise")
+        raise Refusal(f"{key}={shown(value)} is not {kind}: it is {default} unless you say otherwise")
 
 
 def _whole(value: object) -> bool:
@@ -165,15 +195,3 @@ KINDS: dict[str, Callable[[object], bool]] = {
     "a whole number": _whole,
     "a number": lambda value: isinstance(value, float) and math.isfinite(value),
 }
-
-
-def _check_values(config: DictConfig) -> None:
-    """Refuse values that no model could make sense of."""
-    sparsity = config.sparsity
-    for value in sparsity.values() if isinstance(sparsity, DictConfig) else [sparsity]:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise Refusal(f"sparsity={value} is outside [0, 1): 0.3 removes 30 %, 0 nothing")
-    if not _whole(config.devices) or config.devices < 1:
-        raise Refusal(f"devices={config.devices} is not a number of processes: use 1 or more")
-    if not _whole(config.seed) or config.seed < 0:
-        raise Refusal(f"seed={config.seed} is not a whole number from 0 on")

@@ -8,7 +8,7 @@ training, calibration or recovery ever saw its captions. Of two parts of a combi
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 
 import torch
@@ -16,6 +16,7 @@ from datasets import Array3D, ClassLabel, Dataset, Features, Value
 from torch import Tensor
 
 from prunelab.core.draws import generator, visits
+from prunelab.core.settings import Count, Seed, settings
 from prunelab.data.handwriting import DIGITS, SIZE, sources, warp
 
 VERSION = 2  # part of the fingerprint: raise it when the same settings give other pictures
@@ -43,16 +44,16 @@ BACKGROUNDS = {
 HELD_OUT = (0, 3, 5)  # of the 8 classes of (foreground - background + digit) modulo 8
 
 
-@dataclass(frozen=True)
+@settings
 class Digits:
     """Captioned coloured digits; item i of a split depends on ``(seed, i, split)`` alone.
 
     seed: which pictures are drawn. train_size, test_size: how many items either split has.
     """
 
-    seed: int = 0
-    train_size: int = 15000
-    test_size: int = 2000
+    seed: Seed = 0
+    train_size: Count = 15000
+    test_size: Count = 2000
 
     def train(self) -> Dataset:
         """Columns image (uint8, 3 x 32 x 32), caption (str) and the three LABELS (class numbers).

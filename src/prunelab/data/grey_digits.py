@@ -6,7 +6,7 @@ shrunk from 32 x 32 by averaging.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 
 import torch
@@ -14,13 +14,14 @@ from datasets import Array3D, ClassLabel, Dataset, Features
 from torch.nn import functional as F
 
 from prunelab.core.draws import generator
+from prunelab.core.settings import Count, NonNegative, Seed, settings
 from prunelab.data.handwriting import DIGITS, SIZE, pick, sources, warp
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other pictures
 SMALLER = 2  # the side of the squares that are averaged
 
 
-@dataclass(frozen=True)
+@settings
 class GreyDigits:
     """Grey digits; item i of a split depends on ``(seed, i, split)`` alone.
 
@@ -28,10 +29,10 @@ class GreyDigits:
     affine maps, as a share of those of the coloured digits.
     """
 
-    seed: int = 0
-    train_size: int = 15000
-    test_size: int = 2000
-    strength: float = 0.3
+    seed: Seed = 0
+    train_size: Count = 15000
+    test_size: Count = 2000
+    strength: NonNegative = 0.3
 
     def train(self) -> Dataset:
         """Columns image (uint8, 1 x 16 x 16) and digit (class number).

@@ -9,7 +9,7 @@ gain and the kick's sweep vary; pitches are never detuned, and the snare plays o
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 
 import torch
@@ -17,6 +17,7 @@ from datasets import Array2D, ClassLabel, Dataset, Features
 from torch import Tensor
 
 from prunelab.core.draws import generator
+from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.waveforms import quantised
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other sounds
@@ -31,16 +32,16 @@ TIMBRES = (*PITCHED, "kick", "snare")
 PITCHES = (*(f"{RATE / PERIOD * partial:g} Hz" for partial in PARTIALS), "none")
 
 
-@dataclass(frozen=True)
+@settings
 class Notes:
     """Mono notes at RATE; item i of a split depends on ``(seed, i, split)`` alone.
 
     seed: which notes are drawn. train_size, test_size: how many items either split has.
     """
 
-    seed: int = 0
-    train_size: int = 12000
-    test_size: int = 2000
+    seed: Seed = 0
+    train_size: Count = 12000
+    test_size: Count = 2000
 
     def train(self) -> Dataset:
         """Columns audio (int16, 1 x SAMPLES, full scale 32768) and the two LABELS (class numbers).

@@ -2,17 +2,17 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from prunelab.core.errors import Refusal
 from prunelab.core.images import opened_image
+from prunelab.core.settings import Count, Text, settings
 from prunelab.data.content import file_bytes
 from prunelab.data.folder import PICTURES
 from prunelab.data.rows import Decode
@@ -21,7 +21,7 @@ from prunelab.data.table import LONGEST, Table, described
 MODES = {1: "L", 3: "RGB"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class Pictures(Table):
     """Columns ``image`` (uint8, channels x size x size), ``caption`` where there is one, and the labels.
 
@@ -30,19 +30,11 @@ class Pictures(Table):
     -> the column with its class numbers. A folder may also hold ``NAME.txt`` beside ``NAME.png``: captions.
     """
 
-    size: int = 64
-    channels: int = 3
-    image_column: str = "image"
-    caption_column: str | None = "text"
+    size: Count = 64
+    channels: Literal[1, 3] = 3
+    image_column: Text = "image"
+    caption_column: Text | None = "text"
     labels: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse sizes and channels that no picture has."""
-        super().__post_init__()
-        if self.channels not in MODES:
-            raise Refusal(f"data.channels={self.channels} is neither 3 (colour) nor 1 (grey)")
-        if self.size < 1:
-            raise Refusal(f"data.size={self.size} is no number of pixels: at least 1")
 
     def columns(self) -> Mapping[str, tuple[str, Decode]]:
         """See :class:`Table`."""

@@ -1,21 +1,21 @@
 """Prompts without pictures: for what looks at texts alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
 
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import Text, settings
 from prunelab.data.rows import Decode
 from prunelab.data.table import Table, caption
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class Prompts(Table):
     """The column ``caption`` alone: of a text file its lines, of any other table the ``caption_column``."""
 
-    caption_column: str = "text"
+    caption_column: Text = "text"
 
     def columns(self) -> Mapping[str, tuple[str, Decode]]:
         """See :class:`Table`."""

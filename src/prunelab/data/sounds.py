@@ -1,7 +1,7 @@
 """Sounds of one's own, at a model's rate and length."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from prunelab.core.errors import Refusal
+from prunelab.core.settings import Count, Text, settings
 from prunelab.data.content import file_bytes
 from prunelab.data.folder import SOUNDS
 from prunelab.data.rows import Decode
@@ -17,7 +17,7 @@ from prunelab.data.table import Table, described
 from prunelab.data.waveform import waveform
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class Sounds(Table):
     """Columns ``audio`` (int16, 1 x samples), ``caption`` where there is one, and the labels.
 
@@ -26,18 +26,11 @@ class Sounds(Table):
     read file by file.
     """
 
-    rate: int = 16000
-    samples: int = 16000
-    audio_column: str = "audio"
-    caption_column: str | None = "text"
+    rate: Count = 16000
+    samples: Count = 16000
+    audio_column: Text = "audio"
+    caption_column: Text | None = "text"
     labels: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse sounds without length."""
-        super().__post_init__()
-        for name in ("rate", "samples"):
-            if getattr(self, name) < 1:
-                raise Refusal(f"data.{name}={getattr(self, name)}: at least 1")
 
     def columns(self) -> Mapping[str, tuple[str, Decode]]:
         """See :class:`Table`."""

@@ -5,14 +5,16 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from datasets import Dataset
 
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import Count, Place, Seed, Text, settings
 from prunelab.data.content import contents, fingerprint
 from prunelab.data.folder import READERS, chosen
 from prunelab.data.opening import (
@@ -31,7 +33,7 @@ NAMED = 10  # bad rows that a message names
 LONGEST = 2**16  # characters of a caption; what is longer is no caption
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class Table:
     """A dataset on the hub, or local files, as ``datasets`` reads them.
 
@@ -44,31 +46,26 @@ class Table:
     folder.
     """
 
-    path: str | None = None
-    builder: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    train_split: str = "train"
-    test_split: str | None = None
-    train_size: int | None = None
-    test_size: int | None = None
-    seed: int = 0
+    path: Place | None = None
+    builder: Text | None = None
+    config: Text | None = None
+    revision: Text | None = None
+    train_split: Text = "train"
+    test_split: Text | None = None
+    train_size: Count | None = None
+    test_size: Count | None = None
+    seed: Seed = 0
     streaming: bool = False
-    buffer_size: int = 10000
-    on_error: str = "stop"
-    cache: str | None = None
+    buffer_size: Count = 10000
+    on_error: Literal["stop", "skip"] = "stop"
+    cache: Place | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cut or named."""
-        if self.on_error not in ("stop", "skip"):
-            raise Refusal(f"data.on_error={self.on_error} is unknown: stop or skip")
         if self.builder not in (None, *READERS.values()):
             known = ", ".join(dict.fromkeys(READERS.values()))
             raise Refusal(f"data.builder={self.builder} is unknown: {known}, or null")
         sizes = {"data.train_size": self.train_size, "data.test_size": self.test_size}
-        for name, size in sizes.items():
-            if size is not None and size < 1:
-                raise Refusal(f"{name}={size} leaves nothing: at least 1, or null for all")
         unset = [name for name, size in sizes.items() if size is None]
         if unset and self.streaming:
             raise Refusal(f"a stream has no length: set {' and '.join(unset)}, or data.streaming=false")

@@ -1,12 +1,16 @@
 """How a job runs: nothing here changes a result beyond what the precision does."""
 
 import os
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
+from prunelab.core.settings import NonNegativeCount, Processes, settings
 
-@dataclass(frozen=True)
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
+
+
+@settings
 class Hardware:
     """Where the work runs.
 
@@ -15,11 +19,11 @@ class Hardware:
     workers: loader processes per rank; 0 prepares batches in the training process.
     """
 
-    accelerator: str = "cpu"
-    devices: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-    workers: int = 0
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "cpu"
+    devices: Processes = 1
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
+    precision: Precision = "32-true"
+    workers: NonNegativeCount = 0
 
 
 def device(hardware: Hardware) -> torch.device:

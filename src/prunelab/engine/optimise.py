@@ -7,10 +7,9 @@ not end in the same weights, bitwise, and the number of ranks changes them by fl
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -20,6 +19,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import (
+    Betas,
+    Count,
+    Decay,
+    NonNegative,
+    NonNegativeCount,
+    Positive,
+    Runtime,
+    settings,
+)
 from prunelab.engine import ranks
 from prunelab.engine.checkpoints import Checkpoints, SafeCheckpoints, newest
 from prunelab.engine.hardware import Hardware
@@ -47,7 +56,7 @@ class Objective(Protocol):
         """Move what is not ``trained``, such as a teacher."""
 
 
-@dataclass(frozen=True)
+@settings
 class Schedule:
     """The settings of one training that decide its result (``checkpoint_every`` apart).
 
@@ -56,22 +65,16 @@ class Schedule:
     ema: decay per step of the weight average that replaces the weights at the end, None for no average.
     """
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    betas: Sequence[float] = (0.9, 0.999)
-    warmup: int = 0
-    decay: str = "cosine"
-    clip: float | None = 1.0
-    ema: float | None = None
-    checkpoint_every: int = 100
-
-    def __post_init__(self) -> None:
-        if self.decay not in ("cosine", "constant"):
-            raise Refusal(f"decay={self.decay} of a training schedule is unknown: cosine or constant")
-        if min(self.steps, self.batch_size, self.checkpoint_every) < 1:
-            raise Refusal("steps, batch_size and checkpoint_every of a training schedule must be at least 1")
+    steps: Count
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NonNegative = 0.0
+    betas: Betas = (0.9, 0.999)
+    warmup: NonNegativeCount = 0
+    decay: Literal["cosine", "constant"] = "cosine"
+    clip: Positive | None = 1.0
+    ema: Decay | None = None
+    checkpoint_every: Runtime[Count] = 100
 
     def factor(self, step: int) -> float:
         """The learning rate of step ``step`` (from 0), as a fraction of ``learning_rate``."""

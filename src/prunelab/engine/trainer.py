@@ -51,7 +51,7 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
     return Trainer(
         accelerator=hardware.accelerator,
         strategy=_strategy(hardware),
-        precision=hardware.precision,  # type: ignore[arg-type]
+        precision=hardware.precision,
         devices=local,
         num_nodes=ranks.world() // local,
         callbacks=[Signals(), *callbacks],

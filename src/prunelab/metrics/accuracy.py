@@ -1,19 +1,18 @@
 """Whether samples show what their prompts asked for."""
 
-from dataclasses import dataclass
-
 import torch
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 
-@dataclass(frozen=True)
+@settings
 class PromptAccuracy:
     """The share of samples whose every predicted label equals the asked one; higher is better."""
 
-    name: str = "prompt_accuracy"
+    name: Text = "prompt_accuracy"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The share over all seeds and draws; undefined where nothing was asked for."""

@@ -1,16 +1,15 @@
 """Whether samples show the classes as often as real data do."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import spread
 
 
-@dataclass(frozen=True)
+@settings
 class ClassImbalance:
     """Total variation distance of the classes' shares, ½ Σ |p - q|, averaged over labels; lower is better.
 
@@ -19,7 +18,7 @@ class ClassImbalance:
     which shrinks with their number: compare equal numbers only.
     """
 
-    name: str = "class_imbalance"
+    name: Text = "class_imbalance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without names or real data."""

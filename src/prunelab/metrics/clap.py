@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import ClapFeatureExtractor, ClapModel
 
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import Count, Device, Place, Runtime
 from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
 
 
@@ -33,7 +34,7 @@ class Clap(nn.Module):
         self.register_buffer("prepared", torch.tensor(list(settings), dtype=torch.uint8))
 
     @classmethod
-    def load(cls, path: str, rate: int, device: str = "cpu") -> Self:
+    def load(cls, path: Place, rate: Count, device: Runtime[Device] = "cpu") -> Self:
         """From a folder in transformers' format or the hub, onto a device; Refusal when it is missing.
 
         Models that fuse several crops of long sounds draw the crops at random, and are refused.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPModel
 
+from prunelab.core.settings import Device, Place, Runtime
 from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
 
 
@@ -28,7 +29,7 @@ class Clip(nn.Module):
         self.register_buffer("prepared", torch.tensor(list(settings), dtype=torch.uint8))
 
     @classmethod
-    def load(cls, path: str, device: str = "cpu") -> Self:
+    def load(cls, path: Place, device: Runtime[Device] = "cpu") -> Self:
         """From a folder in transformers' format or the hub, onto a device; Refusal when it is missing."""
         return cls(network(CLIPModel, path, device), preparation(CLIPImageProcessorPil, path))
 

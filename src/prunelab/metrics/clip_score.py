@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 from prunelab.core.digests import digest
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Device, Place, Runtime
 from prunelab.metrics.clip import prepared
 from prunelab.metrics.intervals import bootstrap
 from prunelab.metrics.pretrained import BATCH, configuration, network, preparation, vocabulary
@@ -31,7 +32,7 @@ class ClipScore:
         self.settings = [configuration(model), vocabulary(tokenizer), processor.to_json_string()]
 
     @classmethod
-    def load(cls, path: str, device: str = "cpu") -> Self:
+    def load(cls, path: Place, device: Runtime[Device] = "cpu") -> Self:
         """From a folder in transformers' format or the hub, onto a device; Refusal when it is missing."""
         model = network(CLIPModel, path, device)
         return cls(

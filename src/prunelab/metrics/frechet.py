@@ -1,6 +1,6 @@
 """Fréchet distance between Gaussians fitted to features of generated and of real data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,12 +8,13 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.floor import floor
 from prunelab.metrics.intervals import spread
 from prunelab.metrics.passthrough import PassThrough
 
 
-@dataclass(frozen=True)
+@settings
 class FrechetDistance:
     """‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½), Heusel et al. (2017); lower is better, 0 for equal moments.
 
@@ -21,7 +22,7 @@ class FrechetDistance:
     the number of samples: compare equal numbers only. The floor is real against real at the same number.
     """
 
-    name: str = "frechet_distance"
+    name: Text = "frechet_distance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import Device, Place, Runtime
 from prunelab.metrics.extra import extra
 from prunelab.metrics.pretrained import BATCH
 
@@ -24,7 +25,7 @@ class Inception(nn.Module):
         self.extractor = extractor
 
     @classmethod
-    def load(cls, path: str | None = None, device: str = "cpu") -> Self:
+    def load(cls, path: Place | None = None, device: Runtime[Device] = "cpu") -> Self:
         """From torch-fidelity's file of weights, which it downloads where ``path`` is None."""
         module = extra("torch_fidelity.feature_extractor_inceptionv3", "judge=inception")
         try:

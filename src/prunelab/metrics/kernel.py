@@ -1,6 +1,6 @@
 """Kernel distance between features of generated and of real data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,13 +8,14 @@ from torch import Tensor
 from prunelab.core.draws import order
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Several, Text, settings
 from prunelab.metrics.floor import floor
 from prunelab.metrics.intervals import spread
 
 CELLS = 4_000_000  # of a kernel matrix at once, which bounds the memory to some 100 MB
 
 
-@dataclass(frozen=True)
+@settings
 class KernelDistance:
     """Unbiased squared MMD under the kernel (x·y/d + 1)³, Bińkowski et al. (2018); lower is better.
 
@@ -25,8 +26,8 @@ class KernelDistance:
     that hold at most so many and together all, Zaremba et al. (2013), which is unbiased too.
     """
 
-    name: str = "kernel_distance"
-    most: int = 20_000
+    name: Text = "kernel_distance"
+    most: Several = 20_000
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""

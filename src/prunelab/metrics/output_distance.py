@@ -1,20 +1,19 @@
 """How far the denoiser's outputs are from the dense model's on the same held-out inputs."""
 
-from dataclasses import dataclass
-
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 
-@dataclass(frozen=True)
+@settings
 class OutputDistance:
     """Mean squared difference of the denoiser's outputs to the dense model's; lower is closer.
 
     The axis that separates plans best on small models. 0 for the dense model itself.
     """
 
-    name: str = "output_distance"
+    name: Text = "output_distance"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over held-out inputs of each input's mean squared difference; undefined without any."""

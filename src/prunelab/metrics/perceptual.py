@@ -1,7 +1,6 @@
 """How far a picture looks from the dense model's."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -9,19 +8,20 @@ from torch import Tensor
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.extra import extra
 from prunelab.metrics.intervals import bootstrap
 
 
-@dataclass(frozen=True)
+@settings
 class PerceptualDistance:
     """LPIPS to the dense model's image, Zhang et al. (2018), on torchmetrics; lower is closer, 0 for equal.
 
     net: alex, vgg or squeeze. Its ImageNet weights are torchvision's.
     """
 
-    net: str = "alex"
-    name: str = "lpips"
+    net: Literal["alex", "vgg", "squeeze"] = "alex"
+    name: Text = "lpips"
 
     def __post_init__(self) -> None:
         """Refuse, before anything runs, what cannot be measured here."""

@@ -1,15 +1,14 @@
 """How many samples the judge recognises as something, where nothing was asked for."""
 
-from dataclasses import dataclass
-
 import torch
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Fraction, Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 
-@dataclass(frozen=True)
+@settings
 class Recognisable:
     """The share of samples whose every label's largest probability exceeds ``sure``; higher is better.
 
@@ -18,8 +17,8 @@ class Recognisable:
     anything.
     """
 
-    name: str = "recognisable"
-    sure: float = 0.9
+    name: Text = "recognisable"
+    sure: Fraction = 0.9
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The share over all seeds and draws; undefined where the judge names nothing."""

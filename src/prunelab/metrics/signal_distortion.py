@@ -1,19 +1,18 @@
 """How much of a sound is not the dense model's sound from the same seed."""
 
-from dataclasses import dataclass
-
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 
-@dataclass(frozen=True)
+@settings
 class SignalDistortion:
     """SI-SDR in dB to the dense model's sound, Le Roux et al. (2019), arXiv 1811.02508; higher is closer."""
 
-    name: str = "si_sdr"
+    name: Text = "si_sdr"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sounds; undefined as soon as one equals the dense one, or one of a pair is silent."""

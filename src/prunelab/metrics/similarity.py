@@ -1,7 +1,5 @@
 """How like the dense model's images are the images from the same prompts and seeds."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,6 +7,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
 
 IMAGES = 64  # compared at once, which bounds the memory
@@ -16,7 +15,7 @@ WINDOW, SIGMA = 11, 1.5  # of Wang et al. (2004), as the constants below
 C1, C2 = 0.01**2, 0.03**2
 
 
-@dataclass(frozen=True)
+@settings
 class StructuralSimilarity:
     """SSIM to the dense model's image, Wang et al. (2004), Gaussian window of 11; higher, at most 1.
 
@@ -25,7 +24,7 @@ class StructuralSimilarity:
     two lines, which takes some thirty times as long.
     """
 
-    name: str = "ssim"
+    name: Text = "ssim"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; exactly 1 where they are the same, undefined where no window fits."""
@@ -35,11 +34,11 @@ class StructuralSimilarity:
         return bootstrap(torch.cat([_ssim(ours, dense) for ours, dense in pairs]), reference.prompts)
 
 
-@dataclass(frozen=True)
+@settings
 class PeakSignalToNoise:
     """PSNR in dB to the dense model's image; higher is closer."""
 
-    name: str = "psnr"
+    name: Text = "psnr"
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; undefined as soon as one pair is equal, for its PSNR is infinite."""

@@ -1,20 +1,18 @@
 """How far the spectrum of a sound is from that of the dense model's sound from the same seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from prunelab.core.estimates import Estimate
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Counts, Positive, Text, settings
 from prunelab.core.waveforms import FULL_SCALE
 from prunelab.metrics.intervals import bootstrap
 
 SOUNDS = 64  # compared at once, which bounds the memory
 
 
-@dataclass(frozen=True)
+@settings
 class SpectralDistance:
     """Multi-resolution spectral distance, Yamamoto et al. (2020), arXiv 1910.11480; lower is closer.
 
@@ -25,9 +23,9 @@ class SpectralDistance:
     count as it (0.001 is -60 dB), where the paper has no need of one: these sounds end in silence.
     """
 
-    name: str = "spectral_distance"
-    windows: Sequence[int] = (256, 512, 1024)
-    floor: float = 1e-3
+    name: Text = "spectral_distance"
+    windows: Counts = (256, 512, 1024)
+    floor: Positive = 1e-3
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sounds; 0 for the dense model itself."""

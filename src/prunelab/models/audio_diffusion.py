@@ -11,6 +11,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import NonNegativeCount, Place, Text, Weights
 from prunelab.core.waveforms import scaled
 from prunelab.models.latent_diffusion import LatentDiffusion
 from prunelab.models.mdct import as_pictures, as_waveforms
@@ -25,11 +26,11 @@ class AudioDiffusion(LatentDiffusion):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        embedded: str | None = None,
-        rate: int = 0,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        embedded: Text | None = None,
+        rate: NonNegativeCount = 0,
     ) -> Self:
         """As ``open_folder``; ``rate`` is how many samples a second has, which no diffusers folder says."""
         if rate < 1:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
+from prunelab.core.settings import Count, Number, Place, Text, Weights
 from prunelab.models.architectures import (
     Architecture,
     architecture_hash,
@@ -59,11 +60,11 @@ class Flux(DiffusersModel):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        guidance: float = 3.5,
-        prompt_length: int = 512,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        guidance: Number = 3.5,
+        prompt_length: Count = 512,
         architecture: Architecture | None = None,
     ) -> "Flux":
         """As ``open_folder``; "random weights" of a published ``architecture`` need no folder, and are none.

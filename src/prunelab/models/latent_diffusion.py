@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DModel, VQModel
 from torch import Tensor
 
+from prunelab.core.settings import Place, Text, Weights
 from prunelab.models.unconditional import Unconditional
 
 
@@ -28,10 +29,10 @@ class LatentDiffusion(Unconditional):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        embedded: str | None = None,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        embedded: Text | None = None,
     ) -> "LatentDiffusion":
         """See :meth:`prunelab.models.diffusers_model.DiffusersModel.open_folder`."""
         return cls.open_folder(name, path, weights, embedded)

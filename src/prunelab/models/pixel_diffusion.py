@@ -13,6 +13,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, DiffusionPipeline, UNet2DMode
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
+from prunelab.core.settings import Place, Text, Weights
 from prunelab.models.diffusers_model import check_weights
 from prunelab.models.unconditional import Unconditional
 
@@ -27,10 +28,10 @@ class PixelDiffusion(Unconditional):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        embedded: str | None = None,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        embedded: Text | None = None,
         unet: Mapping[str, Any] | None = None,
         scheduler: Mapping[str, Any] | None = None,
     ) -> "PixelDiffusion":

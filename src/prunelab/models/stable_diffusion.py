@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
+from prunelab.core.settings import Place, Text, Weights
 from prunelab.models.architectures import (
     Architecture,
     architecture_hash,
@@ -40,10 +41,10 @@ class StableDiffusion(DiffusersModel):
     @classmethod
     def open(
         cls,
-        name: str,
-        path: str | None = None,
-        weights: str = "pretrained",
-        embedded: str | None = None,
+        name: Text,
+        path: Place | None = None,
+        weights: Weights = "pretrained",
+        embedded: Text | None = None,
         architecture: Architecture | None = None,
     ) -> "StableDiffusion":
         """As ``open_folder``; random weights of a published ``architecture`` need no folder.

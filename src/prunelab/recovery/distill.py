@@ -8,27 +8,27 @@ channels went instead, a stage may be narrower than the teacher's, and is left o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunelab.core.protocols import Model
+from prunelab.core.settings import Fraction, NonNegative, settings
 from prunelab.recovery.draws import Batch, Draws
 from prunelab.recovery.finetune import DenoisingObjective
 
 STAGES = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
 
 
-@dataclass(frozen=True)
+@settings
 class Distill:
     """Weights of the task, output and feature terms; ``drop``: share of prompts left empty."""
 
-    task: float = 1.0
-    output: float = 1.0
-    feature: float = 1.0
-    drop: float = 0.1
+    task: NonNegative = 1.0
+    output: NonNegative = 1.0
+    feature: NonNegative = 1.0
+    drop: Fraction = 0.1
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DistillationObjective":
         """What is minimised."""

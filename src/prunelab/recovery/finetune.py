@@ -1,19 +1,18 @@
 """Fine-tuning: the model's own objective on its own data (the recovery of Diff-Pruning)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from prunelab.core.protocols import Model
+from prunelab.core.settings import Fraction, settings
 from prunelab.recovery.draws import Batch, Draws
 
 
-@dataclass(frozen=True)
+@settings
 class Finetune:
     """``drop``: share of prompts left empty. The schedule is the training engine's."""
 
-    drop: float = 0.1
+    drop: Fraction = 0.1
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DenoisingObjective":
         """What is minimised; the teacher is not used."""

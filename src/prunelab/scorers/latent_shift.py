@@ -10,20 +10,21 @@ norms, ``per_timestep`` (the sum over the sampler's steps instead of the last la
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from prunelab.core.draws import normal
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.surgery.gating import gated
 
 
-@dataclass(frozen=True)
+@settings
 class LatentShift:
     """``samples`` prompts with one noise each, ``steps`` of the sampler under ``guidance``.
 
@@ -47,14 +48,19 @@ class LatentShift:
     )
     components: ClassVar[tuple[str, ...]] = ("denoiser",)  # prompts are embedded once, outside the gates
 
-    samples: int = 32
-    steps: int = 5
-    guidance: float = 1.0
+    samples: Count = 32
+    steps: Count = 5
+    guidance: Number = 1.0
     squared: bool = False
     per_timestep: bool = False
-    ddof: int = 0
-    batch_size: int = 64
-    seed: int = 0
+    ddof: NonNegativeCount = 0
+    batch_size: Count = 64
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a standard deviation of nothing."""
+        if self.ddof >= self.samples:
+            raise Refusal(f"scorer.ddof={self.ddof} leaves nothing of scorer.samples={self.samples}: 0 or 1")
 
     def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "Ablations":
         """Every element's ablation of every sample, and the dense model's samples first."""

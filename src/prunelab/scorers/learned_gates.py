@@ -15,10 +15,9 @@ trained: a channel that passes a norm still counts in the norm's statistics, how
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from math import log
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from prunelab.core.draws import generator, normal, visits
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.surgery.gating import gated
 
@@ -45,7 +45,7 @@ def open_probability(logits: Tensor, beta: float) -> Tensor:
     return (logits - beta * log(-GAMMA / ZETA)).sigmoid()
 
 
-@dataclass(frozen=True)
+@settings
 class LearnedGates:
     """``prompts`` of the calibration data, ``steps`` of the sampler under ``guidance``.
 
@@ -65,28 +65,17 @@ class LearnedGates:
         "norm_group",
     )
 
-    schedule: Any
-    prompts: int = 100
-    steps: int = 10
-    guidance: float = 1.0
+    schedule: Made
+    prompts: Count = 100
+    steps: Count = 10
+    guidance: Number = 1.0
     same_noise: bool = True
-    initial: float = 3.0
-    beta: float = 0.83
-    damping: float = 0.5
-    regulariser: str = "l1"
-    weight: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.regulariser not in ("l1", "l0"):
-            raise Refusal(f"scorer.regulariser={self.regulariser!r} is unknown: choose from l1, l0")
-        if self.prompts < 1 or self.steps < 1:
-            raise Refusal("scorer.prompts and scorer.steps of learned gates must be at least 1")
-        if self.beta <= 0 or self.damping < 0:
-            raise Refusal(
-                "scorer.beta must be above 0 and scorer.damping at least 0: the paper has 0.83, 0.5"
-            )
+    initial: Number = 3.0
+    beta: Positive = 0.83
+    damping: NonNegative = 0.5
+    regulariser: Literal["l1", "l0"] = "l1"
+    weight: NonNegative = 0.5
+    seed: Seed = 0
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
         """What is minimised; refuses units that the sampler's steps do not run through."""

@@ -5,18 +5,17 @@ makes elements of different sizes comparable (Han et al. 2015; Li et al. 2017 fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
-from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Positive, settings
 from prunelab.core.units import Unit
 
 
-@dataclass(frozen=True)
+@settings
 class Magnitude:
     """``p``: the norm's exponent; ``reduce``: mean or sum over an element's weights."""
 
@@ -33,13 +32,8 @@ class Magnitude:
         "conv_weight",
     )
 
-    p: float = 1.0
-    reduce: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Refuse a reduction that does not exist."""
-        if self.reduce not in ("mean", "sum"):
-            raise Refusal(f"scorer.reduce={self.reduce!r} is unknown: choose from mean, sum")
+    p: Positive = 1.0
+    reduce: Literal["mean", "sum"] = "mean"
 
     def score(self, model: Model, units: Sequence[Unit]) -> Scores:
         """Scores from the weights alone."""

@@ -1,7 +1,6 @@
 """Random scores: the control that every method has to beat under the same budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,10 +9,11 @@ from torch import Tensor
 from prunelab.core.draws import generator
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Seed, settings
 from prunelab.core.units import Unit
 
 
-@dataclass(frozen=True)
+@settings
 class Random:
     """Uniform scores in [0, 1), drawn per unit from ``(seed, unit name)``."""
 
@@ -30,7 +30,7 @@ class Random:
         "conv_weight",
     )
 
-    seed: int = 0
+    seed: Seed = 0
 
     def score(self, model: Model, units: Sequence[Unit]) -> Scores:
         """Scores that look neither at the weights nor at data; drawn whenever they are read."""

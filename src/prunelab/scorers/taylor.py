@@ -13,8 +13,7 @@ so the prefix, fixed before any gradient is taken, is the same for any number of
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +21,12 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Model, Observation
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Count, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
 from prunelab.scorers.loss_gradients import Denoising, Gradients, Losses, key
 
-IMPORTANCES = ("sum_abs", "abs_sum", "squared")
 
-
-@dataclass(frozen=True)
+@settings
 class Taylor:
     """``samples`` training examples with one noise each, at every ``stride``-th timestep from 0 on.
 
@@ -46,25 +44,12 @@ class Taylor:
         "norm_group",
     )
 
-    samples: int = 32
-    threshold: float | None = 0.05
-    stride: int = 1
-    importance: str = "sum_abs"
-    batch_size: int = 16
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse knobs that mean nothing."""
-        if self.importance not in IMPORTANCES:
-            raise Refusal(
-                f"scorer.importance={self.importance!r} is unknown: choose from {', '.join(IMPORTANCES)}"
-            )
-        if self.threshold is not None and not 0 <= self.threshold < 1:
-            raise Refusal(
-                f"scorer.threshold={self.threshold} is no share in [0, 1): 0 or null takes all timesteps"
-            )
-        if self.stride < 1:
-            raise Refusal(f"scorer.stride={self.stride} goes nowhere: 1 looks at every timestep")
+    samples: Count = 32
+    threshold: Share | None = 0.05
+    stride: Count = 1
+    importance: Literal["sum_abs", "abs_sum", "squared"] = "sum_abs"
+    batch_size: Count = 16
+    seed: Seed = 0
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

@@ -15,7 +15,6 @@ pruning.
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
@@ -26,10 +25,11 @@ from torch.utils.hooks import RemovableHandle
 from prunelab.core.draws import integers, normal
 from prunelab.core.protocols import Calibration, Model, Observation
 from prunelab.core.scores import Scores
+from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 
 
-@dataclass(frozen=True)
+@settings
 class Wanda:
     """``samples`` training examples, ``batch_size`` at a time, each at one noise and timestep.
 
@@ -39,10 +39,10 @@ class Wanda:
     granularities: ClassVar[tuple[str, ...]] = ("weight", "conv_weight")
     components: ClassVar[tuple[str, ...]] = ("text_encoder", "denoiser")
 
-    samples: int = 128
+    samples: Count = 128
     padding: bool = True
-    batch_size: int = 16
-    seed: int = 0
+    batch_size: Count = 16
+    seed: Seed = 0
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

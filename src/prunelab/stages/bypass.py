@@ -7,17 +7,17 @@ pooled input and Y the output of the operator, the 1x1 convolution that minimise
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from prunelab.artifacts import address
 from prunelab.core.draws import normal
-from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Bench, Part, Write, write_tensors
@@ -25,12 +25,11 @@ from prunelab.surgery.portable import Bypass
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
-METHODS = ("none", "plain", "least_squares")
 CHUNK = 8  # samples observed at once: part of the result to round-off, so not a setting
 RIDGE = 1e-10  # of the mean squared input: keeps idle channels from blowing up the solution
 
 
-@dataclass(frozen=True)
+@settings
 class Bypasses:
     """What comes in the place of operators that change the shape.
 
@@ -38,20 +37,15 @@ class Bypasses:
     each and ``steps`` of the sampler.
     """
 
-    method: str = "none"
-    samples: int = 32
-    steps: int = 5
-    seed: int = 0
+    method: Literal["none", "plain", "least_squares"] = "none"
+    samples: Count = 32
+    steps: Count = 5
+    seed: Seed = 0
 
     @property
     def needed(self) -> bool:
         """Whether operators that change the shape may be removed."""
         return self.method != "none"
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown method."""
-        if self.method not in METHODS:
-            raise Refusal(f"bypass.method={self.method!r} is unknown: choose from {', '.join(METHODS)}")
 
 
 class Activations:

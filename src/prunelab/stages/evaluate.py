@@ -1,7 +1,6 @@
 """Evaluate: samples from fixed seeds, and what the metrics say of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.protocols import Model, NetworkMetric
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.observe import collect
@@ -23,38 +23,26 @@ from prunelab.tracking.protocol import Run
 SAMPLE_VERSION = 2
 VERSION = 3
 PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
-# A covariance takes two samples; where there are no real examples at all, their metrics are undefined.
-LEAST = {"seeds": 1, "samples": 2, "steps": 1, "batch_size": 1, "real": 2, "held_out": 1}
-MAY_BE_NONE = ("real", "held_out")
 
 
-@dataclass(frozen=True)
+@settings
 class Evaluation:
     """How samples are drawn and held against the dense model and real data.
 
     seed: fixed, so that every row sees the same noise. seeds: sampling seeds of ``samples`` draws each,
     made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. real: held-out
-    examples behind the distances. held_out: noisy latents for the output distance. Where either is 0, what is
-    measured on it is undefined.
+    examples behind the distances; a covariance takes two. held_out: noisy latents for the output distance.
+    Where either is 0, what is measured on it is undefined.
     """
 
-    seed: int = 2024
-    seeds: int = 3
-    samples: int = 200
-    steps: int = 10
-    guidance: float = 2.0
-    batch_size: int = 50
-    real: int = 2000
-    held_out: int = 500
-
-    def __post_init__(self) -> None:
-        """Refuse counts that leave nothing to measure."""
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            none = name in MAY_BE_NONE
-            if value < least and not (none and value == 0):
-                or_none = ", or 0 for none" if none else ""
-                raise Refusal(f"evaluation.{name}={value} is too few: at least {least}{or_none}")
+    seed: Seed = 2024
+    seeds: Count = 3
+    samples: Several = 200
+    steps: Count = 10
+    guidance: Number = 2.0
+    batch_size: Count = 50
+    real: SeveralOrNone = 2000
+    held_out: NonNegativeCount = 500
 
     @property
     def examples(self) -> int:

@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import nn
 
+from prunelab.core.settings import Count, Counts, Number, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
 from prunelab.models.stable_diffusion import StableDiffusion
@@ -41,12 +41,12 @@ class FewStepRecipe:
     halvings[0]. examples: of the training split.
     """
 
-    seed: int
+    seed: Seed
     data: CaptionedImages
     teacher: str
-    guidance: float
-    halvings: Sequence[int]
-    examples: int
+    guidance: Number
+    halvings: Counts
+    examples: Count
     schedule: Schedule
 
     @property

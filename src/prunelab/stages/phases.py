@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from prunelab.core.draws import generator
+from prunelab.core.settings import deciding
 from prunelab.engine.optimise import Schedule
 from prunelab.pretraining.judge import Naming
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def what_counts(value: Any) -> Any:
-    """What of a field counts: a schedule without its checkpoint interval, a data set's fingerprint."""
+    """What of a field counts: a schedule without what only says how it runs, a data set's fingerprint."""
     if isinstance(value, Schedule):
-        return {name: setting for name, setting in asdict(value).items() if name != "checkpoint_every"}
+        return deciding(value)
     return value.fingerprint
 
 

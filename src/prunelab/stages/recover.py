@@ -1,13 +1,14 @@
 """Recover: train the pruned model back to health, resumably."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from prunelab.core.errors import Refusal
+from pydantic import SkipValidation
+
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Plan
+from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
@@ -32,19 +33,14 @@ class Method(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@settings
 class Recovery:
     """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``."""
 
-    method: Method
+    method: SkipValidation[Method]
     schedule: Schedule
-    examples: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Refuse to train on nothing."""
-        if self.examples < 1:
-            raise Refusal(f"recovery.examples={self.examples} leaves nothing to train on: at least 1")
+    examples: Count
+    seed: Seed
 
 
 def recover(

@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from prunelab.core.settings import Count, Fraction, NonNegative, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.metrics.judge import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
@@ -50,19 +51,19 @@ class TextToImageRecipe:
     drop: probability that a caption is left out in training, for guidance.
     """
 
-    seed: int
+    seed: Seed
     data: CaptionedImages
     labels: Sequence[str]
     judge: Mapping[str, Any]
     judge_schedule: Schedule
     autoencoder: Mapping[str, Any]
     autoencoder_schedule: Schedule
-    divergence: float
+    divergence: NonNegative
     unet: Mapping[str, Any]
     text_encoder: Mapping[str, Any]
     scheduler: Mapping[str, Any]
-    caption_length: int
-    drop: float
+    caption_length: Count
+    drop: Fraction
     denoiser_schedule: Schedule
 
     @property

@@ -1,14 +1,13 @@
 """Time: latency and peak memory of every state of a model, interleaved in one run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.settings import Count, Counts, NonNegativeCount, settings
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.hardware import hardware
 from prunelab.costs.latency import latency
@@ -22,18 +21,13 @@ from prunelab.tracking.protocol import Run
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@settings
 class Timing:
     """``warmup`` untimed rounds and ``repeats`` timed ones of one denoiser call, per batch size."""
 
-    batches: Sequence[int] = (1, 16)
-    warmup: int = 10
-    repeats: int = 50
-
-    def __post_init__(self) -> None:
-        """Refuse counts that leave nothing to time."""
-        if not self.batches or min(self.batches) < 1 or self.warmup < 0 or self.repeats < 1:
-            raise Refusal("evaluation.timing: batches and repeats start at 1, warmup at 0")
+    batches: Counts = (1, 16)
+    warmup: NonNegativeCount = 10
+    repeats: Count = 50
 
 
 def measure(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prunelab.core.settings import NonNegativeCount
 from prunelab.core.waveforms import scaled
 from prunelab.metrics.listener import Listener
 from prunelab.models.mdct import as_pictures
@@ -28,7 +29,7 @@ class UnconditionalAudioRecipe(UnconditionalImageRecipe):
     the MDCT. The other fields are as of an image model, which must have an autoencoder.
     """
 
-    bins: int = 0
+    bins: NonNegativeCount = 0
 
     def _naming(self, finished: Path) -> Naming:
         data = self.data.train()

@@ -16,6 +16,7 @@ from datasets import Dataset
 from diffusers import AutoencoderKL, DDIMPipeline, DDIMScheduler, DiffusionPipeline, LDMPipeline, UNet2DModel
 from torch import Tensor
 
+from prunelab.core.settings import NonNegative, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.metrics.judge import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
@@ -47,7 +48,7 @@ class Autoencoding:
 
     settings: Mapping[str, Any]
     schedule: Schedule
-    divergence: float
+    divergence: NonNegative
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class UnconditionalImageRecipe:
     UNet2DModel and DDIMScheduler. autoencoder: None for a model of the pixels themselves.
     """
 
-    seed: int
+    seed: Seed
     data: LabelledImages
     labels: Sequence[str]
     judge: Mapping[str, Any]
