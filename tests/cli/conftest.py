@@ -20,6 +20,7 @@ TINY = (
     "data.test_size=64",
     "evaluation.seeds=2",
     "evaluation.samples=8",
+    "evaluation.seen=4",
     "evaluation.steps=2",
     "evaluation.batch_size=6",  # three batches, of which the last is smaller
     "evaluation.real=64",

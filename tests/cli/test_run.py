@@ -16,7 +16,10 @@ from prunelab.report.schema import check_row
 
 Command = Callable[..., Any]
 CHOSEN = ("scorer=magnitude", "budget.of=parameters")
-METRICS = ("frechet_distance", "kernel_distance", "prompt_accuracy", "ssim", "psnr", "output_distance")
+METRICS = (
+    *("frechet_distance", "kernel_distance", "prompt_accuracy", "ssim", "psnr", "output_distance"),
+    "prompt_accuracy_seen",
+)
 
 
 def test_every_stage_is_computed_once(first: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from prunelab.artifacts import Store
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
+from prunelab.metrics.accuracy import PromptAccuracy
 from prunelab.metrics.judge import Judge
 from prunelab.metrics.output_distance import OutputDistance
 from prunelab.metrics.similarity import PeakSignalToNoise, StructuralSimilarity
@@ -22,7 +23,7 @@ from prunelab.tracking.silent import SilentTracker
 @pytest.fixture
 def make_bench(model: StableDiffusion) -> Callable[..., Bench]:
     """``make_bench(FOLDER)``: a bench whose store is FOLDER, optionally with another tracker."""
-    metrics = [StructuralSimilarity(), PeakSignalToNoise(), OutputDistance()]
+    metrics = [PromptAccuracy(), StructuralSimilarity(), PeakSignalToNoise(), OutputDistance()]
     judge = Judge.load(EMBEDDED / "digit_judge")
     task = TextToImage(
         Digits(train_size=32, test_size=32), judge, metrics, ("digit", "foreground", "background")

@@ -15,7 +15,9 @@ from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.evaluate import Evaluation, evaluate, load_samples, sample
 from prunelab.stages.prune import slimmed
 
-KNOBS = Evaluation(seed=5, seeds=2, samples=4, steps=3, guidance=2.0, batch_size=3, real=8, held_out=6)
+KNOBS = Evaluation(
+    seed=5, seeds=2, samples=4, steps=3, guidance=2.0, batch_size=3, real=8, held_out=6, seen=3
+)
 MakeBench = Callable[..., Bench]
 
 
@@ -87,6 +89,29 @@ def test_metrics_of_a_pruned_model(bench: Bench, dense: Artifact) -> None:
     assert (own["output_distance"].value, own["ssim"].value, own["psnr"].value) == (0, pytest.approx(1), None)
     assert (measured["ssim"].value or 1) < 1
     assert measured["ssim"].n == 4, "prompts, of which each is drawn under two seeds"
+
+
+def test_prompts_that_recovery_saw_are_judged_apart(bench: Bench, dense: Artifact) -> None:
+    measured = evaluate(bench, dense, dense, part(), [])
+    asked, samples = bench.task.seen(3), load_samples(dense, "seen")
+    noise = normal(bench.model.latent_shape, 5, range(6), "evaluation latents of seen prompts")
+    with torch.no_grad():
+        latents = bench.model.sample(bench.model.embed(asked.prompts * 2), noise, 3, 2.0)[-1]
+        expected = (bench.model.decode(latents) * 255).round()
+    assert (samples.media.flatten(0, 1).float() - expected).abs().max() <= 1
+    right = torch.stack([samples.predictions[name] == labels for name, labels in asked.labels.items()]).all(0)
+    assert measured["prompt_accuracy_seen"].value == pytest.approx(right.float().mean().item())
+    assert measured["prompt_accuracy_seen"].n == 3
+    assert measured["prompt_accuracy"].warning is None, "the other prompts are held out"
+
+
+def test_prompts_that_are_not_held_out_are_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bench.task), "repeated", lambda task, count: 2)
+    knobs = part(replace(KNOBS, seen=0))
+    samples = sample(bench, bench.model, "repeated-by-hand", knobs)
+    measured = evaluate(bench, samples, samples, knobs, [])
+    assert measured["prompt_accuracy"].warning == "2 of the 4 prompts occur in the training split"
+    assert "prompt_accuracy_seen" not in measured
 
 
 def test_every_model_sees_the_same_noise(bench: Bench, dense: Artifact) -> None:

@@ -44,6 +44,29 @@ def test_data_with_and_without_its_captions_are_other_data() -> None:
     assert asked.fingerprint() == TextToImage(Digits(0, 12, 4), judge, []).fingerprint()
 
 
+def test_seen_prompts_are_the_training_split_s_and_ask_for_what_they_say() -> None:
+    data = Digits(0, 600, 12)
+    task = TextToImage(data, Judge.load(EMBEDDED / "digit_judge"), [], ("digit", "foreground"))
+    asked, rows = task.seen(20), data.train()
+    assert asked.prompts == list(dict.fromkeys(rows["caption"]))[:20], "each once, in the split's order"
+    first = [list(rows["caption"]).index(prompt) for prompt in asked.prompts]
+    for name in ("digit", "foreground"):
+        assert asked.labels[name].tolist() == [int(rows[row][name]) for row in first]
+    assert len(task.seen(500).prompts) == 400, "no more than there are"
+    assert task.seen(0).prompts == []
+    assert UnconditionalImage(data, task.judge, []).seen(20).prompts == []
+
+
+def test_prompts_that_training_saw_are_counted() -> None:
+    data, judge = Digits(0, 600, 12), Judge.load(EMBEDDED / "digit_judge")
+    assert TextToImage(data, judge, [], ("digit",)).repeated(12) == 0
+
+    class Leaking:
+        fingerprint, train, test = "leaking", data.train, data.train
+
+    assert TextToImage(Leaking(), judge, [], ("digit",)).repeated(12) == 12
+
+
 def test_a_label_that_the_judge_does_not_name_is_refused() -> None:
     task = UnconditionalImage(Digits(0, 12, 4), Judge.load(EMBEDDED / "digit_judge"), [], ("klass",))
     with pytest.raises(Refusal, match="'klass', the judge names digit, foreground, background"):

@@ -255,6 +255,13 @@ class Metric(Protocol):
 
 
 @runtime_checkable
+class PromptMetric(Metric, Protocol):
+    """A metric of how well prompts are followed, taken of held-out prompts and of seen ones apart."""
+
+    of_prompts: ClassVar[bool]
+
+
+@runtime_checkable
 class NetworkMetric(Protocol):
     """A metric with a network of its own, whose weights the address of an evaluation names."""
 

@@ -69,6 +69,14 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """prompts: n texts; labels: name -> the class that each asks for, int64 (n,), empty where nothing is."""
+
+    prompts: list[str]
+    labels: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the judge says of n media.
 
@@ -128,6 +136,14 @@ class Task(Protocol):
 
     def asked(self, count: int) -> dict[str, Tensor]:
         """What the first ``count`` prompts ask for: label -> int64 (count,), empty where nothing is."""
+        ...
+
+    def seen(self, count: int) -> Asked:
+        """The first ``count`` distinct prompts of the training split; none where nothing is asked for."""
+        ...
+
+    def repeated(self, count: int) -> int:
+        """How many of the first ``count`` prompts occur in the training split, and so are not held out."""
         ...
 
     def calibration(self, seed: int) -> Calibration:

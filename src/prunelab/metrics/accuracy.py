@@ -1,5 +1,7 @@
 """Whether samples show what their prompts asked for."""
 
+from typing import ClassVar
+
 import torch
 
 from prunelab.core.estimates import UNDEFINED, Estimate
@@ -13,6 +15,8 @@ class PromptAccuracy:
     """The share of samples whose every predicted label equals the asked one; higher is better."""
 
     name: Text = "prompt_accuracy"
+
+    of_prompts: ClassVar[bool] = True
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The share over all seeds and draws; undefined where nothing was asked for."""

@@ -26,6 +26,7 @@ class ClipScore:
     """
 
     name = "clip_score"
+    of_prompts = True
 
     def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
         self.model, self.tokenizer, self.processor = model, tokenizer, processor

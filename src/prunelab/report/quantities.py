@@ -39,6 +39,9 @@ QUANTITIES = {
     "prompt_accuracy": Quantity(
         "Prompt accuracy", "higher", "samples that show everything their prompt asked for", percent=True
     ),
+    "prompt_accuracy_seen": Quantity(
+        "Prompt accuracy, seen", "higher", "the same of prompts that training and recovery saw", percent=True
+    ),
     "recognisable": Quantity(
         "Recognisable",
         "higher",
@@ -58,6 +61,9 @@ QUANTITIES = {
     ),
     "clip_score": Quantity(
         "CLIP score", "higher", "cosine of samples and their prompts in CLIP's eyes, times 100"
+    ),
+    "clip_score_seen": Quantity(
+        "CLIP score, seen", "higher", "the same of prompts that training and recovery saw"
     ),
     "lpips": Quantity(
         "LPIPS to dense", "lower", "perceptual distance to the dense model's images, same seeds"

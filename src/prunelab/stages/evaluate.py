@@ -1,6 +1,7 @@
 """Evaluate: samples from fixed seeds, and what the metrics say of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
-from prunelab.core.protocols import Model, NetworkMetric
+from prunelab.core.protocols import Model, NetworkMetric, PromptMetric
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
@@ -20,8 +21,9 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, writ
 from prunelab.stages.encode import CHUNK, encode_test
 from prunelab.tracking.protocol import Run
 
-SAMPLE_VERSION = 2
-VERSION = 3
+SAMPLE_VERSION = 3
+VERSION = 4
+SEEN = "_seen"  # after the name of a metric of prompts, where recovery saw the prompts
 PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
 
 
@@ -30,14 +32,16 @@ class Evaluation:
     """How samples are drawn and held against the dense model and real data.
 
     seed: fixed, so that every row sees the same noise. seeds: sampling seeds of ``samples`` draws each,
-    made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. real: held-out
-    examples behind the distances; a covariance takes two. held_out: noisy latents for the output distance.
-    Where either is 0, what is measured on it is undefined.
+    made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. seen: prompts of the
+    training split on which metrics of prompts are taken apart, beside those that are held out. real:
+    held-out examples behind the distances; a covariance takes two. held_out: noisy latents for the output
+    distance. Where any of these is 0, what is measured on it is undefined.
     """
 
     seed: Seed = 2024
     seeds: Count = 3
     samples: Several = 200
+    seen: NonNegativeCount = 100
     steps: Count = 10
     guidance: Number = 2.0
     batch_size: Count = 50
@@ -56,12 +60,14 @@ class Evaluation:
 
 
 class Sampling:
-    """Rows (sampling seed, draw), seed by seed, ``batch_size`` at a time."""
+    """Rows (sampling seed, prompt), seed by seed, ``batch_size`` at a time; ``purpose`` names their noise."""
 
-    def __init__(self, model: Model, task: Task, knobs: Evaluation) -> None:
+    def __init__(
+        self, model: Model, task: Task, knobs: Evaluation, prompts: Sequence[str], purpose: str
+    ) -> None:
         self.model, self.task, self.knobs = model, task, knobs
-        self.prompts = task.prompts(knobs.samples)
-        self.rows = knobs.seeds * knobs.samples
+        self.prompts, self.purpose = prompts, purpose
+        self.rows = knobs.seeds * len(prompts)
         self.chunks = -(-self.rows // knobs.batch_size)
         self.device = torch.device("cpu")
 
@@ -75,8 +81,8 @@ class Sampling:
         """Stored media and what the judge says of them, of one chunk's rows."""
         start = chunk * self.knobs.batch_size
         rows = range(start, min(start + self.knobs.batch_size, self.rows))
-        conditions = self.model.embed([self.prompts[row % self.knobs.samples] for row in rows])
-        noise = normal(self.model.latent_shape, self.knobs.seed, rows, "evaluation latents").to(self.device)
+        conditions = self.model.embed([self.prompts[row % len(self.prompts)] for row in rows])
+        noise = normal(self.model.latent_shape, self.knobs.seed, rows, self.purpose).to(self.device)
         latents = self.model.sample(conditions, noise, self.knobs.steps, self.knobs.guidance)[-1]
         decoded = self.model.decode(latents).float()
         _check_finite(decoded, self.model.name)
@@ -113,20 +119,35 @@ class HeldOut:
 
 
 def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluation]) -> Artifact:
-    """The samples of ``model``, whose weights ``identity`` names, as ``samples.safetensors``."""
+    """The samples of ``model``, whose weights ``identity`` names, as ``samples.safetensors``.
+
+    Those of prompts that recovery saw, where there are any, as ``seen.safetensors``.
+    """
     knobs = evaluation.value
     held_out = _held_out(bench, model, knobs)
+    prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
+
+    def drawn(prompts: Sequence[str], purpose: str, describe: str) -> dict[str, Tensor]:
+        sampling = Sampling(model, bench.task, knobs, prompts, purpose)
+        rows = collect(sampling, bench.hardware, describe)
+        return {name: value.unflatten(0, (knobs.seeds, len(prompts))) for name, value in rows.items()}
 
     def make(partial: Path, run: Run) -> Write:
-        rows = collect(Sampling(model, bench.task, knobs), bench.hardware, "sample")
-        shaped = {name: value.unflatten(0, (knobs.seeds, knobs.samples)) for name, value in rows.items()}
+        shaped = drawn(prompts, "evaluation latents", "sample")
+        seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
         outputs = {"outputs": torch.empty(0)}
         if held_out is not None:
             outputs = collect(held_out, bench.hardware, "held-out outputs")
         _check_finite(outputs["outputs"], identity)
         media = shaped["media"][0, :16]
-        bench.task.preview("", media, bench.task.prompts(len(media))).show(run, "samples")
-        return lambda folder: write_tensors(folder / "samples.safetensors", {**shaped, **outputs})
+        bench.task.preview("", media, prompts[: len(media)]).show(run, "samples")
+
+        def write(folder: Path) -> None:
+            write_tensors(folder / "samples.safetensors", {**shaped, **outputs})
+            if seen:
+                write_tensors(folder / "seen.safetensors", {**seen, "outputs": torch.empty(0)})
+
+        return write
 
     inputs = {
         "evaluation": dict(evaluation.settings),
@@ -155,9 +176,9 @@ def _check_finite(values: Tensor, identity: str) -> None:
         )
 
 
-def load_samples(artifact: Artifact) -> Samples:
-    """The samples of a sample artifact."""
-    tensors = artifact.tensors("samples.safetensors")
+def load_samples(artifact: Artifact, name: str = "samples") -> Samples:
+    """The samples of a sample artifact; of those that recovery saw with ``name`` seen."""
+    tensors = artifact.tensors(f"{name}.safetensors")
     predictions, confidences = (
         {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
         for prefix in (PREDICTED, CONFIDENCE)
@@ -186,7 +207,8 @@ def evaluate(
         with ranks.alone():
             samples = load_samples(generated)
             reference = _reference(bench.task, evaluation.value, load_samples(dense))
-            return {metric.name: metric(samples, reference) for metric in bench.task.metrics}
+            measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
+            return measured | _of_prompts(bench, generated, evaluation.value, measured)
 
     inputs = {
         "metrics": metrics,
@@ -199,6 +221,21 @@ def evaluate(
     parents = {"samples": generated.address, "dense": dense.address}
     artifact = bench.artifact("evaluate", bench.model.name, VERSION, inputs, make, parents)
     return {name: Estimate.from_json(fields) for name, fields in artifact.json("metrics.json").items()}
+
+
+def _of_prompts(
+    bench: Bench, generated: Artifact, knobs: Evaluation, measured: Mapping[str, Estimate]
+) -> dict[str, Estimate]:
+    """Metrics of prompts: those that recovery saw apart, and a warning where the others are not held out."""
+    metrics = [metric for metric in bench.task.metrics if isinstance(metric, PromptMetric)]
+    asked, repeated = bench.task.seen(knobs.seen), bench.task.repeated(knobs.samples)
+    warning = f"{repeated} of the {knobs.samples} prompts occur in the training split" if repeated else None
+    found = {metric.name: replace(measured[metric.name], warning=warning) for metric in metrics}
+    if asked.prompts:
+        seen = load_samples(generated, "seen")
+        reference = Reference(torch.empty(0), {}, asked.labels, seen, asked.prompts)
+        found |= {f"{metric.name}{SEEN}": metric(seen, reference) for metric in metrics}
+    return found
 
 
 def _reference(task: Task, knobs: Evaluation, dense: Samples) -> Reference:

@@ -15,7 +15,9 @@ from prunelab.core.digests import digest
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Metric
-from prunelab.core.tasks import Data, Examples, Judge, Judgement, Split
+from prunelab.core.tasks import Asked, Data, Examples, Judge, Judgement, Split
+
+PASSES = 8  # training examples that are looked through for each distinct caption
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,23 @@ class JudgedData:
             return {}
         rows = self._test.select_columns(list(self.labels))[:count]
         return {name: torch.as_tensor(rows[name]) for name in self.labels}
+
+    def seen(self, count: int) -> Asked:
+        """Distinct captions among the first training examples, and the classes they ask for."""
+        if not self.captioned or not count:
+            return Asked([], {})
+        rows = self._train.select_columns(["caption", *self.labels])[: min(PASSES * count, len(self._train))]
+        first = {caption: row for row, caption in reversed(list(enumerate(rows["caption"])))}
+        chosen = sorted(first.values())[:count]
+        labels = {name: torch.as_tensor(rows[name])[chosen] for name in self.labels}
+        return Asked([rows["caption"][row] for row in chosen], labels)
+
+    def repeated(self, count: int) -> int:
+        """How many of the first held-out captions occur in the training split."""
+        if not self.captioned:
+            return 0
+        known = set(self._train.select_columns(["caption"])[:]["caption"])
+        return sum(prompt in known for prompt in self.prompts(count))
 
     def calibration(self, seed: int) -> "ShuffledExamples":
         """Examples of the training split in an order of their own, for scorers."""
