@@ -80,9 +80,8 @@ def test_other_processes_look_in_the_same_folders(
 ) -> None:
     started: list[tuple[int, list[str]]] = []
 
-    def launch(devices: int, arguments: list[str]) -> bool:
+    def launch(devices: int, arguments: list[str]) -> None:
         started.append((devices, arguments))
-        return True
 
     monkeypatch.setattr("prunelab.engine.launch.launch", launch)
     output = tmp_path / "it's, an (odd) = folder"
@@ -94,8 +93,8 @@ def test_other_processes_look_in_the_same_folders(
     )
     ended = command(f"--config-dir={folder}", *words, store=tmp_path / "store")
     ((devices, arguments),) = started
-    assert (devices, arguments[:3]) == (2, ["-m", "prunelab", "run"])
-    passed = {override.key_or_group: override.value() for override in parse(arguments[2:]).overrides}
+    assert (devices, arguments[:4]) == (2, ["-P", "-m", "prunelab", "run"])
+    passed = {override.key_or_group: override.value() for override in parse(arguments[3:]).overrides}
     assert passed == {
         "scorer": "name_length",
         "devices": 2,

@@ -272,7 +272,13 @@ def broken_config(folder: Path) -> None:
     (folder / "unet" / "config.json").write_text('{"_class_name": "UNet2DConditionModel", "sample_size": ')
 
 
-DAMAGES = [broken_index, truncated_weights, missing_weights, missing_component, broken_config]
+DAMAGES = {
+    broken_index: "is broken or incomplete",
+    truncated_weights: "fetch it again",
+    missing_weights: "has no weights",
+    missing_component: "is broken",
+    broken_config: "is broken or incomplete",
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -280,27 +286,37 @@ def test_a_broken_model_folder(command: Command, tmp_path: Path, damage: Callabl
     folder = tmp_path / "model"
     shutil.copytree(EMBEDDED / "tiny_t2i", folder)
     damage(folder)
-    refused(command(f"path={folder}", *SMALL, store=tmp_path / "store"), f"{folder} is broken")
+    refused(command(f"path={folder}", *SMALL, store=tmp_path / "store"), str(folder), DAMAGES[damage])
 
 
-@pytest.fixture(scope="module")
-def without_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model with one weight that is not a number."""
-    folder = tmp_path_factory.mktemp("nan") / "model"
+def with_a_weight(folder: Path, value: float) -> Path:
+    """The embedded model with one weight of another value."""
     shutil.copytree(EMBEDDED / "tiny_t2i", folder)
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    weights = load_file(file)
-    weights["down_blocks.0.resnets.0.conv1.weight"][0, 0, 0, 0] = torch.nan
+    weights = {name: tensor.float() for name, tensor in load_file(file).items()}
+    weights["down_blocks.0.resnets.0.conv1.weight"][0, 0, 0, 0] = value
     save_file(weights, file, metadata={"format": "pt"})
     return folder
 
 
-@pytest.mark.parametrize("scorer", ["magnitude", "latent_shift"])
+def test_a_weight_that_is_not_a_number(command: Command, tiny: list[str], tmp_path: Path) -> None:
+    folder = with_a_weight(tmp_path / "model", torch.nan)
+    ended = command(*tiny, "scorer=magnitude", f"path={folder}", store=tmp_path / "store")
+    refused(ended, "down_blocks.0.resnets.0.conv1.weight is not finite")
+    assert not list((tmp_path / "store").glob("score-*"))
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model with a weight that is finite and too large for what is computed with it."""
+    return with_a_weight(tmp_path_factory.mktemp("large") / "model", 3e38)
+
+
 def test_scores_that_are_not_numbers(
-    command: Command, tiny: list[str], without_numbers: Path, tmp_path: Path, scorer: str
+    command: Command, tiny: list[str], overflowing: Path, tmp_path: Path
 ) -> None:
-    few = ["scorer.samples=2", "scorer.steps=1"] if scorer == "latent_shift" else []
-    ended = command(*tiny, f"scorer={scorer}", *few, f"path={without_numbers}", store=tmp_path / "store")
+    few = ["scorer=latent_shift", "scorer.samples=2", "scorer.steps=1"]
+    ended = command(*tiny, *few, f"path={overflowing}", store=tmp_path / "store")
     assert (ended.code, ended.out) == (1, [])
     assert len(ended.refusals) == 1
     assert "are not finite" in ended.refusals[0]
@@ -308,9 +324,9 @@ def test_scores_that_are_not_numbers(
 
 
 def test_a_model_whose_outputs_are_not_numbers(
-    command: Command, tiny: list[str], without_numbers: Path, tmp_path: Path
+    command: Command, tiny: list[str], overflowing: Path, tmp_path: Path
 ) -> None:
     """Random scores are finite whatever the weights are; the evaluation sees it."""
-    ended = command(*tiny, "scorer=random", f"path={without_numbers}", store=tmp_path / "store")
+    ended = command(*tiny, "scorer=random", f"path={overflowing}", store=tmp_path / "store")
     assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1)
     assert "values that are not finite" in ended.refusals[0]

@@ -12,6 +12,8 @@ from prunelab.artifacts import Store
 
 AROUND = """
 import ctypes, os, signal, sys, threading, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)  # a shell without job control ignores some for what it starts
 from prunelab.core import stopping
 {before}
 def main():

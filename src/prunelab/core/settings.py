@@ -111,15 +111,22 @@ def _settings(cls: type[Any], kw_only: bool) -> type[Any]:
         try:
             validated(self, *values, **named)
         except ValidationError as error:
-            raise refusal(error, f"{cls.__name__}.") from error
+            raise refusal(error, f"{cls.__name__}.", fields) from error
 
+    fields = [field.name for field in dataclasses.fields(made)]
     made.__init__ = construct
     return made
 
 
-def refusal(error: ValidationError, prefix: str) -> Refusal:
-    """What was wrong in one line; the Refusal of a ``__post_init__`` as it is."""
+def refusal(error: ValidationError, prefix: str, fields: Sequence[str] = ()) -> Refusal:
+    """What was wrong in one line; the Refusal of a ``__post_init__`` as it is.
+
+    fields: the names of what was given by its place.
+    """
     first = error.errors(include_url=False)[0]
+    place, *inside = first["loc"] or ("",)
+    if isinstance(place, int) and place < len(fields):
+        first["loc"] = (fields[place], *inside)
     inner = first.get("ctx", {}).get("error")
     return inner if isinstance(inner, Refusal) else Refusal(complaint(first, prefix))
 
