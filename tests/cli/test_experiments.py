@@ -30,6 +30,7 @@ SCORERS = {
     "diff_pruning": "taylor",
     "ecodiff": "learned_gates",
     "ecodiff_4step": "learned_gates",
+    "latent_shift_per_parameter": "latent_shift",
     "ld_pruner": "latent_shift",
     "sd2_magnitude": "magnitude",
 }
@@ -48,7 +49,7 @@ def quick(tiny: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def healing(experiment: str) -> tuple[str, ...]:
-    recovers = experiment in ("demo", "diff_pruning", "ld_pruner")
+    recovers = experiment in ("demo", "diff_pruning", "latent_shift_per_parameter", "ld_pruner")
     steps = ("examples=8", "schedule.steps=3", "schedule.batch_size=2", "schedule.warmup=0")
     return tuple(f"recovery.{word}" for word in steps) if recovers else ()
 
@@ -59,7 +60,7 @@ def test_the_experiment_runs_on_the_task(
     command: Command, quick: tuple[str, ...], store: Path, experiment: str, task: str
 ) -> None:
     words = (*quick, f"task={task}", f"experiment={experiment}", *QUICK[SCORERS[experiment]])
-    if experiment == "ld_pruner":
+    if experiment in ("latent_shift_per_parameter", "ld_pruner"):
         words = (*words, "bypass.samples=2", "bypass.steps=2")
     ended = command(*words, *healing(experiment), store=store)
     if OF_ONE_TASK.get(experiment, task) != task:
