@@ -1,4 +1,4 @@
-"""Experiments that bear a paper's name do what the paper does: straight-line code, from the composed configuration."""
+"""Experiments that bear a paper's name do what the paper does: compositions against straight-line code."""
 
 from typing import Any
 

@@ -228,6 +228,28 @@ class Budget(Protocol):
         ...
 
 
+@runtime_checkable
+class AllocatingBudget(Protocol):
+    """A budget that may read a second scorer's scores, to say where more goes, beside those that rank.
+
+    ``allocation`` is that scorer; None where the ranking scores serve for both.
+    """
+
+    of: str
+    allocation: AnyScorer | None
+
+    def plan(
+        self,
+        scores: Scores,
+        units: Sequence[Unit],
+        ledger: "Ledger",
+        sparsity: Any,
+        allocation: Scores | None = None,
+    ) -> Plan:
+        """As any budget's; ``allocation``: the second scorer's scores of the same units."""
+        ...
+
+
 class Ledger(Protocol):
     """What elements and components cost in the currency of a budget."""
 
