@@ -1,9 +1,13 @@
 """Experiments that bear a paper's name do what the paper does: compositions against straight-line code."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
+from diffusers import UNet2DModel
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +20,7 @@ from prunelab.core.units import Gate, Unit
 def composed(*words: str) -> DictConfig:
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     with initialize_config_dir(str(conf_folder()), version_base=None):
-        return compose("config", overrides=list(words))
+        return compose("config", overrides=list(words), return_hydra_config=True)
 
 
 def part(config: DictConfig, group: str) -> Any:
@@ -85,3 +89,59 @@ def test_ld_pruners_operators_have_norms_among_them() -> None:
         for unit in model.units([config.granularity], ["denoiser"], bypasses=True)
     }
     assert {"Conv2d", "Attention", "GroupNorm", "LayerNorm"} <= kinds
+
+
+PUBLISHED = {"ddpm_cifar10": 35.7, "ddpm_celeba64": 78.7, "ddpm_lsun256": 113.7}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_models_of_diff_pruning_have_their_published_sizes(name: str) -> None:
+    """In millions of parameters, to the digit that is printed."""
+    with torch.device("meta"):
+        unet = UNet2DModel(**composed(f"model={name}").model.open.unet)
+    assert round(sum(each.numel() for each in unet.parameters()) / 1e6, 1) == PUBLISHED[name]
+
+
+# docs/papers.md: each section compares one experiment with its paper, line by line.
+PAGE = (Path(__file__).parents[1] / "docs" / "papers.md").read_text("utf-8")
+SECTIONS = re.findall(r"^## [^\n]*`experiment=(\w+)`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+OURS = {"demo", "latent_shift_per_parameter"}
+SETTING = re.compile(r"`([a-z_.]+)=([^`]+)`")
+
+
+def rows(section: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines[1:]]
+
+
+def test_every_experiment_is_compared_or_called_ours() -> None:
+    names = {file.stem for file in (conf_folder() / "experiment").glob("*.yaml")}
+    assert {name for name, _ in SECTIONS} | OURS | {"ecodiff_4step"} == names
+    assert all(f"`experiment={name}`" in PAGE for name in names)
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS, ids=[name for name, _ in SECTIONS])
+def test_no_line_is_different_without_a_reason(name: str, section: str) -> None:
+    assert rows(section)
+    for line, _, here, verdict in rows(section):
+        kind, _, reason = verdict.partition(":")
+        assert kind.startswith(("the same", "different", "not said", "not here")), line
+        assert kind != "different" or len(reason.split()) > 2, line
+        assert here or kind == "not here", line
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS, ids=[name for name, _ in SECTIONS])
+def test_the_settings_of_the_table_are_the_experiments(name: str, section: str) -> None:
+    """Those in code, KEY=VALUE, in the first words of a cell; alternatives stand after a semicolon."""
+    config = composed(f"experiment={name}")
+    choices = config.hydra.runtime.choices
+    for line, _, here, _ in rows(section):
+        for key, value in SETTING.findall(here.partition(";")[0]):
+            if " " in value and not value.startswith("{"):  # a command line, not a setting
+                continue
+            found = choices[key] if key in choices else OmegaConf.select(config, key)
+            plain = OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
+            # YAML 1.1 reads 6e-4 as a text
+            said = float(value) if isinstance(plain, float) else yaml.safe_load(value)
+            assert plain == said, f"{line}: {key}"

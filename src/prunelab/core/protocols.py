@@ -22,11 +22,13 @@ class SamplingOptions(TypedDict, total=False):
         back (usually False). The gradient is that of plain backpropagation.
     within: step number -> the context its denoiser runs in (usually none), entered again for every
         repetition of the step. Whatever it draws must depend on the step alone.
+    quadratic: space the timesteps quadratically instead of as the model's scheduler does (usually False).
     """
 
     last: bool
     checkpointed: bool
     within: Callable[[int], AbstractContextManager[None]]
+    quadratic: bool
 
 
 class Model(Protocol):

@@ -24,7 +24,7 @@ from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.encode import check_kind, check_media
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
-from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.recover import Recovery, check_recovery, recover
 from prunelab.stages.score import check_scorer, choose_units, load_history, score
 from prunelab.stages.time import Timing, measure
 from prunelab.tracking.protocol import Run
@@ -139,6 +139,8 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     for scorer in scorers(request.scorer, request.budget):
         check_scorer(scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+    if request.recovery is not None:
+        check_recovery(request.recovery, units, request.scratch)
     check_data(bench.task, request)
     check_hardware(bench.hardware)
     if request.looks_at_media:
