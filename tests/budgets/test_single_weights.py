@@ -157,12 +157,60 @@ def test_owl_on_blocks_of_one_size_by_the_papers_formula(scope: str) -> None:
 
 
 def test_owl_keeps_the_total_where_blocks_differ_in_size() -> None:
-    shares = Owl().allocation(scores(5), UNITS[:3], 0.4)
+    shares = Owl().block_shares(scores(5), UNITS[:3], 0.4)
     assert set(shares) == {"block.0", "block.1"}
     assert shares["block.0"] != pytest.approx(0.4)
     assert (60 * shares["block.0"] + 96 * shares["block.1"]) / 156 == pytest.approx(0.4)
     plan = planned(Owl(), {"denoiser": 0.4}, scores(5))
     assert int((~plan[UNITS[2].name]).sum()) == int(36 * 0.4)  # in no block
+
+
+def by_the_study(metric: list[list[float]], share: float) -> list[float]:
+    """What each block loses, as the study of Stable Diffusion 2 computes it: percent, floor and all."""
+    ratios = np.array([100 * outlier_share(block) for block in metric])
+    ratios = (ratios - ratios.min()) * (1 / (ratios.max() - ratios.min()) * 0.08 * 2)
+    ratios = ratios - ratios.mean() + (1 - share)
+    return [float(lost) if lost > 0 else 0.01 for lost in 1 - ratios]
+
+
+@pytest.mark.parametrize("cut", ["exact", "published"])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
+def test_owl_with_magnitude_counts_the_outliers_of_wandas_scores(share: float, cut: str) -> None:
+    magnitude, wanda = scores(6, tied=True), scores(4)
+    lost = by_the_study([wanda[unit.name].tolist() for unit in UNITS[3:]], share)
+    assert lost != pytest.approx(by_the_study([magnitude[u.name].tolist() for u in UNITS[3:]], share))
+    assert (0.01 in lost) == (share == 0.05)  # the floor is reached where little is asked for
+    asked = {"denoiser": share, "text_encoder": share}
+    budget = Owl(cut=cut, components=["text_encoder"])
+    plan = budget.plan(magnitude, UNITS, Counting(), asked, wanda)
+    for unit, each in zip(UNITS, [share] * 3 + lost, strict=True):
+        values, place = magnitude[unit.name].numpy(), int(unit.elements * each)
+        if cut == "exact":
+            expected = without_lowest(values.tolist(), each)
+        else:  # the study's index is one further under OWL
+            place -= unit.component == "denoiser"
+            expected = (values > np.sort(values)[place]).tolist()
+        assert plan[unit.name].tolist() == expected
+
+
+def test_owl_with_its_own_scores_counts_their_outliers() -> None:
+    wanda = scores(4)
+    one = Owl("row").plan(wanda, UNITS[3:], Counting(), 0.5)
+    other = Owl("row").plan(wanda, UNITS[3:], Counting(), 0.5, wanda)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.475, 0.9])
+def test_the_published_cut_takes_ties_along(share: float) -> None:
+    """Magnitude in the study: the mask is all at or below the value in place int(n * s) - 1."""
+    given = scores(1, tied=True)
+    plan = planned(Groups(cut="published"), share, given)
+    for unit in UNITS:
+        values = given[unit.name].numpy()
+        limit = np.sort(values)[int(unit.elements * share) - 1] if share else -np.inf
+        assert plan[unit.name].tolist() == (values > limit).tolist()
+    rows = [planned(Groups("row", cut), share, given) for cut in ("exact", "published")]
+    assert all(torch.equal(rows[0][name], rows[1][name]) for name in rows[0])  # a stable sort in the study
 
 
 def test_owl_without_differences_is_groups() -> None:
@@ -189,6 +237,12 @@ def test_bad_choices_are_refused() -> None:
         Groups("column")
     with pytest.raises(Refusal, match="row, matrix"):
         Owl("component")
+    with pytest.raises(Refusal, match="cut='sharp'"):
+        Owl(cut="sharp")
+    with pytest.raises(Refusal, match=r"budget\.cut=exact"):
+        Groups("global", cut="published")
+    with pytest.raises(Refusal, match="floor"):
+        Owl(floor=-0.1)
     with pytest.raises(Refusal, match=r"spread=0\.6 is too large: it must be below 0\.5"):
         Owl(spread=0.6)
     with pytest.raises(Refusal, match="m=1 is too small: at least 2"):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from prunelab.cli.arguments import parse
 from prunelab.cli.checking import check, conf_folder
@@ -25,11 +27,14 @@ QUICK = {
     ),
     "magnitude": (),
 }
+QUICK["learned_gates_flux"] = QUICK["learned_gates"]
 SCORERS = {
     "demo": "latent_shift",
     "diff_pruning": "taylor",
     "ecodiff": "learned_gates",
     "ecodiff_4step": "learned_gates",
+    "ecodiff_flux": "learned_gates_flux",
+    "latent_shift_per_parameter": "latent_shift",
     "ld_pruner": "latent_shift",
     "sd2_magnitude": "magnitude",
 }
@@ -48,7 +53,7 @@ def quick(tiny: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def healing(experiment: str) -> tuple[str, ...]:
-    recovers = experiment in ("demo", "diff_pruning", "ld_pruner")
+    recovers = experiment in ("demo", "diff_pruning", "latent_shift_per_parameter", "ld_pruner")
     steps = ("examples=8", "schedule.steps=3", "schedule.batch_size=2", "schedule.warmup=0")
     return tuple(f"recovery.{word}" for word in steps) if recovers else ()
 
@@ -59,7 +64,7 @@ def test_the_experiment_runs_on_the_task(
     command: Command, quick: tuple[str, ...], store: Path, experiment: str, task: str
 ) -> None:
     words = (*quick, f"task={task}", f"experiment={experiment}", *QUICK[SCORERS[experiment]])
-    if experiment == "ld_pruner":
+    if experiment in ("latent_shift_per_parameter", "ld_pruner"):
         words = (*words, "bypass.samples=2", "bypass.steps=2")
     ended = command(*words, *healing(experiment), store=store)
     if OF_ONE_TASK.get(experiment, task) != task:
@@ -72,6 +77,40 @@ def test_the_experiment_runs_on_the_task(
     achieved = rows["pruned"]["sparsity"]
     assert max(achieved["elements"], achieved["parameters"]) > 0
     assert rows["pruned"]["metrics"]["output_distance"]["value"] > 0
+
+
+ADAPTED = ("recovery.method.rank=2", *(f"recovery.{w}" for w in ("examples=8", "schedule.steps=2")))
+ADAPTED += ("recovery.schedule.batch_size=2", "recovery.schedule.warmup=0")
+
+
+@pytest.mark.parametrize("experiment", ["ld_pruner", "diff_pruning", "ecodiff"])
+def test_adapters_recover_an_experiments_model(
+    command: Command, quick: tuple[str, ...], store: Path, experiment: str
+) -> None:
+    """The recovered model has the structure of the pruned one, of the test above, and other weights."""
+    words = (*quick, "task=t2i", f"experiment={experiment}", *QUICK[SCORERS[experiment]])
+    if experiment == "ld_pruner":
+        words = (*words, "bypass.samples=2", "bypass.steps=2")
+    ended = command(*words, "recovery=lora", *ADAPTED, store=store)
+    rows = ended.rows()
+    assert rows["recovered"]["cost"]["parameters"] == rows["pruned"]["cost"]["parameters"]
+    saved = [
+        load_file(ended.folder / "models" / state / "unet" / "diffusion_pytorch_model.safetensors")
+        for state in ("pruned", "recovered")
+    ]
+    assert {n: w.shape for n, w in saved[0].items()} == {n: w.shape for n, w in saved[1].items()}
+    changed = {name for name, weight in saved[0].items() if not torch.equal(weight, saved[1][name])}
+    assert changed
+    assert all(".to_" in name for name in changed)
+
+
+def test_adapters_are_refused_where_zeros_would_be_filled(
+    command: Command, quick: tuple[str, ...], store: Path
+) -> None:
+    ended = command(*quick, "experiment=sd2_magnitude", "recovery=lora", *ADAPTED, store=store)
+    assert ended.code == 1
+    assert len(ended.refusals) == 1
+    assert "would fill the zeros of single weights" in ended.refusals[0]
 
 
 def test_every_experiment_is_covered() -> None:

@@ -58,5 +58,16 @@ def test_timesteps_cover_the_whole_range() -> None:
     assert (int(timesteps.min()), int(timesteps.max())) == (0, 99)
 
 
+def test_antithetic_timesteps_come_in_pairs() -> None:
+    plain = Draws(LATENTS, PROMPTS, timesteps=100, drop=0.3, seed=0)
+    paired = Draws(LATENTS, PROMPTS, timesteps=100, drop=0.3, seed=0, antithetic=True)
+    together, drawn = paired.batch(range(3, 11)).timesteps.tolist(), plain.batch(range(12)).timesteps.tolist()
+    expected = [99 - drawn[i - 1] if i % 2 else drawn[i] for i in range(3, 11)]
+    assert together == expected
+    alone = [paired.batch(range(i, i + 1)).timesteps.item() for i in range(3, 11)]
+    assert together == alone  # whatever the batches and ranks
+    assert torch.equal(paired.batch(range(8)).noise, plain.batch(range(8)).noise)
+
+
 def test_without_prompts_there_are_none() -> None:
     assert Draws(LATENTS, None, 100, 0.5, 0).batch(range(3)).prompts is None

@@ -65,6 +65,13 @@ def test_finetune(model: StableDiffusion, student: StableDiffusion, draws: Draws
     assert float(objective.loss(batch)["loss"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_finetune_with_antithetic_timesteps(
+    model: StableDiffusion, student: StableDiffusion, draws: Draws
+) -> None:
+    timesteps = Finetune(antithetic=True).objective(student, model, draws).batch(range(4)).timesteps
+    assert (timesteps[::2] + timesteps[1::2]).tolist() == [model.timesteps - 1] * 2
+
+
 def test_distill(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
     objective = Distill(task=0.5, output=2.0, feature=3.0).objective(student, model, draws)
     batch = objective.batch(range(6))

@@ -18,7 +18,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import Fitting, Schedule, optimise
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
 
@@ -128,6 +128,13 @@ def test_only_units_whose_gates_are_their_removal_are_trained(model: StableDiffu
     assert "channel" not in LearnedGates.granularities
 
 
+def test_rates_of_nothing_are_refused() -> None:
+    with pytest.raises(Refusal, match="'weight', which has no gates"):
+        replace(SMALL, rates={"weight": 0.5})
+    with pytest.raises(Refusal, match="regulariser='l2'"):
+        replace(SMALL, regulariser="l2")
+
+
 def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusion) -> None:
     batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
     both = objective(model, replace(SMALL, initial=-2.0), "head", "neuron").loss(batch)
@@ -135,6 +142,22 @@ def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusi
     l0 = objective(model, replace(SMALL, initial=-2.0, regulariser="l0"), "head", "neuron").loss(batch)
     expected = 2 / (1 + math.exp(2.0 + 0.83 * math.log(0.1 / 1.1)))
     assert float(l0["penalty"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_penalty_for_flux_and_its_rates_per_kind(model: StableDiffusion) -> None:
+    """sigmoid(0.4 l + 1); the first step of AdamW without decay moves every logit by its kind's rate."""
+    scorer = replace(SMALL, regulariser="sigmoid_l1", initial=-2.0, rates={"head": 0.5})
+    batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
+    penalty = float(objective(model, scorer, "head", "neuron").loss(batch)["penalty"].detach())
+    assert penalty == pytest.approx(2 / (1 + math.exp(0.8 - 1)), rel=1e-5)
+    training = objective(model, replace(scorer, initial=0.0), "head", "neuron")
+    fitting = Fitting(training, replace(SCHEDULE, learning_rate=0.1, decay="constant", warmup=0), print)
+    optimiser = fitting.configure_optimizers()["optimizer"]
+    sum(parameter.sum() for parameter in training.trained.parameters()).backward()
+    optimiser.step()
+    for unit, logits in zip(training.units, training.trained.parameters(), strict=True):
+        rate = 0.5 if unit.granularity == "head" else 0.1
+        assert torch.allclose(logits, torch.full_like(logits, -rate), atol=1e-4)
 
 
 def gradient(training: GateTraining, draws: range) -> Tensor:

@@ -192,6 +192,8 @@ def test_the_prefix_of_a_known_loss_curve(threshold: float | None, stride: int, 
 def test_prefix_on_its_own() -> None:
     assert prefix(torch.tensor([1.0, 0.5, 0.1, 0.5]), 0.1) == 2  # at the threshold is not above it
     assert prefix(torch.tensor([1.0, 0.5]), 0.0) == 2
+    assert prefix(torch.tensor([1.0, 0.5, 0.1, 0.5]), 0.1, crossing=True) == 3
+    assert prefix(torch.tensor([1.0, 0.5]), 0.0, crossing=True) == 2
     with pytest.raises(Refusal, match="threshold=null"):
         prefix(torch.tensor([0.01, 1.0]), 0.05)
 

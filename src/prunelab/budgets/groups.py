@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from prunelab.budgets.lowest import lowest, whole
+from prunelab.budgets.lowest import at_or_below, lowest, whole
 from prunelab.budgets.shares import shares
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
@@ -16,6 +16,7 @@ from prunelab.core.settings import settings
 from prunelab.core.units import Unit, by_component
 
 Scope = Literal["row", "matrix", "component", "global"]
+Cut = Literal["exact", "published"]
 
 
 def check_single_weights(units: Sequence[Unit], budget: str) -> None:
@@ -30,13 +31,27 @@ def check_single_weights(units: Sequence[Unit], budget: str) -> None:
 
 @settings
 class Groups:
-    """``scope``: who competes with whom. Magnitude is usual per matrix, Wanda per row."""
+    """``scope``: who competes with whom. Magnitude is usual per matrix, Wanda per row.
+
+    ``cut``: exact, or published, as the study of Stable Diffusion 2 cuts: of a matrix goes whatever is at or
+    below the score in place ``int(n * share)``, all that equal it included (in half precision these are
+    many); of a row exactly ``int(n * share)``.
+    """
 
     scope: Scope = "matrix"
+    cut: Cut = "exact"
     of: str = field(default="elements", init=False)
 
+    def __post_init__(self) -> None:
+        """Refuse the published cut of what the study never ranks together."""
+        if self.cut == "published" and self.scope not in ("row", "matrix"):
+            raise Refusal(
+                f"budget.cut=published is of rows and matrices, not budget.scope={self.scope}: "
+                "use budget.cut=exact"
+            )
+
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
-        """Exactly ``int(n * share)`` weights of each group of n, its lowest-scored; ties go by index."""
+        """Under an exact cut ``int(n * share)`` weights of each group of n, its lowest; ties go by index."""
         check_single_weights(units, "groups")
         plan: dict[str, Tensor] = {}
         for members, share in self._competing(units, sparsity):
@@ -60,7 +75,7 @@ class Groups:
 
     def _kept(self, scores: Scores, units: Sequence[Unit], share: float) -> dict[str, Tensor]:
         if self.scope in ("row", "matrix"):
-            return {unit.name: keep_in_matrix(scores, unit, share, self.scope) for unit in units}
+            return {unit.name: keep_in_matrix(scores, unit, share, self.scope, self.cut) for unit in units}
         ranked = sorted(units, key=lambda unit: unit.name)  # so that ties go by name and index
         joined = torch.cat([scores[unit.name] for unit in ranked])[None]
         kept = ~lowest(joined, whole(joined.numel(), share))[0]
@@ -68,10 +83,18 @@ class Groups:
         return {unit.name: part.clone() for unit, part in zip(ranked, parts, strict=True)}
 
 
-def keep_in_matrix(scores: Scores, unit: Unit, share: float, scope: str) -> Tensor:
-    """The keep-mask of one matrix whose rows compete each for itself (``row``) or together (``matrix``)."""
+def keep_in_matrix(
+    scores: Scores, unit: Unit, share: float, scope: str, cut: Cut = "exact", beyond: int = 0
+) -> Tensor:
+    """The keep-mask of one matrix whose rows compete each for itself (``row``) or together (``matrix``).
+
+    ``beyond``: how many more than ``int(n * share)`` go of a matrix under the published cut.
+    """
     assert unit.matrix is not None
     if not share:
         return torch.ones(unit.elements, dtype=torch.bool)
+    if cut == "published" and scope == "matrix":
+        count = min(int(unit.elements * share) + beyond, unit.elements)
+        return ~at_or_below(scores[unit.name], count)
     competing = scores[unit.name].reshape(unit.matrix if scope == "row" else (1, -1))
     return ~lowest(competing, whole(competing.shape[1], share)).flatten()

@@ -19,6 +19,13 @@ def lowest(scores: Tensor, count: int) -> Tensor:
     return gone | tied
 
 
+def at_or_below(scores: Tensor, count: int) -> Tensor:
+    """True at the ``count`` lowest scores and at whatever equals the largest of them: (n,) to bool (n,)."""
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    return scores <= scores.kthvalue(count).values
+
+
 def whole(elements: int, share: float) -> int:
     """``int(elements * share)``, but 0.29 of 100 is 29 although the floats' product is a little less."""
     return int(elements * share + 1e-9)

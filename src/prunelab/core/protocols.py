@@ -22,11 +22,13 @@ class SamplingOptions(TypedDict, total=False):
         back (usually False). The gradient is that of plain backpropagation.
     within: step number -> the context its denoiser runs in (usually none), entered again for every
         repetition of the step. Whatever it draws must depend on the step alone.
+    quadratic: space the timesteps quadratically instead of as the model's scheduler does (usually False).
     """
 
     last: bool
     checkpointed: bool
     within: Callable[[int], AbstractContextManager[None]]
+    quadratic: bool
 
 
 class Model(Protocol):
@@ -225,6 +227,28 @@ class Budget(Protocol):
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: "Ledger", sparsity: Any) -> Plan:
         """The plan that meets ``sparsity`` (a share, or one per component); refuses what cannot be."""
+        ...
+
+
+@runtime_checkable
+class AllocatingBudget(Protocol):
+    """A budget that may read a second scorer's scores, to say where more goes, beside those that rank.
+
+    ``allocation`` is that scorer; None where the ranking scores serve for both.
+    """
+
+    of: str
+    allocation: AnyScorer | None
+
+    def plan(
+        self,
+        scores: Scores,
+        units: Sequence[Unit],
+        ledger: "Ledger",
+        sparsity: Any,
+        allocation: Scores | None = None,
+    ) -> Plan:
+        """As any budget's; ``allocation``: the second scorer's scores of the same units."""
         ...
 
 

@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -54,6 +54,13 @@ class Objective(Protocol):
 
     def to(self, device: torch.device) -> None:
         """Move what is not ``trained``, such as a teacher."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An objective some of whose parameters have a learning rate of their own, by name in ``trained``."""
+
+    rates: Mapping[str, float]
 
 
 @settings
@@ -166,6 +173,7 @@ class Fitting(LightningModule):
         super().__init__()
         self.trained = objective.trained
         self.loss_of, self.move = objective.loss, objective.to
+        self.rates = objective.rates if isinstance(objective, Paced) else {}
         self.schedule, self.report = schedule, log
 
     def on_fit_start(self) -> None:
@@ -183,14 +191,19 @@ class Fitting(LightningModule):
         return losses["loss"]
 
     def configure_optimizers(self) -> Any:
-        """AdamW over what requires a gradient, its rate following the schedule step by step."""
-        moving = [p for p in self.trained.parameters() if p.requires_grad]
+        """AdamW over what requires a gradient, its rates following the schedule step by step."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.trained.named_parameters():
+            if parameter.requires_grad:
+                rate = self.rates.get(name, self.schedule.learning_rate)
+                groups.setdefault(rate, []).append(parameter)
+        moving = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
         beta1, beta2 = self.schedule.betas
         optimiser = torch.optim.AdamW(
             moving, self.schedule.learning_rate, (beta1, beta2), weight_decay=self.schedule.weight_decay
         )
-        rate = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule.factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
+        pace = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule.factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": pace, "interval": "step"}}
 
 
 class Average(Callback):

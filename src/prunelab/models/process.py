@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from prunelab.core.errors import Refusal
+from prunelab.models.spacing import QuadraticSampler
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Within = Callable[[int], AbstractContextManager[None]]
 
 # Schedulers whose step is a function of the latents and the timestep alone, so that it can be repeated.
-REPEATABLE = ("DDIMScheduler", "EulerDiscreteScheduler", "FlowSampler")
+REPEATABLE = ("DDIMScheduler", "EulerDiscreteScheduler", "FlowSampler", "QuadraticSampler")
 
 
 def noised(scheduler: Any, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
@@ -53,16 +54,17 @@ def trajectory(
     last: bool = False,
     checkpointed: bool = False,
     within: Within = lambda _: nullcontext(),
+    quadratic: bool = False,
 ) -> Tensor:
     """Latents after every step, shape (steps, batch, ...), from standard normal ``latents``.
 
     The sampler is deterministic (eta 0) and differentiable; the scheduler itself is left as it was.
-    ``last``, ``checkpointed`` and ``within``: see :class:`prunelab.core.protocols.SamplingOptions`.
+    The options: see :class:`prunelab.core.protocols.SamplingOptions`.
     Refuses to checkpoint a scheduler whose steps look at earlier ones or draw noise.
     """
+    scheduler = QuadraticSampler(scheduler) if quadratic else copy.deepcopy(scheduler)
     if checkpointed:
         _check_repeatable(scheduler)
-    scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(steps, device=latents.device)
     current = latents * scheduler.init_noise_sigma
     passed: list[Tensor] = []

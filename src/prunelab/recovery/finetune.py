@@ -1,5 +1,7 @@
 """Fine-tuning: the model's own objective on its own data (the recovery of Diff-Pruning)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -10,13 +12,17 @@ from prunelab.recovery.draws import Batch, Draws
 
 @settings
 class Finetune:
-    """``drop``: share of prompts left empty. The schedule is the training engine's."""
+    """``drop``: share of prompts left empty. antithetic: timesteps come in pairs t and T - 1 - t.
+
+    The schedule is the training engine's.
+    """
 
     drop: Fraction = 0.1
+    antithetic: bool = False
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DenoisingObjective":
         """What is minimised; the teacher is not used."""
-        return DenoisingObjective(student, draws)
+        return DenoisingObjective(student, replace(draws, antithetic=self.antithetic))
 
 
 class DenoisingObjective:

@@ -7,8 +7,9 @@ With the logit l of an element and u ~ U(0, 1), drawn anew for every sample and 
 
 The logits are the same at all steps. They minimise the mean squared distance between the last latents of
 the gated and of the dense model, from the same prompts and noise, plus ``weight`` times a penalty: the mean
-of |l| over each unit's elements (published), or the probability that a gate is open (Louizos et al., eq. 12,
-exact at d = 0); both averaged over the units of a granularity and summed over the granularities.
+of |l| over each unit's elements (published for SDXL), of sigmoid(0.4 l + 1) (published for FLUX), or the
+probability that a gate is open (Louizos et al., eq. 12, exact at d = 0); all averaged over the units of a
+granularity and summed over the granularities.
 Sparsity is asked for afterwards, so one training serves all. Only units whose gates equal their removal are
 trained: a channel that passes a norm still counts in the norm's statistics, however closed its gate.
 """
@@ -45,6 +46,11 @@ def open_probability(logits: Tensor, beta: float) -> Tensor:
     return (logits - beta * log(-GAMMA / ZETA)).sigmoid()
 
 
+def softly_open(logits: Tensor) -> Tensor:
+    """What EcoDiff's settings for FLUX take the L1 norm of; it is positive, so it is its own."""
+    return (0.4 * logits + 1).sigmoid()
+
+
 @settings
 class LearnedGates:
     """``prompts`` of the calibration data, ``steps`` of the sampler under ``guidance``.
@@ -52,7 +58,8 @@ class LearnedGates:
     schedule: of the training; its batches are draws from the prompts. same_noise: one starting latent for
     all prompts, as published; a model without prompts always has one for each draw, or it would be trained
     on a single sample. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
-    distribution of Louizos et al. regulariser: l1 or l0.
+    distribution of Louizos et al. regulariser: l1, sigmoid_l1 or l0. rates: granularity -> its logits'
+    learning rate, where it is not the schedule's.
     """
 
     granularities: ClassVar[tuple[str, ...]] = (
@@ -73,9 +80,19 @@ class LearnedGates:
     initial: Number = 3.0
     beta: Positive = 0.83
     damping: NonNegative = 0.5
-    regulariser: Literal["l1", "l0"] = "l1"
+    regulariser: Literal["l1", "sigmoid_l1", "l0"] = "l1"
     weight: NonNegative = 0.5
+    rates: Mapping[str, Positive] | None = None
     seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a rate of what has no gates."""
+        unknown = [kind for kind in self.rates or {} if kind not in self.granularities]
+        if unknown:
+            raise Refusal(
+                f"scorer.rates names {unknown[0]!r}, which has no gates: "
+                f"name any of {', '.join(self.granularities)}"
+            )
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
         """What is minimised; refuses units that the sampler's steps do not run through."""
@@ -94,7 +111,9 @@ class LearnedGates:
 
     def penalty(self) -> Callable[[Tensor], Tensor]:
         """What the regulariser says of each logit."""
-        return torch.abs if self.regulariser == "l1" else partial(open_probability, beta=self.beta)
+        if self.regulariser == "l0":
+            return partial(open_probability, beta=self.beta)
+        return torch.abs if self.regulariser == "l1" else softly_open
 
 
 class GateTraining:
@@ -106,6 +125,8 @@ class GateTraining:
         self.knobs, self.model, self.units, self.prompts = knobs, model, units, prompts
         self.sizes = [unit.elements for unit in units]
         self.trained: nn.Module = nn.ParameterList(torch.full((size,), knobs.initial) for size in self.sizes)
+        own = knobs.rates or {}
+        self.rates = {str(i): own[u.granularity] for i, u in enumerate(units) if u.granularity in own}
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device) -> None:

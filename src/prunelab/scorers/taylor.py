@@ -8,8 +8,9 @@ before the first with L_t / L_max <= T, and only then made positive:
 
 ``importance``: sum_abs as above; abs_sum, plain Taylor, which takes | sum_k w_ek g_ek | per weight matrix;
 squared, sum_k (w_ek g_ek)^2 plus |w g| of norms, which the paper's own experiments ran. Biases and norms
-count in no other case, except where a unit holds nothing else. Losses and gradients are sums over examples,
-so the prefix, fixed before any gradient is taken, is the same for any number of ranks.
+count in no other case, except where a unit holds nothing else. ``crossing``: the first timestep at or below
+T counts, too, as in the paper's script for diffusers, but not in its own runs. Losses and gradients are sums
+over examples, so the prefix, fixed before any gradient is taken, is the same for any number of ranks.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -30,7 +31,8 @@ from prunelab.scorers.loss_gradients import Denoising, Gradients, Losses, key
 class Taylor:
     """``samples`` training examples with one noise each, at every ``stride``-th timestep from 0 on.
 
-    threshold: a share in [0, 1), or None for all timesteps. ``batch_size`` examples are seen at once.
+    threshold: a share in [0, 1), or None for all timesteps. crossing: whether the first timestep below it is
+    included. ``batch_size`` examples are seen at once.
     """
 
     granularities: ClassVar[tuple[str, ...]] = (
@@ -46,6 +48,7 @@ class Taylor:
 
     samples: Count = 32
     threshold: Share | None = 0.05
+    crossing: bool = False
     stride: Count = 1
     importance: Literal["sum_abs", "abs_sum", "squared"] = "sum_abs"
     batch_size: Count = 16
@@ -59,7 +62,7 @@ class Taylor:
         denoising = Denoising(model, calibration, self.samples, self.batch_size, self.seed)
         if self.threshold is not None:
             losses = yield Losses(denoising, timesteps)
-            timesteps = timesteps[: prefix(losses["losses"], self.threshold)]
+            timesteps = timesteps[: prefix(losses["losses"], self.threshold, self.crossing)]
         gradients = yield Gradients(denoising, timesteps, units)
         return {unit.name: self._score(unit, model.components[unit.component], gradients) for unit in units}
 
@@ -86,8 +89,11 @@ class Taylor:
         return products.abs().sum(dim=1)
 
 
-def prefix(losses: Tensor, threshold: float) -> int:
-    """How many timesteps come before the first whose loss is at most ``threshold`` of the largest."""
+def prefix(losses: Tensor, threshold: float, crossing: bool = False) -> int:
+    """How many timesteps come before the first whose loss is at most ``threshold`` of the largest.
+
+    ``crossing``: that one is counted in.
+    """
     below = (losses <= threshold * losses.max()).nonzero()
     count = int(below[0]) if len(below) else len(losses)
     if count == 0:
@@ -95,4 +101,4 @@ def prefix(losses: Tensor, threshold: float) -> int:
             f"scorer.threshold={threshold} leaves no timestep: the loss at t=0 is already below it "
             "(the prefix is meant for losses that fall with t); use scorer.threshold=null"
         )
-    return count
+    return min(count + crossing, len(losses))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +35,8 @@ class Evaluation:
     made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. seen: prompts of the
     training split on which metrics of prompts are taken apart, beside those that are held out. real:
     held-out examples behind the distances; a covariance takes two. held_out: noisy latents for the output
-    distance. Where any of these is 0, what is measured on it is undefined.
+    distance. Where any of these is 0, what is measured on it is undefined. spacing: of the timesteps,
+    the model's ``scheduler``'s or ``quadratic``.
     """
 
     seed: Seed = 2024
@@ -47,6 +48,7 @@ class Evaluation:
     batch_size: Count = 50
     real: SeveralOrNone = 2000
     held_out: NonNegativeCount = 500
+    spacing: Literal["scheduler", "quadratic"] = "scheduler"
 
     @property
     def examples(self) -> int:
@@ -83,7 +85,10 @@ class Sampling:
         rows = range(start, min(start + self.knobs.batch_size, self.rows))
         conditions = self.model.embed([self.prompts[row % len(self.prompts)] for row in rows])
         noise = normal(self.model.latent_shape, self.knobs.seed, rows, self.purpose).to(self.device)
-        latents = self.model.sample(conditions, noise, self.knobs.steps, self.knobs.guidance)[-1]
+        quadratic = self.knobs.spacing == "quadratic"
+        latents = self.model.sample(
+            conditions, noise, self.knobs.steps, self.knobs.guidance, last=True, quadratic=quadratic
+        )[-1]
         decoded = self.model.decode(latents).float()
         _check_finite(decoded, self.model.name)
         media = self.task.stored(decoded)

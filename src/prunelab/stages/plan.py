@@ -6,11 +6,12 @@ from typing import Any
 
 from rich.table import Table
 
-from prunelab.core.scores import Plan
+from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.zeros import zeros
 from prunelab.scorers.random import Random
+from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, write_json
 from prunelab.stages.bypass import origin_of
 from prunelab.stages.prune import make_plan, nominal_total, planned_costs
@@ -28,15 +29,16 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     """
     request = fitted(request, bench.model)
     known = [name for name in request.components if name in bench.model.components]
-    check_scorer(request.scorer, request.granularity, known)
+    for scorer in scorers(request.scorer, request.budget):
+        check_scorer(scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    stored = stored_scores(bench, request.scorer, units, origin_of(bench, units, request.bypass))
-    scores = Random(request.seed).score(bench.model, units) if stored is None else stored
-    chosen = make_plan(bench, units, scores, request.budget, request.sparsity)
+    stored = _stored(bench, request, units)
+    scores = stored or [Random(request.seed).score(bench.model, units)]
+    chosen = make_plan(bench, units, scores[0], request.budget, request.sparsity, *scores[1:])
     figures = costs(bench, units, chosen)
     content = {
         "schema": SCHEMA,
-        "scores": "random" if stored is None else request.scorer.name,
+        "scores": request.scorer.name if stored else "random",
         "model": bench.model.name,
         "budget": request.budget.name,
         "sparsity": {
@@ -51,6 +53,15 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     }
     write_json(folder / "plan.json", content)
     return content
+
+
+def _stored(bench: Bench, request: Request, units: Sequence[Unit]) -> list[Scores]:
+    """The scores that rank, and those that the budget reads besides; none unless all are stored."""
+    origin = origin_of(bench, units, request.bypass)
+    asked = scorers(request.scorer, request.budget)
+    found = [stored_scores(bench, scorer, units, origin) for scorer in asked]
+    known = [scores for scores in found if scores is not None]
+    return known if len(known) == len(found) else []
 
 
 def costs(bench: Bench, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Mapping[str, int]]]:

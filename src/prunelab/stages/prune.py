@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prunelab.core.protocols import Budget, Model
+from prunelab.core.protocols import AllocatingBudget, Budget, Model
 from prunelab.core.scores import Plan, Scores, check_scores, removed
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.component import model_costs
@@ -25,14 +25,26 @@ VERSION = 2
 
 
 def make_plan(
-    bench: Bench, units: Sequence[Unit], scores: Scores, budget: Part[Budget], sparsity: object
+    bench: Bench,
+    units: Sequence[Unit],
+    scores: Scores,
+    budget: Part[Budget],
+    sparsity: object,
+    allocation: Scores | None = None,
 ) -> Plan:
-    """The plan that meets the budget, or a Refusal that says what would."""
+    """The plan that meets the budget, or a Refusal that says what would.
+
+    ``allocation``: the scores of the scorer that the budget reads beside ``scores``, where it asks for one.
+    """
     check_scores(scores, units)
     times = timetables(bench, units)[0] if budget.value.of == "latency" else None
     smaller = partial(_smaller, bench.model, units)
     ledger = CostLedger(budget.value.of, bench.model, units, times, smaller)
-    return budget.value.plan(scores, units, ledger, sparsity)
+    if allocation is None:
+        return budget.value.plan(scores, units, ledger, sparsity)
+    assert isinstance(budget.value, AllocatingBudget)
+    check_scores(allocation, units)
+    return budget.value.plan(scores, units, ledger, sparsity, allocation)
 
 
 def _smaller(model: Model, units: Sequence[Unit], component: str, plan: Plan) -> nn.Module:
@@ -84,12 +96,21 @@ def planned_costs(model: Model, units: Sequence[Unit], plan: Plan) -> dict[str, 
 
 
 def prune(
-    bench: Bench, scores: Artifact, units: Sequence[Unit], budget: Part[Budget], sparsity: object
+    bench: Bench,
+    scores: Artifact,
+    units: Sequence[Unit],
+    budget: Part[Budget],
+    sparsity: object,
+    allocation: Artifact | None = None,
 ) -> Artifact:
-    """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``."""
+    """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``.
+
+    ``allocation``: as of :func:`make_plan`.
+    """
 
     def make(scratch: Path, run: Run) -> Write:
-        plan = make_plan(bench, units, load_scores(scores), budget, sparsity)
+        second = load_scores(allocation) if allocation else None
+        plan = make_plan(bench, units, load_scores(scores), budget, sparsity, second)
         model, structures = slimmed(bench.model, units, plan)
         costs = model_costs(model)
         shares = achieved(bench.model, units, plan, costs)
@@ -105,6 +126,8 @@ def prune(
 
     settings = {"budget": dict(budget.settings), "sparsity": sparsity, "units": [unit.name for unit in units]}
     parents = {"scores": scores.address}
+    if allocation:
+        parents["allocation"] = allocation.address
     if budget.value.of == "latency":  # measured beforehand: a stage's computation never starts another's
         parents["timetable"] = timetables(bench, units)[1]
     return bench.artifact("prune", budget.name, VERSION, settings, make, parents)

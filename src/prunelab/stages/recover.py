@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import SkipValidation
 
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Plan
 from prunelab.core.settings import Count, Seed, settings
@@ -33,6 +34,15 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class Finishing(Protocol):
+    """An objective that leaves something to be done once the training is over."""
+
+    def finish(self) -> None:
+        """Bring the trained module into the form in which it is saved."""
+        ...
+
+
 @settings
 class Recovery:
     """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``."""
@@ -41,6 +51,20 @@ class Recovery:
     schedule: Schedule
     examples: Count
     seed: Seed
+
+
+def check_recovery(recovery: Part[Recovery], units: Sequence[Unit], scratch: bool) -> None:
+    """Refuse adapters where weights are trained from nothing, or zeros among them have to stay."""
+    if not getattr(recovery.value.method, "adapts", False):
+        return
+    instead = "use recovery=finetune or recovery=distill"
+    if scratch:
+        raise Refusal(f"scratch=true trains weights that recovery={recovery.name} leaves as drawn: {instead}")
+    if any(unit.matrix is not None for unit in units):
+        raise Refusal(
+            f"recovery={recovery.name} would fill the zeros of single weights when it merges its adapters: "
+            f"{instead}"
+        )
 
 
 def recover(
@@ -71,6 +95,8 @@ def recover(
         hold_zeros(objective.trained, units, removed[1])
         history = History(partial / "history.json", run)
         optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", history.log)
+        if isinstance(objective, Finishing):
+            objective.finish()
 
         def write(folder: Path) -> None:
             student.save(folder / "model", structures)

@@ -18,12 +18,13 @@ from prunelab.engine.trainer import check_hardware
 from prunelab.report import Curve, Line
 from prunelab.report.floors import warnings
 from prunelab.scorers.random import Random
+from prunelab.stages.allocation import allocation_scores, scorers
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import Bypasses, fit
 from prunelab.stages.encode import check_kind, check_media
 from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
 from prunelab.stages.prune import load_plan, make_plan, prune
-from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.recover import Recovery, check_recovery, recover
 from prunelab.stages.score import check_scorer, choose_units, load_history, score
 from prunelab.stages.time import Timing, measure
 from prunelab.tracking.protocol import Run
@@ -135,14 +136,18 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     """
     check_kind(bench)
     known = [name for name in request.components if name in bench.model.components]
-    check_scorer(request.scorer, request.granularity, known)
+    for scorer in scorers(request.scorer, request.budget):
+        check_scorer(scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+    if request.recovery is not None:
+        check_recovery(request.recovery, units, request.scratch)
     check_data(bench.task, request)
     check_hardware(bench.hardware)
     if request.looks_at_media:
         check_media(bench)
-    if isinstance(request.scorer.value, OptimisingScorer):  # what cannot be trained is refused here
-        request.scorer.value.objective(bench.model, units, bench.task.calibration(0))
+    for scorer in scorers(request.scorer, request.budget):
+        if isinstance(scorer.value, OptimisingScorer):  # what cannot be trained is refused here
+            scorer.value.objective(bench.model, units, bench.task.calibration(0))
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
 
@@ -188,7 +193,8 @@ def in_rounds(
     for number in range(1, request.rounds + 1):
         scores = score(bench, request.scorer, units, origin, artifact)
         sparsity = _part_of(request.sparsity, number / request.rounds)
-        artifact = prune(bench, scores, units, request.budget, sparsity)
+        allocation = allocation_scores(bench, request.budget, units, origin, artifact)
+        artifact = prune(bench, scores, units, request.budget, sparsity, allocation)
     assert artifact is not None
     return artifact, scores
 
