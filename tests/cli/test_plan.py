@@ -18,6 +18,7 @@ CHOICES = (
     "components=[denoiser,text_encoder]",
     "seed=3",
 )
+COUNTS = ("samples", "real", "held_out")
 COSTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 
 
@@ -127,3 +128,26 @@ def test_a_plan_needs_no_other_processes(
     monkeypatch.setattr("prunelab.engine.launch.launch", launched)
     ended = command("plan", *CHOICES, "devices=2", "trainer=ddp", "logger=none", store=tmp_path / "store")
     assert planned(ended)["scores"] == "random"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "scorer=learned_gates components=[text_encoder] granularity=head",
+        "scorer=wanda granularity=operator",
+        "granularity=weight scorer=magnitude budget=groups recovery=lora",
+        "granularity=head budget.of=parameters",
+        "granularity=[operator,block]",
+        "components=[denoisr]",
+        "path=not/there",
+        "recovery=none scratch=true",
+        "evaluation.samples=0",
+    ],
+)
+def test_a_plan_refuses_what_a_run_does(command: Command, tmp_path: Path, words: str) -> None:
+    refusals = [
+        command(job, *words.split(), "logger=none", store=tmp_path / "store").refusals
+        for job in ("plan", "run")
+    ]
+    assert len(refusals[0]) == 1
+    assert refusals[0] == refusals[1]

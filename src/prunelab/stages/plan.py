@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.table import Table
+from torch import Tensor
 
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit
@@ -15,10 +17,22 @@ from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, write_json
 from prunelab.stages.bypass import origin_of
 from prunelab.stages.prune import make_plan, nominal_total, planned_costs
-from prunelab.stages.run import Request, fitted
-from prunelab.stages.score import check_scorer, choose_units, stored_scores
+from prunelab.stages.run import Request, chosen, fitted
+from prunelab.stages.score import stored_scores
 
 SCHEMA = 1
+
+
+class Unread:
+    """In the place of training examples, which a plan does without."""
+
+    def prompts(self, draws: range) -> list[str]:
+        """Empty texts."""
+        return [""] * len(draws)
+
+    def media(self, draws: range) -> Tensor:
+        """None."""
+        return torch.empty(0)
 
 
 def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
@@ -28,14 +42,11 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     seed and labelled ``random``.
     """
     request = fitted(request, bench.model)
-    known = [name for name in request.components if name in bench.model.components]
-    for scorer in scorers(request.scorer, request.budget):
-        check_scorer(scorer, request.granularity, known)
-    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+    units = chosen(bench, request, Unread())
     stored = _stored(bench, request, units)
     scores = stored or [Random(request.seed).score(bench.model, units)]
-    chosen = make_plan(bench, units, scores[0], request.budget, request.sparsity, *scores[1:])
-    figures = costs(bench, units, chosen)
+    made = make_plan(bench, units, scores[0], request.budget, request.sparsity, *scores[1:])
+    figures = costs(bench, units, made)
     content = {
         "schema": SCHEMA,
         "scores": request.scorer.name if stored else "random",
@@ -46,10 +57,10 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
             "of": request.budget.value.of,
             "nominal": nominal_total(bench.model, units, request.sparsity),
         },
-        "zeros": zeros(units, chosen),
+        "zeros": zeros(units, made),
         "total": figures.pop("total"),
         "components": figures,
-        "units": [_described(unit, chosen) for unit in units],
+        "units": [_described(unit, made) for unit in units],
     }
     write_json(folder / "plan.json", content)
     return content

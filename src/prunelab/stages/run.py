@@ -7,7 +7,7 @@ from typing import Any
 
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
-from prunelab.core.protocols import AnyScorer, Budget, Model, OptimisingScorer
+from prunelab.core.protocols import AnyScorer, Budget, Calibration, Model, OptimisingScorer
 from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
@@ -135,20 +135,30 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     The budget is tried on random scores: whether it can be met does not depend on them.
     """
     check_kind(bench)
+    check_data(bench.task, request)
+    units = chosen(bench, request, bench.task.calibration(0))
+    if request.looks_at_media:
+        check_media(bench)
+    make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
+    return units
+
+
+def chosen(bench: Bench, request: Request, calibration: Calibration) -> list[Unit]:
+    """The units, after refusing what of the request does not fit the model, the machine or itself.
+
+    Of the calibration only prompts are read, and none counts: what cannot be trained is refused by any.
+    """
     known = [name for name in request.components if name in bench.model.components]
-    for scorer in scorers(request.scorer, request.budget):
+    asked = scorers(request.scorer, request.budget)
+    for scorer in asked:
         check_scorer(scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     if request.recovery is not None:
         check_recovery(request.recovery, units, request.scratch)
-    check_data(bench.task, request)
     check_hardware(bench.hardware)
-    if request.looks_at_media:
-        check_media(bench)
-    for scorer in scorers(request.scorer, request.budget):
-        if isinstance(scorer.value, OptimisingScorer):  # what cannot be trained is refused here
-            scorer.value.objective(bench.model, units, bench.task.calibration(0))
-    make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
+    for scorer in asked:
+        if isinstance(scorer.value, OptimisingScorer):
+            scorer.value.objective(bench.model, units, calibration)
     return units
 
 
