@@ -49,9 +49,10 @@ def _check_folder(key: str, place: str, written: bool) -> None:
     try:
         path = (Path(place) if written else Path(place).expanduser()).absolute()  # hydra knows no ~
         nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
-        if not nearest.is_dir():
-            raise Refusal(f"{key}={place} is no folder: {nearest} is something else")
+        is_folder = nearest.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise Refusal(f"{key}={place} cannot be a folder: {one_line(error)}") from error
+    if not is_folder:
+        raise Refusal(f"{key}={place} is no folder: {nearest} is something else")
     if written and not os.access(nearest, os.W_OK | os.X_OK):
         raise Refusal(f"{key}={place} cannot be written: {nearest} does not let you, give another folder")
