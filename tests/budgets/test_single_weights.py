@@ -237,7 +237,7 @@ def test_bad_choices_are_refused() -> None:
         Groups("column")
     with pytest.raises(Refusal, match="row, matrix"):
         Owl("component")
-    with pytest.raises(Refusal, match="cut='sharp'"):
+    with pytest.raises(Refusal, match="cut=sharp is unknown"):
         Owl(cut="sharp")
     with pytest.raises(Refusal, match=r"budget\.cut=exact"):
         Groups("global", cut="published")

@@ -131,7 +131,7 @@ def test_only_units_whose_gates_are_their_removal_are_trained(model: StableDiffu
 def test_rates_of_nothing_are_refused() -> None:
     with pytest.raises(Refusal, match="'weight', which has no gates"):
         replace(SMALL, rates={"weight": 0.5})
-    with pytest.raises(Refusal, match="regulariser='l2'"):
+    with pytest.raises(Refusal, match="regulariser=l2 is unknown"):
         replace(SMALL, regulariser="l2")
 
 

@@ -48,11 +48,11 @@ class Taylor:
 
     samples: Count = 32
     threshold: Share | None = 0.05
-    crossing: bool = False
     stride: Count = 1
     importance: Literal["sum_abs", "abs_sum", "squared"] = "sum_abs"
     batch_size: Count = 16
     seed: Seed = 0
+    crossing: bool = False
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
