@@ -1,7 +1,7 @@
 """Runs on pictures and prompts of one's own, and what is refused of them before a model is opened."""
 
-import shutil
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -25,7 +25,7 @@ from prunelab.artifacts import Store
 from prunelab.cli.checking import conf_folder
 from prunelab.core.estimates import Estimate
 from prunelab.core.samples import Reference, Samples
-from prunelab.core.tasks import Examples, Judgement
+from prunelab.core.tasks import Asked, Examples, Judgement
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.stages.bench import Artifact, Bench, Part, write_tensors
@@ -72,6 +72,14 @@ class MadeUp:
         """Three classes in turn."""
         return {"digit": torch.arange(count) % 3} if self.name == "t2i" else {}
 
+    def seen(self, count: int) -> Asked:
+        """As many prompts as there are draws."""
+        return Asked(self.prompts(DRAWS), self.asked(DRAWS)) if self.name == "t2i" else Asked([], {})
+
+    def repeated(self, count: int) -> int:
+        """None of them."""
+        return 0
+
     def test(self, count: int) -> Examples:
         """Noise."""
         return Examples(noise(0, count, SIZE), self.prompts(count))
@@ -117,6 +125,7 @@ def measured(task: str, folder: Path) -> Mapping[str, Any]:
         if ranks.rank() == 0:
             made[-1].path.mkdir(parents=True)
             write_tensors(made[-1].path / "samples.safetensors", samples(task, seed))
+            write_tensors(made[-1].path / "seen.safetensors", samples(task, seed + 10))
     ranks.barrier()
     found = evaluate(bench, made[0], made[1], Part("made up", KNOBS, {}), [])
     return {name: estimate.as_json() for name, estimate in found.items()}
