@@ -60,8 +60,7 @@ def test_a_folder_for_the_output_that_cannot_be_made(
     (tmp_path / "file").write_text("in the way")
     ended = command("plan", *tiny, f"hydra.run.dir={folder}", store=tmp_path / "store")
     assert (ended.code, ended.out, len(ended.err)) == (1, [], 1)
-    assert folder.partition("/inside")[0] in ended.err[0]
-    assert "hydra.run.dir=" in ended.err[0]
+    assert f"hydra.run.dir={folder[:60]}" in ended.err[0]
 
 
 def test_an_output_that_takes_no_more_than_a_page(
@@ -122,7 +121,7 @@ def test_a_store_that_is_read_only_serves_what_it_holds(
 @pytest.fixture
 def interrupts() -> Iterator[None]:
     """Lightning turns a first Ctrl-C into an end of all others; put back what was there."""
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     yield
     signal.signal(signal.SIGINT, before)
 
@@ -137,7 +136,7 @@ def test_ctrl_c_ends_with_one_line(
     """Inside a Lightning loop and outside of one."""
 
     def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(where, interrupted)
     ended = command(*tiny, "scorer=magnitude", store=tmp_path / "store")

@@ -246,7 +246,7 @@ def test_a_launched_job_leaves_its_report(launched: subprocess.CompletedProcess[
     assert [row["state"] for row in rows] == ["dense", "pruned", "recovered"]
     assert json.loads((Path(folder) / "report.json").read_text())["rows"] == rows
     assert "recover: recover-distill" in launched.stderr, "it was in the store"
-    assert launched.stderr.count("Prompt accuracy") == 2, (
+    assert launched.stderr.count("Output distance") == 2, (
         "once of the job, whatever its ranks, and of the sweep"
     )
 

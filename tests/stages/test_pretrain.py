@@ -152,8 +152,8 @@ def test_the_judge_names_what_the_data_name(straight: Path) -> None:
     judge = Judge.load(straight / "judge")
     assert {label: len(names) for label, names in judge.labels.items()} == {
         "digit": 10,
-        "foreground": 6,
-        "background": 5,
+        "foreground": 8,
+        "background": 8,
     }
     assert judge.labels["digit"][7] == "seven"
 

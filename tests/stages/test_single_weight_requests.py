@@ -13,7 +13,7 @@ from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Part
 from prunelab.stages.prune import nominal_total
-from prunelab.stages.run import Request, fitted
+from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import check_scorer
 
 

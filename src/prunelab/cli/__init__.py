@@ -4,6 +4,7 @@ Nothing heavy is imported until a job starts: help and configuration errors answ
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -53,6 +54,8 @@ def _code(watch: stopping.Watch) -> int:
         return command(sys.argv[1:])
     except stopping.Stopped:
         watch.over = True
+    except KeyboardInterrupt:  # raised by a library, without a signal
+        watch.told = watch.told or signal.SIGINT
     except Exception as error:
         if watch.told:  # what a signal leads to, such as a partner that is gone, is no news
             return 1

@@ -18,7 +18,7 @@ from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.stages.bench import Bench, Part
-from prunelab.stages.run import Request
+from prunelab.stages.request import Request
 from prunelab.tracking.protocol import Tracker
 
 # Keys that a row of the report says in fields of their own, or that decide no number in it.

@@ -20,6 +20,7 @@ from prunelab.engine import ranks
 from prunelab.report import read_report, terminal_table, write_combined, write_report
 from prunelab.report.schema import Row
 from prunelab.stages import plan as planning
+from prunelab.stages import preflight
 from prunelab.stages import run as running
 from prunelab.stages.pretrain import pretrain as pretraining
 from prunelab.stages.run import Outcome
@@ -38,7 +39,7 @@ def quiet() -> None:
 def run(config: DictConfig, folder: Path) -> None:
     """Score, prune, recover and evaluate; leaves ``report.html``, ``report.json`` and the saved models."""
     request = assembly.request(config)
-    bench = assembly.bench(config, lambda task: running.check_data(task, request))
+    bench = assembly.bench(config, lambda task: preflight.check_data(task, request))
     outcome = running.run(bench, request)
     if ranks.rank() == 0:
         _leave(outcome, folder)

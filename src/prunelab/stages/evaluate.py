@@ -235,7 +235,8 @@ def _of_prompts(
     metrics = [metric for metric in bench.task.metrics if isinstance(metric, PromptMetric)]
     asked, repeated = bench.task.seen(knobs.seen), bench.task.repeated(knobs.samples)
     warning = f"{repeated} of the {knobs.samples} prompts occur in the training split" if repeated else None
-    found = {metric.name: replace(measured[metric.name], warning=warning) for metric in metrics}
+    defined = {m.name: measured[m.name] for m in metrics if measured[m.name].value is not None}
+    found = {name: replace(estimate, warning=warning) for name, estimate in defined.items()}
     if asked.prompts:
         seen = load_samples(generated, "seen")
         reference = Reference(torch.empty(0), {}, asked.labels, seen, asked.prompts)

@@ -16,8 +16,9 @@ from prunelab.scorers.random import Random
 from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, write_json
 from prunelab.stages.bypass import origin_of
+from prunelab.stages.preflight import chosen
 from prunelab.stages.prune import make_plan, nominal_total, planned_costs
-from prunelab.stages.run import Request, chosen, fitted
+from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import stored_scores
 
 SCHEMA = 1

@@ -5,63 +5,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
-from prunelab.core.protocols import AnyScorer, Budget, Calibration, Model, OptimisingScorer
-from prunelab.core.tasks import Task
+from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
 from prunelab.costs.compressed import compressed_bytes
 from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
-from prunelab.engine.trainer import check_hardware
 from prunelab.report import Curve, Line
 from prunelab.report.floors import warnings
-from prunelab.scorers.random import Random
-from prunelab.stages.allocation import allocation_scores, scorers
+from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
-from prunelab.stages.bypass import Bypasses, fit
-from prunelab.stages.encode import check_kind, check_media
-from prunelab.stages.evaluate import Evaluation, as_rows, evaluate, load_samples, sample
-from prunelab.stages.prune import load_plan, make_plan, prune
-from prunelab.stages.recover import Recovery, check_recovery, recover
-from prunelab.stages.score import check_scorer, choose_units, load_history, score
-from prunelab.stages.time import Timing, measure
+from prunelab.stages.bypass import fit
+from prunelab.stages.evaluate import as_rows, evaluate, load_samples, sample
+from prunelab.stages.preflight import check
+from prunelab.stages.prune import load_plan, prune
+from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.request import Request, fitted
+from prunelab.stages.score import load_history, score
+from prunelab.stages.time import measure
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
-COMPONENTS = ("denoiser", "text_encoder", "vae")  # what a model may have
 PREVIEWS = 10  # samples shown side by side in the report
-
-
-@dataclass(frozen=True)
-class Request:
-    """One run: every factor of the cross product, chosen.
-
-    ``sparsity`` is a share or one per component; ``recovery`` is None where nothing is trained. There are
-    ``rounds`` of scoring and planning; ``scratch`` adds the control of that name. ``metrics`` are the
-    settings of the task's metrics, ``labels`` what a report row calls the choices.
-    """
-
-    scorer: Part[AnyScorer]
-    granularity: Sequence[str]
-    components: Sequence[str]
-    budget: Part[Budget]
-    sparsity: Any
-    recovery: Part[Recovery] | None
-    bypass: Part[Bypasses]
-    evaluation: Part[Evaluation]
-    timing: Part[Timing]
-    metrics: list[dict[str, Any]]
-    labels: Mapping[str, Any]
-    seed: int
-    rounds: int = 1
-    scratch: bool = False
-
-    @property
-    def looks_at_media(self) -> bool:
-        """Whether evaluation or recovery need real media, or prompts are enough."""
-        return self.evaluation.value.looks_at_media or self.recovery is not None
 
 
 @dataclass(frozen=True)
@@ -97,74 +63,6 @@ def run(bench: Bench, request: Request) -> Outcome:
     states = [dense(bench)]
     states += pruned(bench, request, units)
     return report(bench, request, states, single_weights(units))
-
-
-def fitted(request: Request, model: Model) -> Request:
-    """The request without what other models have and this one lacks: a text encoder, neurons.
-
-    What is asked for alone stays, to be refused.
-    """
-    absent = [name for name in COMPONENTS if name not in model.components]
-    components = [name for name in request.components if name not in absent]
-    if not components:
-        raise Refusal(f"{model.name} has no {request.components[0]}: it has {', '.join(model.components)}")
-    lacking = _lacking(request.granularity, components, model)
-    granularity = [kind for kind in request.granularity if kind not in lacking]
-    asked = request.sparsity
-    if isinstance(asked, Mapping):
-        asked = {name: share for name, share in asked.items() if name not in (*absent, *lacking)}
-    labels = {**request.labels, "granularity": "+".join(granularity)} if lacking else request.labels
-    return replace(request, components=components, granularity=granularity, sparsity=asked, labels=labels)
-
-
-def _lacking(granularity: Sequence[str], components: Sequence[str], model: Model) -> list[str]:
-    """Granularities without units in this model, if others have some; each is named on the screen."""
-    if len(granularity) == 1 or not set(components) <= model.components.keys():
-        return []
-    lacking = [kind for kind in granularity if not model.units([kind], components)]
-    if len(lacking) == len(granularity):
-        return []
-    for kind in lacking:
-        say(f"{model.name} has no {kind} units in {', '.join(components)}: the others are pruned")
-    return lacking
-
-
-def check(bench: Bench, request: Request) -> list[Unit]:
-    """The units, after refusing whatever can be refused without a forward pass.
-
-    The budget is tried on random scores: whether it can be met does not depend on them.
-    """
-    check_kind(bench)
-    check_data(bench.task, request)
-    units = chosen(bench, request, bench.task.calibration(0))
-    if request.looks_at_media:
-        check_media(bench)
-    make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
-    return units
-
-
-def chosen(bench: Bench, request: Request, calibration: Calibration) -> list[Unit]:
-    """The units, after refusing what of the request does not fit the model, the machine or itself.
-
-    Of the calibration only prompts are read, and none counts: what cannot be trained is refused by any.
-    """
-    known = [name for name in request.components if name in bench.model.components]
-    asked = scorers(request.scorer, request.budget)
-    for scorer in asked:
-        check_scorer(scorer, request.granularity, known)
-    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
-    if request.recovery is not None:
-        check_recovery(request.recovery, units, request.scratch)
-    check_hardware(bench.hardware)
-    for scorer in asked:
-        if isinstance(scorer.value, OptimisingScorer):
-            scorer.value.objective(bench.model, units, calibration)
-    return units
-
-
-def check_data(task: Task, request: Request) -> None:
-    """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
-    task.check(request.evaluation.value.examples, media=request.looks_at_media)
 
 
 def dense(bench: Bench) -> State:
