@@ -30,7 +30,7 @@ from PIL import Image
 
 import prunelab
 from prunelab.cli import jobs, main
-from prunelab.cli.arguments import JOBS, parse
+from prunelab.cli.arguments import JOBS, parse, parse_overrides
 from prunelab.cli.checking import check
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
@@ -180,7 +180,15 @@ def first_job(words: list[str]) -> list[str]:
     several = [word for word in words if word not in whole] + [
         each for each in swept if not set_in(words, each)
     ]
-    return [*whole, *(word.partition(",")[0] for word in several)]
+    return [*whole, *map(first_value, several)]
+
+
+def first_value(word: str) -> str:
+    (override,) = parse_overrides([word])
+    values = (
+        override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_string()]
+    )
+    return f"{override.get_key_element()}={next(iter(values))}"
 
 
 def parameters_of(sweep: str) -> dict[str, str]:

@@ -71,6 +71,7 @@ def _code(watch: stopping.Watch) -> int:
 def command(words: Sequence[str]) -> int:
     """Run a command line; 1 if a job of it was refused, else 0."""
     arguments = parse(words)
+    HydraConfig.instance().cfg = None  # a job that ran in this process before says nothing of this one
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     check(arguments)
     done = Done()
