@@ -95,6 +95,7 @@ def prunelab(*words: str, store: Path, environment: Mapping[str, str] | None = N
     around = (
         counted(ended.computed),
         mock.patch.object(sys, "argv", ["prunelab", *words]),
+        mock.patch("prunelab.core.stopping.end_within"),  # it would end the tests' process, too
         mock.patch.dict(os.environ, {"PRUNELAB_STORE": str(store), **(environment or {})}),
         contextlib.chdir(store.parent),
         contextlib.redirect_stdout(out),
