@@ -130,7 +130,6 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     """
     knobs = evaluation.value
     held_out = _held_out(bench, model, knobs)
-    prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
 
     def drawn(prompts: Sequence[str], purpose: str, describe: str) -> dict[str, Tensor]:
         sampling = Sampling(model, bench.task, knobs, prompts, purpose)
@@ -138,6 +137,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         return {name: value.unflatten(0, (knobs.seeds, len(prompts))) for name, value in rows.items()}
 
     def make(partial: Path, run: Run) -> Write:
+        prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
         shaped = drawn(prompts, "evaluation latents", "sample")
         seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
         outputs = {"outputs": torch.empty(0)}
