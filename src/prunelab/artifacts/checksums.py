@@ -1,9 +1,10 @@
 """What a folder holds, by content: each file's size and sha256."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+
+from prunelab.core.contents import sha256
 
 Entry = dict[str, int | str]
 SETTLED = 2 * 10**9  # nanoseconds since the last change, after which another would show in the times
@@ -33,12 +34,6 @@ def matches(folder: Path, files: Mapping[str, Entry]) -> bool:
     if any(path.stat().st_size != files[name]["size"] for name, path in paths.items()):
         return False
     return all(_remembered(path) == files[name]["sha256"] for name, path in paths.items())
-
-
-def sha256(path: Path) -> str:
-    """The hexadecimal sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remembered(path: Path) -> str:
