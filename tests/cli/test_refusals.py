@@ -32,6 +32,10 @@ CONFIGURATIONS = {
     "recovery=none recovery.examples=4": ("unknown key 'recovery.examples'", "method"),
     "rnu": ("unknown job 'rnu'", "did you mean 'run'?", "plan, pretrain, report"),
     "job=plan": ("a job is a word of its own",),
+    "path=not/there": ("no diffusers model at not/there", "model_index.json"),
+    "plan path=not/there": ("no diffusers model at not/there", "model_index.json"),
+    "report path=not/there": ("no report.json below path=not/there",),
+    "report": ("no report.json below path=None", "prunelab report path=FOLDER"),
     "plan sparsity": ("cannot read the command line",),
     "--confg job": ("cannot read the command line", "--help"),
     "--config-dir not/there": ("not/there is no folder",),
@@ -167,10 +171,8 @@ PARTS = {
     "granularity=head sparsity=0.9 budget.of=parameters": ("cannot be met", "at most sparsity=0.17"),
     "sparsity={denoiser:0.3}": ("budget=per_component",),
     "budget=per_component sparsity={denoisr:0.3}": ("sparsity names 'denoisr'", "denoiser"),
-    "path=not/there": ("no diffusers model at not/there", "model_index.json"),
     "evaluation.real=65": ("65 held-out examples", "has 64"),
     "task=uig model=tiny_t2i": ("tiny_t2i or the judge cannot take", "(1, 16, 16)", "data=..."),
-    "report path=not/there": ("no report.json below path=not/there",),
 }
 
 
@@ -241,13 +243,13 @@ print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
 
 def test_a_refusal_of_a_real_process(tmp_path: Path) -> None:
     """``python -m prunelab`` in its own process: what libraries print when they load would show here."""
-    words = ["-m", "prunelab", "path=not/there", *SMALL]
+    words = ["-m", "prunelab", *SMALL, "evaluation.real=65"]
     result = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("prunelab: no diffusers model at not/there")
+    assert result.stderr.startswith("prunelab: the evaluation asks for 65 held-out examples")
     assert result.stderr.count("\n") == 1
 
 

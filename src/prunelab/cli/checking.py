@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, parse_overrides
+from prunelab.cli.inputs import check_inputs
 from prunelab.cli.outputs import check_outputs
 from prunelab.cli.parts import check_parts
 from prunelab.cli.reading import folders, read_carefully
@@ -41,7 +42,7 @@ def check(arguments: Arguments) -> None:
             _check_override(override, arguments.many, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
         for words in _lines(arguments.overrides):
-            _check_composed(words, {*groups, SEARCH_PATH})
+            check_inputs(_check_composed(words, {*groups, SEARCH_PATH}), arguments.job)
 
 
 def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
@@ -105,8 +106,8 @@ def _words(override: Override) -> list[str]:
     return [f"{key}={value}" for value in _values(override)]
 
 
-def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
-    """Refuse a job whose configuration does not compose or holds impossible values.
+def _check_composed(words: Sequence[str], groups: Container[str]) -> DictConfig:
+    """The configuration of a job; refuses one that does not compose or holds impossible values.
 
     Files are chosen by overrides of ``groups``; the others set keys of what was chosen.
     """
@@ -126,6 +127,7 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> None:
     check_parts(config, folders(after["hydra"]["searchpath"]))
     for key, (default, value) in changed.items():
         _check_kind(key, default, value)
+    return config
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from rich.console import Console
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly
+from prunelab.cli.inputs import reports
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.report import read_report, terminal_table, write_combined, write_report
@@ -103,15 +104,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
 
 def report(config: DictConfig, folder: Path) -> None:
     """One report from all the reports below ``path``."""
-    found = sorted(Path(config.path or "").rglob("report.json"), key=_order) if config.path else []
-    if not found:
-        raise Refusal(f"no report.json below path={config.path}: prunelab report path=FOLDER of earlier runs")
-    combine(folder, found)
-
-
-def _order(path: Path) -> list[tuple[int, str]]:
-    """Jobs by their numbers, 2 before 10."""
-    return [(int(part) if part.isdigit() else -1, part) for part in path.parts]
+    combine(folder, reports(config.path))
 
 
 def combine(folder: Path, reports: Sequence[Path]) -> None:

@@ -21,6 +21,14 @@ def files(place: Path, hidden: bool = True) -> list[Path]:
     return [place] if place.is_file() else sorted(_below(place, hidden, (), Counter()))
 
 
+def pipeline(path: str | Path) -> Path:
+    """The folder of a diffusers pipeline; refuses what is none. Reads nothing of it."""
+    folder = Path(path).expanduser()
+    if not (folder / "model_index.json").is_file():
+        raise Refusal(f"no diffusers model at {folder}: path=FOLDER needs a folder with a model_index.json")
+    return folder
+
+
 def sha256(file: Path) -> str:
     """The hexadecimal sha256 of a file's bytes."""
     with file.open("rb") as opened:

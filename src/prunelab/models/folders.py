@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin
 
 import prunelab
-from prunelab.core.contents import files, sha256
+from prunelab.core.contents import files, pipeline, sha256
 from prunelab.core.errors import Refusal
 from prunelab.surgery.components import reading
 from prunelab.surgery.opening import PRUNED, model_classes
@@ -23,10 +23,7 @@ def locate(path: str | None, embedded: str | None = None) -> Path:
     """
     if path is None and embedded is None:
         raise Refusal("this model has no weights of its own: give path=FOLDER of a diffusers model")
-    folder = EMBEDDED / str(embedded) if path is None else Path(path).expanduser()
-    if not (folder / "model_index.json").is_file():
-        raise Refusal(f"no diffusers model at {folder}: path=FOLDER needs a folder with a model_index.json")
-    return folder
+    return pipeline(EMBEDDED / str(embedded) if path is None else path)
 
 
 def content_hash(folder: Path, weights: str) -> str:
