@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from prunelab.cli import embedded
 from prunelab.cli.checking import conf_folder
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -53,7 +54,7 @@ class Held:
 def gone(words: tuple[str, ...], sparsity: float) -> set[str]:
     budget = part(composed(*words), "budget")
     scores = {unit.name: torch.tensor([TEN[unit.path][0]], dtype=torch.float64) for unit in OPERATORS}
-    plan = budget.plan(scores, OPERATORS, Held(budget.of), sparsity)
+    plan = budget.plan(scores, OPERATORS, Held(budget.of), Sparsity(sparsity))
     return {unit.path for unit in OPERATORS if not plan[unit.name].item()}
 
 

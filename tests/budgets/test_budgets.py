@@ -9,6 +9,7 @@ from prunelab.budgets.per_component import PerComponent
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import check_scores, removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -44,29 +45,29 @@ def gone(plan: dict[str, Tensor]) -> list[tuple[str, int]]:
 
 
 def test_global_takes_the_lowest_of_all() -> None:
-    plan = Everywhere().plan(SCORES, UNITS, ONE, 0.3)
+    plan = Everywhere().plan(SCORES, UNITS, ONE, Sparsity(0.3))
     assert gone(plan) == [("a", 0), ("b", 0), ("c", 1)]
 
 
 def test_exactly_int_n_s_elements_go() -> None:
     for share in (0.0, 0.1, 0.29, 0.3, 0.55, 0.99):
-        assert removed(Everywhere().plan(SCORES, UNITS, ONE, share)) == int(10 * share + 1e-9)
+        assert removed(Everywhere().plan(SCORES, UNITS, ONE, Sparsity(share))) == int(10 * share + 1e-9)
 
 
 def test_uniform_takes_the_same_share_of_each() -> None:
-    plan = Uniform().plan(SCORES, UNITS, ONE, 0.5)
+    plan = Uniform().plan(SCORES, UNITS, ONE, Sparsity(0.5))
     assert gone(plan) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("c", 1)]
 
 
 def test_uniform_to_a_cost_finds_the_common_share() -> None:
     ledger = Prices({"a": 1.0, "b": 2.0, "c": 10.0})
-    plan = Uniform(of="parameters").plan(SCORES, UNITS, ledger, 0.5)
+    plan = Uniform(of="parameters").plan(SCORES, UNITS, ledger, Sparsity(0.5))
     assert gone(plan) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("c", 1)]  # 2 + 4 + 10 of 32
 
 
 def test_ties_go_by_unit_name_and_index() -> None:
     flat = {u.name: torch.ones(u.elements) for u in UNITS}
-    assert gone(Everywhere().plan(flat, UNITS, ONE, 0.5)) == [
+    assert gone(Everywhere().plan(flat, UNITS, ONE, Sparsity(0.5))) == [
         ("a", 0),
         ("a", 1),
         ("a", 2),
@@ -77,19 +78,19 @@ def test_ties_go_by_unit_name_and_index() -> None:
 
 def test_score_per_cost_prefers_what_is_dear() -> None:
     ledger = Prices({"a": 1.0, "b": 1.0, "c": 10.0})
-    by_score = Everywhere(of="parameters", rank="score").plan(SCORES, UNITS, ledger, 0.4)
-    by_cost = Everywhere(of="parameters", rank="score_per_cost").plan(SCORES, UNITS, ledger, 0.4)
+    by_score = Everywhere(of="parameters", rank="score").plan(SCORES, UNITS, ledger, Sparsity(0.4))
+    by_cost = Everywhere(of="parameters", rank="score_per_cost").plan(SCORES, UNITS, ledger, Sparsity(0.4))
     assert gone(by_score) == [("b", 0), ("c", 1)]
     assert gone(by_cost) == [("b", 0), ("c", 1)]
     assert ("c", 0) in gone(
-        Everywhere(of="parameters", rank="score_per_cost").plan(SCORES, UNITS, ledger, 0.8)
+        Everywhere(of="parameters", rank="score_per_cost").plan(SCORES, UNITS, ledger, Sparsity(0.8))
     )
 
 
 def test_the_cost_nearest_to_the_target_is_taken() -> None:
     ledger = Prices({"a": 3.0, "b": 3.0, "c": 10.0})  # 44 in all
     for share in (0.1, 0.2, 0.3, 0.5, 0.7):
-        plan = Everywhere(of="parameters", rank="score").plan(SCORES, UNITS, ledger, share)
+        plan = Everywhere(of="parameters", rank="score").plan(SCORES, UNITS, ledger, Sparsity(share))
         spent = sum(ledger.prices[name] for name, _ in gone(plan))
         assert abs(spent - share * 44) <= 5.0 + 0.005 * 44  # half of the dearest element, and the slack
 
@@ -97,15 +98,15 @@ def test_the_cost_nearest_to_the_target_is_taken() -> None:
 def test_a_piece_out_of_turn_may_close_the_gap() -> None:
     ledger = Prices({"a": 1.0, "b": 1.0, "c": 10.0})
     scores = {**SCORES, UNITS[2].name: torch.tensor([0.1, 0.2])}
-    plan = Everywhere(of="parameters", rank="score").plan(scores, UNITS, ledger, 11 / 28)
+    plan = Everywhere(of="parameters", rank="score").plan(scores, UNITS, ledger, Sparsity(11 / 28))
     assert gone(plan) == [("b", 0), ("c", 0)]  # c0, then not c1 (too dear) but the lowest that fits
 
 
 def test_what_the_units_cannot_give_is_refused_with_the_figure() -> None:
     ledger = Prices({"a": 1.0, "b": 1.0, "c": 1.0}, rest=10.0)
     with pytest.raises(Refusal, match=r"50.0%.*at most sparsity=0.5"):
-        Everywhere(of="parameters").plan(SCORES, UNITS, ledger, 0.6)
-    assert removed(Everywhere(of="parameters").plan(SCORES, UNITS, ledger, 0.5)) == 10
+        Everywhere(of="parameters").plan(SCORES, UNITS, ledger, Sparsity(0.6))
+    assert removed(Everywhere(of="parameters").plan(SCORES, UNITS, ledger, Sparsity(0.5))) == 10
 
 
 def test_per_component_sparsity() -> None:
@@ -117,13 +118,13 @@ def test_per_component_sparsity() -> None:
             return 10.0
 
     ledger = Each({"a": 1.0, "b": 1.0, "c": 1.0, "t": 1.0})
-    plan = PerComponent().plan(scores, units, ledger, {"text_encoder": 0.5})
+    plan = PerComponent().plan(scores, units, ledger, Sparsity({"text_encoder": 0.5}))
     assert removed(plan) == 5
     assert removed({units[3].name: plan[units[3].name]}) == 5
     with pytest.raises(Refusal, match="unet"):
-        PerComponent().plan(scores, units, ledger, {"unet": 0.5})
+        PerComponent().plan(scores, units, ledger, Sparsity({"unet": 0.5}))
     with pytest.raises(Refusal, match="budget=per_component"):
-        Everywhere().plan(scores, units, ledger, {"text_encoder": 0.5})
+        Everywhere().plan(scores, units, ledger, Sparsity({"text_encoder": 0.5}))
 
 
 def test_bad_choices_and_scores_are_refused() -> None:

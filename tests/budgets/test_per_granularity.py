@@ -6,6 +6,7 @@ import torch
 from prunelab.budgets.per_granularity import PerGranularity
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -31,8 +32,8 @@ class Free:
         return 0.0
 
 
-def gone(sparsity: object) -> dict[str, list[int]]:
-    plan = PerGranularity().plan(SCORES, UNITS, Free(), sparsity)
+def gone(sparsity: float | dict[str, float]) -> dict[str, list[int]]:
+    plan = PerGranularity().plan(SCORES, UNITS, Free(), Sparsity(sparsity))
     return {each.path: (~plan[each.name]).nonzero().flatten().tolist() for each in UNITS}
 
 
@@ -47,7 +48,7 @@ def test_a_share_per_kind() -> None:
 
 
 def test_sparsity_0_keeps_all() -> None:
-    assert removed(PerGranularity().plan(SCORES, UNITS, Free(), 0.0)) == 0
+    assert removed(PerGranularity().plan(SCORES, UNITS, Free(), Sparsity(0.0))) == 0
 
 
 def test_what_has_no_meaning_is_refused() -> None:

@@ -10,6 +10,7 @@ from prunelab.budgets.knapsack import Knapsack
 from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -35,7 +36,7 @@ def test_no_other_plan_that_meets_the_cost_scores_less(seed: int, share: float) 
     units = [unit(f"u{i}") for i in range(10)]
     prices = {u.path: float(torch.randint(1, 20, (), generator=random)) for u in units}
     scores = {u.name: torch.rand(1, generator=random, dtype=torch.float64) for u in units}
-    plan = Knapsack(slack=0.1).plan(scores, units, Prices(prices), share)
+    plan = Knapsack(slack=0.1).plan(scores, units, Prices(prices), Sparsity(share))
     total, found = sum(prices.values()), [u for u in units if not plan[u.name].item()]
 
     def fits(chosen: tuple[Unit, ...]) -> bool:
@@ -55,7 +56,7 @@ def test_greedy_is_not_always_optimal_but_the_program_is() -> None:
         units[1].name: torch.tensor([0.5]),
         units[2].name: torch.tensor([0.55]),
     }
-    plan = Knapsack(slack=0.0).plan(scores, units, Prices({"a": 1.0, "b": 2.0, "c": 5.0}), 5 / 8)
+    plan = Knapsack(slack=0.0).plan(scores, units, Prices({"a": 1.0, "b": 2.0, "c": 5.0}), Sparsity(5 / 8))
     assert [name for name, keep in plan.items() if not keep.item()] == [units[2].name]
 
 
@@ -66,18 +67,20 @@ def test_what_cannot_be_met_is_refused_and_nothing_is_nothing() -> None:
         def total(self, component: str) -> float:
             return 10.0
 
+    scores = {units[0].name: torch.tensor([1.0])}
     with pytest.raises(Refusal, match=r"at most sparsity=0\.1"):
-        Knapsack().plan({units[0].name: torch.tensor([1.0])}, units, Rest({"a": 1.0}), 0.5)
-    assert removed(Knapsack().plan({units[0].name: torch.tensor([1.0])}, units, Rest({"a": 1.0}), 0.0)) == 0
+        Knapsack().plan(scores, units, Rest({"a": 1.0}), Sparsity(0.5))
+    assert removed(Knapsack().plan(scores, units, Rest({"a": 1.0}), Sparsity(0.0))) == 0
 
 
 def test_every_kind_gives_the_same_share() -> None:
     units = [unit(f"block.{i}.attn1") for i in range(4)] + [unit(f"block.{i}.ff") for i in range(4)]
     scores = {u.name: torch.tensor([float(i)]) for i, u in enumerate(units)}
     prices = Prices({u.path: 1.0 if u.path.endswith("attn1") else 3.0 for u in units})
-    gone = [u.path for u in units if not Isomorphic().plan(scores, units, prices, 0.5)[u.name].item()]
+    plan = Isomorphic().plan(scores, units, prices, Sparsity(0.5))
+    gone = [u.path for u in units if not plan[u.name].item()]
     assert gone == ["block.0.attn1", "block.1.attn1", "block.0.ff", "block.1.ff"]
-    plan = Isomorphic(of="parameters").plan(scores, units, prices, 0.3)
+    plan = Isomorphic(of="parameters").plan(scores, units, prices, Sparsity(0.3))
     assert (
         removed(plan) == 4
     )  # a quarter of each kind is 4 of 16, half is 8: the first share that reaches 4.8

@@ -12,6 +12,7 @@ from prunelab.budgets.rounding import count
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -62,17 +63,18 @@ def test_by_hand(elements: int, runs: int, share: float, rounding: str, multiple
 
 def test_each_run_loses_its_own_lowest() -> None:
     scores = {"denoiser/a#channel": torch.tensor([1.0, 2, 3, 4, 50, 60, 40, 30])}
-    plan = Uniform(rounding="published").plan(scores, [unit(8, 2)], Free(), 0.5)
+    plan = Uniform(rounding="published").plan(scores, [unit(8, 2)], Free(), Sparsity(0.5))
     assert plan["denoiser/a#channel"].tolist() == [False, False, True, True, True, True, False, False]
-    free = Uniform(rounding="published").plan(scores, [unit(8, 1)], Free(), 0.5)
+    free = Uniform(rounding="published").plan(scores, [unit(8, 1)], Free(), Sparsity(0.5))
     assert free["denoiser/a#channel"].tolist() == [False] * 4 + [True] * 4
 
 
 def test_a_multiple_that_leaves_nothing_to_remove_is_refused() -> None:
     scores = {"denoiser/a#channel": torch.arange(24.0)}
     with pytest.raises(Refusal, match=r"smaller multiple"):
-        Uniform(rounding="multiple", multiple=32).plan(scores, [unit(24, 1)], Free(), 0.3)
-    assert removed(Uniform(rounding="multiple", multiple=8).plan(scores, [unit(24, 1)], Free(), 0.3)) == 8
+        Uniform(rounding="multiple", multiple=32).plan(scores, [unit(24, 1)], Free(), Sparsity(0.3))
+    plan = Uniform(rounding="multiple", multiple=8).plan(scores, [unit(24, 1)], Free(), Sparsity(0.3))
+    assert removed(plan) == 8
 
 
 def test_what_does_not_fit_channels_is_refused() -> None:
@@ -80,9 +82,9 @@ def test_what_does_not_fit_channels_is_refused() -> None:
     scores = {each.name: torch.rand(8) for each in pair}
     for budget in (Everywhere(), PerComponent(), PerGranularity(), Isomorphic(), Knapsack()):
         with pytest.raises(Refusal, match="budget=uniform"):
-            budget.plan(scores, pair, Free(), 0.3)
+            budget.plan(scores, pair, Free(), Sparsity(0.3))
     with pytest.raises(Refusal, match=r"budget\.of=elements"):
-        Uniform(of="latency").plan(scores, pair, Free(), 0.3)
+        Uniform(of="latency").plan(scores, pair, Free(), Sparsity(0.3))
     with pytest.raises(Refusal, match="none, published, multiple"):
         Uniform(rounding="up")
     with pytest.raises(Refusal, match="multiple=0"):

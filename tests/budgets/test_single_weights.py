@@ -16,6 +16,7 @@ from prunelab.budgets.per_component import PerComponent
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 
 
@@ -55,7 +56,7 @@ def scores(seed: int = 0, tied: bool = False) -> dict[str, Tensor]:
 
 
 def planned(budget: object, sparsity: object, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    return dict(budget.plan(given, UNITS, Counting(), sparsity))  # type: ignore[attr-defined]
+    return dict(budget.plan(given, UNITS, Counting(), Sparsity(sparsity)))  # type: ignore[attr-defined]
 
 
 def without_lowest(values: list[float], share: float) -> list[bool]:
@@ -182,7 +183,7 @@ def test_owl_with_magnitude_counts_the_outliers_of_wandas_scores(share: float, c
     assert (0.01 in lost) == (share == 0.05)  # the floor is reached where little is asked for
     asked = {"denoiser": share, "text_encoder": share}
     budget = Owl(cut=cut, components=["text_encoder"])
-    plan = budget.plan(magnitude, UNITS, Counting(), asked, wanda)
+    plan = budget.plan(magnitude, UNITS, Counting(), Sparsity(asked), wanda)
     for unit, each in zip(UNITS, [share] * 3 + lost, strict=True):
         values, place = magnitude[unit.name].numpy(), int(unit.elements * each)
         if cut == "exact":
@@ -195,8 +196,8 @@ def test_owl_with_magnitude_counts_the_outliers_of_wandas_scores(share: float, c
 
 def test_owl_with_its_own_scores_counts_their_outliers() -> None:
     wanda = scores(4)
-    one = Owl("row").plan(wanda, UNITS[3:], Counting(), 0.5)
-    other = Owl("row").plan(wanda, UNITS[3:], Counting(), 0.5, wanda)
+    one = Owl("row").plan(wanda, UNITS[3:], Counting(), Sparsity(0.5))
+    other = Owl("row").plan(wanda, UNITS[3:], Counting(), Sparsity(0.5), wanda)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -223,13 +224,13 @@ def test_budgets_refuse_units_they_cannot_take() -> None:
     heads = {HEAD.name: torch.arange(4.0)}
     for budget in (Groups(), NOfM(), Owl()):
         with pytest.raises(Refusal, match="granularity=weight"):
-            budget.plan(heads, [HEAD], Counting(), 0.5)
+            budget.plan(heads, [HEAD], Counting(), Sparsity(0.5))
     for structural in (Uniform(), Everywhere(), PerComponent()):
         with pytest.raises(Refusal, match="budget=groups, n_of_m or owl"):
-            structural.plan(scores(), UNITS, Counting(), 0.5)
+            structural.plan(scores(), UNITS, Counting(), Sparsity(0.5))
     outside = [matrix("z", 2, 4, "")]
     with pytest.raises(Refusal, match="lie in none: use budget=groups"):
-        Owl().plan({outside[0].name: torch.arange(8.0)}, outside, Counting(), 0.5)
+        Owl().plan({outside[0].name: torch.arange(8.0)}, outside, Counting(), Sparsity(0.5))
 
 
 def test_bad_choices_are_refused() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import Plan, removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.costs.macs import macs
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.random import Random
@@ -37,7 +38,7 @@ def test_the_smallest_share_that_meets_the_cost(
     scores = Random(seed=3).score(model, units)
 
     def plan(budget: Uniform, sparsity: float) -> Plan:
-        return make_plan(bench, units, scores, Part("uniform", budget, {}), sparsity)
+        return make_plan(bench, units, scores, Part("uniform", budget, {}), Sparsity(sparsity))
 
     met = plan(Uniform(of=of), 0.4)
     assert share_left(model, met, of) <= 0.6
@@ -52,5 +53,6 @@ def test_what_channels_cannot_give(
     units = model.units(["channel"], ["denoiser"])
     scores = Random(seed=3).score(model, units)
     for of, sparsity, line in (("macs", 0.99, "channel units give"), ("latency", 0.3, "cannot be added up")):
+        budget = Part("uniform", Uniform(of=of), {})
         with pytest.raises(Refusal, match=line):
-            make_plan(make_bench(tmp_path), units, scores, Part("uniform", Uniform(of=of), {}), sparsity)
+            make_plan(make_bench(tmp_path), units, scores, budget, Sparsity(sparsity))

@@ -8,6 +8,7 @@ import pytest
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.sparsity import Sparsity
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.wanda import Wanda
@@ -28,7 +29,7 @@ class Denoiser:
 def request(components: list[str], sparsity: Any) -> Request:
     nothing: Any = SimpleNamespace()
     parts: Any = dict.fromkeys(("scorer", "budget", "bypass", "evaluation", "timing"), nothing)
-    chosen: Any = {"granularity": ["weight"], "components": components, "sparsity": sparsity}
+    chosen: Any = {"granularity": ["weight"], "components": components, "sparsity": Sparsity(sparsity)}
     return Request(**parts, **chosen, recovery=None, metrics=[], labels={}, seed=0)
 
 
@@ -36,8 +37,8 @@ def test_a_model_without_a_text_encoder_has_its_denoiser_pruned() -> None:
     model: Any = Denoiser("unconditional", {"denoiser": None})
     asked = request(["text_encoder", "denoiser"], {"text_encoder": 0.475, "denoiser": 0.35})
     left = fitted(asked, model)
-    assert (left.components, left.sparsity) == (["denoiser"], {"denoiser": 0.35})
-    assert fitted(replace(asked, sparsity=0.3), model).sparsity == 0.3
+    assert (left.components, left.sparsity) == (["denoiser"], Sparsity({"denoiser": 0.35}))
+    assert fitted(replace(asked, sparsity=Sparsity(0.3)), model).sparsity == Sparsity(0.3)
     with pytest.raises(Refusal, match="unconditional has no text_encoder: it has denoiser"):
         fitted(request(["text_encoder"], 0.3), model)
 
@@ -53,7 +54,8 @@ def test_a_model_without_neurons_has_its_heads_pruned(
     both = {"head": 0.2, "neuron": 0.3}
     asked = replace(request(["denoiser"], both), granularity=["head", "neuron"])
     left = fitted(asked, latents)
-    assert (left.granularity, left.sparsity, left.labels["granularity"]) == (["head"], {"head": 0.2}, "head")
+    assert (left.granularity, left.sparsity) == (["head"], Sparsity({"head": 0.2}))
+    assert left.labels["granularity"] == "head"
     assert "tiny_uig_latent has no neuron units in denoiser" in capsys.readouterr().err
     alone = replace(asked, granularity=["neuron"])
     assert fitted(alone, latents) == alone  # and choosing units refuses it
@@ -73,6 +75,6 @@ def test_only_single_weights_have_a_nominal_total(model: StableDiffusion) -> Non
     both = ["text_encoder", "denoiser"]
     asked = {"text_encoder": 0.475, "denoiser": 0.35}
     text, unet = (sum(p.numel() for p in model.components[name].parameters()) for name in both)
-    total = nominal_total(model, model.units(["weight"], both), asked)
+    total = nominal_total(model, model.units(["weight"], both), Sparsity(asked))
     assert total == pytest.approx((0.475 * text + 0.35 * unet) / (text + unet))
-    assert nominal_total(model, model.units(["head"], both), asked) is None
+    assert nominal_total(model, model.units(["head"], both), Sparsity(asked)) is None

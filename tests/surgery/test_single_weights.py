@@ -8,6 +8,7 @@ from torch import Tensor
 
 import prunelab
 from prunelab.core.draws import generator
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.costs.zeros import nominal, zeroed, zeros
 from prunelab.engine.hardware import Hardware
@@ -100,9 +101,9 @@ def test_the_nominal_total_of_the_study() -> None:
     published = {(0.475, 0.35): 0.385, (0.425, 0.3): 0.335, (0.45, 0.325): 0.360, (0.53, 0.07): 0.200}
     for (text, unet), total in published.items():
         asked = {"text_encoder": text, "denoiser": unet}
-        assert nominal(counts, asked) == pytest.approx(total, abs=5e-4)
-    assert nominal(counts, {"denoiser": 0.35}) == pytest.approx(0.35 * 865_910_724 / 1_206_298_564)
-    assert nominal(counts, 0.3) == pytest.approx(0.3)
+        assert nominal(counts, Sparsity(asked)) == pytest.approx(total, abs=5e-4)
+    assert nominal(counts, Sparsity({"denoiser": 0.35})) == pytest.approx(0.35 * 865_910_724 / 1_206_298_564)
+    assert nominal(counts, Sparsity(0.3)) == pytest.approx(0.3)
 
 
 def test_zeros_stay_zero_in_training(model: StableDiffusion, tmp_path: Path) -> None:

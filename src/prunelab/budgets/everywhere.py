@@ -1,23 +1,15 @@
 """Global budget: all chosen units of all components compete with each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from prunelab.budgets.ranking import (
-    CLOSE,
-    Currency,
-    Rank,
-    as_plan,
-    candidates,
-    check_free,
-    check_reach,
-    share,
-    take,
-)
-from prunelab.core.errors import Refusal
+from prunelab.budgets.limits import check_free, reachable
+from prunelab.budgets.lowest import without_lowest
+from prunelab.budgets.ranking import CLOSE, Currency, Rank, Ranking
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity, whole
+from prunelab.core.units import Unit
 
 
 @settings
@@ -27,15 +19,11 @@ class Everywhere:
     of: Currency = "elements"
     rank: Rank = "score_per_cost"
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """One ranking over everything; the target is a share of all components together."""
-        if isinstance(sparsity, Mapping):
-            raise Refusal("budget=global takes one sparsity for all; for one each use budget=per_component")
+        share = sparsity.of_all("budget=global", "budget=per_component")
         check_free(units, "global")
-        components = list(by_component(units))
-        total = sum(ledger.total(name) for name in components)
-        target = share(sparsity, "the model") * total
-        check_reach(units, ledger, target, total, self.of, " and ".join(components))
-        slack = 0.0 if self.of == "elements" else CLOSE * total
-        whole = float(int(target + 1e-9)) if self.of == "elements" else target
-        return as_plan(units, take(candidates(scores, units, ledger, self.rank), whole, slack))
+        target, total = reachable(units, ledger, share, self.of)
+        if self.of == "elements":
+            return without_lowest(scores, units, whole(total, share))
+        return Ranking.of(scores, units, ledger, self.rank).take(target, CLOSE * total)

@@ -1,32 +1,23 @@
 """Comparison groups: the same share of single weights goes from every row, matrix, component or from all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from prunelab.budgets.lowest import at_or_below, lowest, whole
-from prunelab.budgets.shares import shares
+from prunelab.budgets.components import each_component
+from prunelab.budgets.limits import check_single_weights
+from prunelab.budgets.lowest import at_or_below, lowest, without_lowest
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
-from prunelab.core.scores import Plan, Scores
+from prunelab.core.scores import Plan, Scores, keep_all
 from prunelab.core.settings import settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity, whole
+from prunelab.core.units import Unit
 
 Scope = Literal["row", "matrix", "component", "global"]
 Cut = Literal["exact", "published"]
-
-
-def check_single_weights(units: Sequence[Unit], budget: str) -> None:
-    """Refuse units that are more than single weights."""
-    for unit in units:
-        if unit.matrix is None:
-            raise Refusal(
-                f"budget={budget} compares single weights, not {unit.granularity} units: set "
-                "granularity=weight or conv_weight, or use budget=global, per_component or uniform"
-            )
 
 
 @settings
@@ -50,37 +41,22 @@ class Groups:
                 "use budget.cut=exact"
             )
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """Under an exact cut ``int(n * share)`` weights of each group of n, its lowest; ties go by index."""
         check_single_weights(units, "groups")
-        plan: dict[str, Tensor] = {}
-        for members, share in self._competing(units, sparsity):
-            plan.update(self._kept(scores, members, share))
-        return {unit.name: plan[unit.name] for unit in units}
-
-    def _competing(self, units: Sequence[Unit], sparsity: object) -> Iterator[tuple[Sequence[Unit], float]]:
-        """Units that are ranked in one go, with their share."""
         if self.scope == "global":
-            if isinstance(sparsity, Mapping):
-                raise Refusal(
-                    "budget.scope=global takes one sparsity for all; for one each use budget.scope=component"
-                )
-            yield units, shares(sparsity, ["the model"])["the model"]
-            return
-        groups = by_component(units)
-        for component, share in shares(sparsity, list(groups)).items():
-            members = groups[component]
-            for group in [members] if self.scope == "component" else [[unit] for unit in members]:
-                yield group, share
+            groups = [(units, sparsity.of_all("budget.scope=global", "budget.scope=component"))]
+        else:
+            groups = [*each_component(units, sparsity)]
+        plan: dict[str, Tensor] = {}
+        for members, share in groups:
+            plan.update(self._kept(scores, members, share))
+        return plan
 
     def _kept(self, scores: Scores, units: Sequence[Unit], share: float) -> dict[str, Tensor]:
         if self.scope in ("row", "matrix"):
             return {unit.name: keep_in_matrix(scores, unit, share, self.scope, self.cut) for unit in units}
-        ranked = sorted(units, key=lambda unit: unit.name)  # so that ties go by name and index
-        joined = torch.cat([scores[unit.name] for unit in ranked])[None]
-        kept = ~lowest(joined, whole(joined.numel(), share))[0]
-        parts = kept.split([unit.elements for unit in ranked])
-        return {unit.name: part.clone() for unit, part in zip(ranked, parts, strict=True)}
+        return without_lowest(scores, units, whole(sum(unit.elements for unit in units), share))
 
 
 def keep_in_matrix(
@@ -92,9 +68,10 @@ def keep_in_matrix(
     """
     assert unit.matrix is not None
     if not share:
-        return torch.ones(unit.elements, dtype=torch.bool)
-    if cut == "published" and scope == "matrix":
-        count = min(int(unit.elements * share) + beyond, unit.elements)
-        return ~at_or_below(scores[unit.name], count)
-    competing = scores[unit.name].reshape(unit.matrix if scope == "row" else (1, -1))
-    return ~lowest(competing, whole(competing.shape[1], share)).flatten()
+        return keep_all([unit])[unit.name]
+    if scope == "row":
+        rows = scores[unit.name].reshape(unit.matrix)
+        return ~lowest(rows, whole(unit.matrix[1], share)).flatten()
+    if cut == "published":
+        return ~at_or_below(scores[unit.name], min(int(unit.elements * share) + beyond, unit.elements))
+    return without_lowest(scores, [unit], whole(unit.elements, share))[unit.name]

@@ -9,11 +9,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import Currency, as_plan, candidates, check_free, check_reach, share
+from prunelab.budgets.common_share import common_share
+from prunelab.budgets.components import each_component
+from prunelab.budgets.limits import check_free, reachable
+from prunelab.budgets.lowest import without_lowest
+from prunelab.budgets.ranking import Currency
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity, whole
+from prunelab.core.units import Unit
 
 
 @settings
@@ -22,18 +27,16 @@ class Isomorphic:
 
     of: Currency = "elements"
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """The lowest-scored share of each kind, per component."""
         check_free(units, "isomorphic")
         plan: dict[str, Tensor] = {}
-        for component, members in by_component(units).items():
-            asked, total = share(sparsity, component), ledger.total(component)
-            check_reach(members, ledger, asked * total, total, self.of, component)
+        for members, asked in each_component(units, sparsity):
+            target, _ = reachable(members, ledger, asked, self.of)
             groups = list(kinds(members, ledger).values())
-            common = asked if self.of == "elements" else _common(groups, ledger, asked * total)
+            common = asked if self.of == "elements" else _common(groups, ledger, target)
             for group in groups:
-                ranked = candidates(scores, group, ledger, "score")
-                plan.update(as_plan(group, ranked[: _count(group, common)]))
+                plan.update(without_lowest(scores, group, whole(_size(group), common)))
         return plan
 
 
@@ -50,12 +53,12 @@ def _size(group: Sequence[Unit]) -> int:
     return sum(unit.elements for unit in group)
 
 
-def _count(group: Sequence[Unit], share: float) -> int:
-    return int(_size(group) * share + 1e-9)
-
-
 def _common(groups: Sequence[Sequence[Unit]], ledger: Ledger, target: float) -> float:
     """The smallest share of every kind at which the removed cost reaches ``target``."""
-    steps = sorted({k / _size(group) for group in groups for k in range(_size(group) + 1)})
-    costs = [(group, ledger.cost(group[0])) for group in groups]
-    return next(s for s in steps if sum(cost * _count(group, s) for group, cost in costs) >= target - 1e-9)
+    sizes = [(_size(group), ledger.cost(group[0])) for group in groups]
+
+    def gone(share: float) -> float:
+        return sum(cost * whole(size, share) for size, cost in sizes)
+
+    found = common_share((size for size, _ in sizes), target, gone)
+    return 1.0 if found is None else found  # all of it, which is the target to round-off

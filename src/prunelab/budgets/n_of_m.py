@@ -7,14 +7,15 @@ from dataclasses import field
 import torch
 from torch import Tensor
 
-from prunelab.budgets.groups import check_single_weights
+from prunelab.budgets.components import each_component
+from prunelab.budgets.limits import check_single_weights
 from prunelab.budgets.lowest import lowest
-from prunelab.budgets.shares import shares
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import Several, settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity
+from prunelab.core.units import Unit
 
 
 @settings
@@ -24,16 +25,15 @@ class NOfM:
     m: Several = 4
     of: str = field(default="elements", init=False)
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """The lowest of every ``m`` neighbours; refuses widths and shares that are no whole patterns."""
         check_single_weights(units, "n_of_m")
-        groups = by_component(units)
         plan: dict[str, Tensor] = {}
-        for component, share in shares(sparsity, list(groups)).items():
+        for members, share in each_component(units, sparsity):
             gone = self._removed(share)
             if gone:
-                self._check_widths(groups[component])
-            for unit in groups[component]:
+                self._check_widths(members)
+            for unit in members:
                 plan[unit.name] = self._kept(scores, unit, gone)
         return plan
 

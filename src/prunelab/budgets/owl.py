@@ -19,13 +19,15 @@ from typing import Annotated, Literal
 from annotated_types import Lt
 from torch import Tensor
 
-from prunelab.budgets.groups import Cut, check_single_weights, keep_in_matrix
-from prunelab.budgets.shares import shares
+from prunelab.budgets.components import each_component
+from prunelab.budgets.groups import Cut, keep_in_matrix
+from prunelab.budgets.limits import check_single_weights
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import Made, Names, NonNegative, Positive, Share, settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity
+from prunelab.core.units import Unit
 
 Scope = Literal["row", "matrix"]
 
@@ -55,7 +57,7 @@ class Owl:
         scores: Scores,
         units: Sequence[Unit],
         ledger: Ledger,
-        sparsity: object,
+        sparsity: Sparsity,
         allocation: Scores | None = None,
     ) -> Plan:
         """``int(n * share of its block)`` weights of each group of n, the lowest in ``scores``.
@@ -63,13 +65,12 @@ class Owl:
         ``allocation``: the scores whose outliers are counted, where they are not ``scores`` themselves.
         """
         check_single_weights(units, "owl")
-        groups = by_component(units)
         counted = scores if allocation is None else allocation
         plan: dict[str, Tensor] = {}
-        for component, share in shares(sparsity, list(groups)).items():
-            allocated = share and (self.components is None or component in self.components)
-            of_blocks = self.block_shares(counted, groups[component], share) if allocated else {}
-            for unit in groups[component]:
+        for members, share in each_component(units, sparsity):
+            allocated = share and (self.components is None or members[0].component in self.components)
+            of_blocks = self.block_shares(counted, members, share) if allocated else {}
+            for unit in members:
                 own = of_blocks.get(unit.layer, share)
                 beyond = int(unit.layer in of_blocks)
                 plan[unit.name] = keep_in_matrix(scores, unit, own, self.scope, self.cut, beyond)

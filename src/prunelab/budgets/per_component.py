@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from prunelab.budgets.components import each_component
 from prunelab.budgets.everywhere import Everywhere
 from prunelab.budgets.ranking import Currency, Rank
-from prunelab.budgets.shares import shares
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity
+from prunelab.core.units import Unit
 
 
 @settings
@@ -20,11 +21,10 @@ class PerComponent:
     of: Currency = "elements"
     rank: Rank = "score_per_cost"
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """A ranking per component; ``sparsity`` is one share, or one per component (absent = keep all)."""
-        groups = by_component(units)
         inside = Everywhere(self.of, self.rank)
         plan: dict[str, Tensor] = {}
-        for component, asked in shares(sparsity, list(groups)).items():
-            plan.update(inside.plan(scores, groups[component], ledger, asked))
+        for members, share in each_component(units, sparsity):
+            plan.update(inside.plan(scores, members, ledger, Sparsity(share)))
         return plan

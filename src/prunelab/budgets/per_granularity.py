@@ -1,14 +1,17 @@
 """Per-granularity budget: the units of each kind compete with each other only (the scope of EcoDiff)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import Currency, as_plan, candidates, check_free, share
+from prunelab.budgets.limits import check_free
+from prunelab.budgets.lowest import without_lowest
+from prunelab.budgets.ranking import Currency
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.settings import settings
+from prunelab.core.sparsity import Sparsity, whole
 from prunelab.core.units import Unit
 
 
@@ -26,25 +29,16 @@ class PerGranularity:
                 "use budget=global or budget=per_component"
             )
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """``int(n * share)`` of the n elements of each granularity, the lowest-scored of all components.
 
         ``sparsity`` is one share, or one per granularity (absent = keep all).
         """
         check_free(units, "per_granularity")
-        kinds: dict[str, list[Unit]] = {}
-        for unit in units:
-            kinds.setdefault(unit.granularity, []).append(unit)
-        _check_names(sparsity, list(kinds))
+        kinds = list(dict.fromkeys(unit.granularity for unit in units))
         plan: dict[str, Tensor] = {}
-        for kind, members in kinds.items():
-            ranked = candidates(scores, members, ledger, "score")
-            gone = int(len(ranked) * share(sparsity, kind) + 1e-9)
-            plan.update(as_plan(members, ranked[:gone]))
+        for kind, share in sparsity.of_each(kinds, "the chosen granularities").items():
+            members = [unit for unit in units if unit.granularity == kind]
+            elements = sum(unit.elements for unit in members)
+            plan.update(without_lowest(scores, members, whole(elements, share)))
         return plan
-
-
-def _check_names(sparsity: object, kinds: Sequence[str]) -> None:
-    unknown = [name for name in sparsity if name not in kinds] if isinstance(sparsity, Mapping) else []
-    if unknown:
-        raise Refusal(f"sparsity names {unknown[0]!r}: the chosen granularities are {', '.join(kinds)}")

@@ -7,6 +7,7 @@ one per run; every such run keeps at least one element.
 import math
 from typing import Literal
 
+from prunelab.core.sparsity import whole
 from prunelab.core.units import Unit
 
 Rounding = Literal["none", "published", "multiple"]
@@ -27,7 +28,7 @@ def count(unit: Unit, share: float, rounding: str = "none", multiple: int = 8) -
         case "multiple":
             gone = (unit.elements - _nearest(unit.elements, share, math.lcm(multiple, runs))) // runs
         case _:
-            gone = int(unit.elements * share + 1e-9) // runs
+            gone = whole(unit.elements, share) // runs
     return runs * min(gone, unit.elements // runs - 1) if unit.runs else gone
 
 

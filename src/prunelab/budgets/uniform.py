@@ -1,24 +1,21 @@
 """Uniform budget: the same share goes from every unit."""
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from prunelab.budgets.ranking import (
-    Candidate,
-    Currency,
-    as_plan,
-    candidates,
-    check_separate,
-    share,
-)
+from prunelab.budgets.common_share import common_share
+from prunelab.budgets.components import each_component
+from prunelab.budgets.limits import check_separate, check_structures
+from prunelab.budgets.lowest import lowest
+from prunelab.budgets.ranking import Currency
 from prunelab.budgets.rounding import Rounding, count
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Ledger
 from prunelab.core.scores import Plan, Scores, removed
 from prunelab.core.settings import Count, settings
-from prunelab.core.units import Unit, by_component
+from prunelab.core.sparsity import Sparsity
+from prunelab.core.units import Unit
 
 
 @settings
@@ -34,7 +31,7 @@ class Uniform:
     rounding: Rounding = "none"
     multiple: Count = 8
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: object) -> Plan:
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, sparsity: Sparsity) -> Plan:
         """The rounded share of each unit, its lowest-scored; units compete with no other unit.
 
         Where elements come in runs, each run loses its own lowest-scored.
@@ -45,18 +42,18 @@ class Uniform:
                 f"budget=uniform removes a share of each unit, but {single[0].granularity} units have one "
                 "element: use budget=global or budget=per_component, or granularity=head or neuron"
             )
+        check_structures(units)
         if self.of == "latency":
             check_separate(units, self.of)
         plan: dict[str, Tensor] = {}
-        for component, members in by_component(units).items():
-            asked = share(sparsity, component)
+        for members, asked in each_component(units, sparsity):
             common = asked if self.of == "elements" else self._common_share(scores, members, ledger, asked)
-            plan.update(self._at(scores, members, ledger, common))
+            plan.update(self._at(scores, members, common))
         self._check_some(plan, sparsity)
         return plan
 
-    def _at(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, common: float) -> Plan:
-        return as_plan(units, self._lowest(scores, units, ledger, common))
+    def _at(self, scores: Scores, units: Sequence[Unit], common: float) -> Plan:
+        return {unit.name: self._kept(scores[unit.name], unit, common) for unit in units}
 
     def _common_share(self, scores: Scores, units: Sequence[Unit], ledger: Ledger, asked: float) -> float:
         """The smallest share of elements at which ``asked`` of the component's cost is removed."""
@@ -65,41 +62,30 @@ class Uniform:
 
         def gone(common: float) -> float:
             if any(unit.runs for unit in units):  # channels, wired to each other
-                return ledger.saved(component, self._at(scores, units, ledger, common))
+                return ledger.saved(component, self._at(scores, units, common))
             return sum(ledger.cost(unit) * self._count(unit, common) for unit in units)
 
-        steps = sorted({k / unit.elements for unit in units for k in range(unit.elements + 1)})
-        # The cost grows with the share: halving finds the step, and the model is slimmed few times.
-        place = bisect_left(steps, asked * total - 1e-9, key=gone)
-        if place == len(steps):
+        found = common_share((unit.elements for unit in units), asked * total, gone)
+        if found is None:
             kinds = "/".join(sorted({unit.granularity for unit in units}))
             raise Refusal(
                 f"sparsity={asked:.3g} of {component}'s {self.of} cannot be met: its {kinds} units give "
                 f"{gone(1.0) / total:.1%} of them under budget.rounding={self.rounding}; ask for less, or "
                 "choose another rounding or granularity"
             )
-        return steps[place]
+        return found
 
     def _count(self, unit: Unit, share: float) -> int:
         return count(unit, share, self.rounding, self.multiple)
 
-    def _lowest(
-        self, scores: Scores, units: Sequence[Unit], ledger: Ledger, common: float
-    ) -> list[Candidate]:
-        gone: list[Candidate] = []
-        for unit in units:
-            runs = max(unit.runs, 1)
-            length, each = unit.elements // runs, self._count(unit, common) // runs
-            ranked = candidates(scores, [unit], ledger, "score")
-            for run in range(runs):
-                gone += [one for one in ranked if one.index // length == run][:each]
-        return gone
+    def _kept(self, scores: Tensor, unit: Unit, common: float) -> Tensor:
+        runs = max(unit.runs, 1)
+        return ~lowest(scores.reshape(runs, -1), self._count(unit, common) // runs).flatten()
 
-    def _check_some(self, plan: Plan, sparsity: object) -> None:
+    def _check_some(self, plan: Plan, sparsity: Sparsity) -> None:
         """Refuse a rounding under which nothing at all would go."""
-        asked = sparsity.values() if isinstance(sparsity, Mapping) else [sparsity]
-        if self.rounding == "multiple" and any(asked) and not removed(plan):
+        if self.rounding == "multiple" and any(sparsity.shares.values()) and not removed(plan):
             raise Refusal(
-                f"sparsity={sparsity} in steps of budget.multiple={self.multiple} removes nothing here: "
-                "use a smaller multiple, a larger sparsity, or budget.rounding=none"
+                f"sparsity={sparsity.asked} in steps of budget.multiple={self.multiple} removes nothing "
+                "here: use a smaller multiple, a larger sparsity, or budget.rounding=none"
             )

@@ -14,6 +14,7 @@ from prunelab.artifacts import Store, default_root
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.settings import runtime
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
@@ -111,12 +112,13 @@ def request(config: DictConfig) -> Request:
     """The factors of one run."""
     recovers = config.recovery.get("method") is not None
     granularity = names(config, "granularity")
+    budget = part("budget", config.budget)
     return Request(
         scorer=part("scorer", config.scorer),
         granularity=granularity,
         components=names(config, "components"),
-        budget=part("budget", config.budget),
-        sparsity=plain(config.sparsity),
+        budget=budget,
+        sparsity=Sparsity(plain(config.sparsity), budget.value.of),
         recovery=part("recovery", config.recovery) if recovers else None,
         bypass=part("bypass", config.bypass),
         evaluation=part("evaluation", config.evaluation, leave_out=("timing",)),

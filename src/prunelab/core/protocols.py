@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from prunelab.core.estimates import Estimate
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.scores import Plan, Scores
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 
 
@@ -225,8 +226,8 @@ class Budget(Protocol):
 
     of: str
 
-    def plan(self, scores: Scores, units: Sequence[Unit], ledger: "Ledger", sparsity: Any) -> Plan:
-        """The plan that meets ``sparsity`` (a share, or one per component); refuses what cannot be."""
+    def plan(self, scores: Scores, units: Sequence[Unit], ledger: "Ledger", sparsity: Sparsity) -> Plan:
+        """The plan that meets ``sparsity``; refuses what cannot be."""
         ...
 
 
@@ -245,7 +246,7 @@ class AllocatingBudget(Protocol):
         scores: Scores,
         units: Sequence[Unit],
         ledger: "Ledger",
-        sparsity: Any,
+        sparsity: Sparsity,
         allocation: Scores | None = None,
     ) -> Plan:
         """As any budget's; ``allocation``: the second scorer's scores of the same units."""

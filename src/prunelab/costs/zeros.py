@@ -1,10 +1,10 @@
 """Zeros that a plan writes into weights that keep their place."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit, by_component
 
 
@@ -33,12 +33,11 @@ def zeros(units: Sequence[Unit], plan: Mapping[str, Tensor]) -> dict[str, int]:
     }
 
 
-def nominal(parameters: Mapping[str, int], sparsity: object) -> float:
+def nominal(parameters: Mapping[str, int], sparsity: Sparsity) -> float:
     """The total sparsity as the study of Stable Diffusion 2 counts it (Ramesh & Zhao, arXiv 2411.15113).
 
     The share asked of each component's prunable weights, as if it were one of all its parameters:
     sum of share x parameters over the sum of parameters. The real zeros are fewer.
     """
-    shares: Any = sparsity if isinstance(sparsity, Mapping) else dict.fromkeys(parameters, sparsity)
-    asked = sum(shares.get(name, 0.0) * count for name, count in parameters.items())
-    return float(asked) / sum(parameters.values())
+    asked = sum(sparsity.share(name) * count for name, count in parameters.items())
+    return asked / sum(parameters.values())

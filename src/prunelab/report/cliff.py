@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prunelab.core.sparsity import Sparsity
 from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.quantities import UNDEFINED, quantity, share
 from prunelab.report.quoting import markdown as quoted
@@ -53,10 +54,9 @@ def cliffs(rows: Sequence[Row], metrics: Sequence[str] = METRICS, factor: float 
 
 def _alone(row: Row) -> str | None:
     """The one component that the row was asked to prune; None where it is not one or not said."""
-    asked = row["sparsity"]["requested"]
-    shares = asked.items() if isinstance(asked, Mapping) else ()
-    named = [component for component, share in shares if share]
-    return named[0] if len(named) == 1 and row["state"] != "dense" else None
+    asked = Sparsity(row["sparsity"]["requested"] or 0.0)
+    pruned = [component for component, share in asked.shares.items() if share]
+    return pruned[0] if asked.named and len(pruned) == 1 and row["state"] != "dense" else None
 
 
 def _choice(row: Row) -> tuple[str, ...]:

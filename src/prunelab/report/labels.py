@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from prunelab.core.sparsity import Sparsity
 from prunelab.report.quantities import share
 from prunelab.report.quoting import printable
 from prunelab.report.schema import Row
@@ -65,9 +66,13 @@ def _granularity(value: str | Sequence[str]) -> str:
 
 
 def _requested(value: float | Mapping[str, float]) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{component} {_requested(part)}" for component, part in value.items())
-    return share(value).replace(".0 %", " %")
+    return shares(value).replace(".0 %", " %")
+
+
+def shares(requested: float | Mapping[str, float]) -> str:
+    """A sparsity that was asked for in plain words: a share, or each name with its own."""
+    asked = Sparsity(requested).shares.items()
+    return ", ".join(f"{name} {share(each)}".strip() for name, each in asked)
 
 
 WORDING: dict[str, Callable[[Any], str]] = {"granularity": _granularity, "requested": _requested}

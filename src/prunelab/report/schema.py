@@ -17,6 +17,7 @@ Row = Mapping[str, Any]
 Text = Annotated[str, Field(min_length=1)]
 # Nothing that is measured is larger, and what follows from such numbers still has a value.
 Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=10**18)]
 
 
@@ -85,7 +86,7 @@ class Cost(Counts):
 class Sparsity(Part):
     """What was asked for, and the shares that went."""
 
-    requested: Number | dict[str, Number] | None
+    requested: Share | dict[str, Share] | None
     of: Text | None
     elements: Number | None
     parameters: Number | None

@@ -1,10 +1,10 @@
 """The report's tables: one row per evaluated model, ready to be laid out by the page or the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunelab.report.floors import FLOOR, HINT, NONE, floor_of, have_floors, warnings
-from prunelab.report.labels import DESCRIBED, labels
+from prunelab.report.labels import DESCRIBED, labels, shares
 from prunelab.report.quantities import (
     UNDEFINED,
     change,
@@ -166,9 +166,7 @@ def _requested(row: Row) -> Cell:
     asked, of = row["sparsity"]["requested"], row["sparsity"]["of"]
     if asked is None:
         return Cell(UNDEFINED)
-    parts = asked.items() if isinstance(asked, Mapping) else [("", asked)]
-    text = ", ".join(f"{component} {share(part)}".strip() for component, part in parts)
-    return Cell(text, f"of {of}" if of else "")
+    return Cell(shares(asked), f"of {of}" if of else "")
 
 
 def _cost_cells(row: Row, dense: Row | None, settings: Sequence[str]) -> tuple[Cell, ...]:

@@ -54,8 +54,8 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
         "model": bench.model.name,
         "budget": request.budget.name,
         "sparsity": {
-            "requested": request.sparsity,
-            "of": request.budget.value.of,
+            "requested": request.sparsity.asked,
+            "of": request.sparsity.of,
             "nominal": nominal_total(bench.model, units, request.sparsity),
         },
         "zeros": zeros(units, made),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prunelab.core.protocols import AllocatingBudget, Budget, Model
 from prunelab.core.scores import Plan, Scores, check_scores, removed
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.component import model_costs
 from prunelab.costs.ledger import CostLedger
@@ -29,7 +30,7 @@ def make_plan(
     units: Sequence[Unit],
     scores: Scores,
     budget: Part[Budget],
-    sparsity: object,
+    sparsity: Sparsity,
     allocation: Scores | None = None,
 ) -> Plan:
     """The plan that meets the budget, or a Refusal that says what would.
@@ -77,7 +78,7 @@ def achieved(
     return {"elements": elements, **{key: share(key) for key in ("parameters", "nonzeros", "macs")}}
 
 
-def nominal_total(model: Model, units: Sequence[Unit], sparsity: object) -> float | None:
+def nominal_total(model: Model, units: Sequence[Unit], sparsity: Sparsity) -> float | None:
     """The total sparsity as the study of Stable Diffusion 2 counts it; None unless weights go one by one."""
     if not single_weights(units):
         return None
@@ -100,7 +101,7 @@ def prune(
     scores: Artifact,
     units: Sequence[Unit],
     budget: Part[Budget],
-    sparsity: object,
+    sparsity: Sparsity,
     allocation: Artifact | None = None,
 ) -> Artifact:
     """The pruned model: ``model/`` (a diffusers folder), ``plan.safetensors`` and ``pruned.json``.
@@ -124,7 +125,8 @@ def prune(
 
         return write
 
-    settings = {"budget": dict(budget.settings), "sparsity": sparsity, "units": [unit.name for unit in units]}
+    asked = {"budget": dict(budget.settings), "sparsity": sparsity.asked}
+    settings = {**asked, "units": [unit.name for unit in units]}
     parents = {"scores": scores.address}
     if allocation:
         parents["allocation"] = allocation.address

@@ -6,6 +6,7 @@ from typing import Any
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import AnyScorer, Budget, Model
+from prunelab.core.sparsity import Sparsity
 from prunelab.stages.bench import Part, say
 from prunelab.stages.bypass import Bypasses
 from prunelab.stages.evaluate import Evaluation
@@ -19,16 +20,16 @@ COMPONENTS = ("denoiser", "text_encoder", "vae")  # what a model may have
 class Request:
     """One run: every factor of the cross product, chosen.
 
-    ``sparsity`` is a share or one per component; ``recovery`` is None where nothing is trained. There are
-    ``rounds`` of scoring and planning; ``scratch`` adds the control of that name. ``metrics`` are the
-    settings of the task's metrics, ``labels`` what a report row calls the choices.
+    ``recovery`` is None where nothing is trained. There are ``rounds`` of scoring and planning; ``scratch``
+    adds the control of that name. ``metrics`` are the settings of the task's metrics, ``labels`` what a
+    report row calls the choices.
     """
 
     scorer: Part[AnyScorer]
     granularity: Sequence[str]
     components: Sequence[str]
     budget: Part[Budget]
-    sparsity: Any
+    sparsity: Sparsity
     recovery: Part[Recovery] | None
     bypass: Part[Bypasses]
     evaluation: Part[Evaluation]
@@ -56,9 +57,7 @@ def fitted(request: Request, model: Model) -> Request:
         raise Refusal(f"{model.name} has no {request.components[0]}: it has {', '.join(model.components)}")
     lacking = _lacking(request.granularity, components, model)
     granularity = [kind for kind in request.granularity if kind not in lacking]
-    asked = request.sparsity
-    if isinstance(asked, Mapping):
-        asked = {name: share for name, share in asked.items() if name not in (*absent, *lacking)}
+    asked = request.sparsity.without([*absent, *lacking])
     labels = {**request.labels, "granularity": "+".join(granularity)} if lacking else request.labels
     return replace(request, components=components, granularity=granularity, sparsity=asked, labels=labels)
 

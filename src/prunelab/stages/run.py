@@ -100,19 +100,11 @@ def in_rounds(
     artifact: Artifact | None = None
     for number in range(1, request.rounds + 1):
         scores = score(bench, request.scorer, units, origin, artifact)
-        sparsity = _part_of(request.sparsity, number / request.rounds)
+        sparsity = request.sparsity.part(number / request.rounds)
         allocation = allocation_scores(bench, request.budget, units, origin, artifact)
         artifact = prune(bench, scores, units, request.budget, sparsity, allocation)
     assert artifact is not None
     return artifact, scores
-
-
-def _part_of(sparsity: Any, part: float) -> Any:
-    if part == 1:
-        return sparsity
-    if isinstance(sparsity, Mapping):
-        return {name: value * part for name, value in sparsity.items()}
-    return sparsity * part
 
 
 def recovered(
@@ -175,7 +167,7 @@ def _row(
         chosen |= dict.fromkeys(("scorer", "granularity", "budget", "recovery"))
     if state.name == "pruned":
         chosen |= {"recovery": None}
-    asked = {"requested": request.sparsity, "of": request.budget.value.of}
+    asked: dict[str, Any] = {"requested": request.sparsity.asked, "of": request.sparsity.of}
     if state.name == "dense":
         asked = dict.fromkeys(asked)
     return {
