@@ -32,6 +32,8 @@ import prunelab
 from prunelab.cli import jobs, main
 from prunelab.cli.arguments import JOBS, parse, parse_overrides
 from prunelab.cli.checking import check
+from prunelab.core.errors import Refusal
+from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.blocks import WALKERS
@@ -500,6 +502,20 @@ def test_the_scorer_with_forward_passes_adds_up(model: StableDiffusion, tmp_path
     for unit in units:
         assert found[0][unit.name].shape == (unit.elements,)
         torch.testing.assert_close(found[0][unit.name], found[1][unit.name], rtol=1e-5, atol=1e-9)
+
+
+def test_the_budget_lets_no_unit_lose_more_than_its_cap(model: StableDiffusion, tmp_path: Path) -> None:
+    budget = example("docs/adding-a-budget.md", "mine/capped.py", tmp_path)["Capped"]
+    units = model.units(["neuron"], ["denoiser"])
+    scores = {unit.name: torch.arange(unit.elements).double() + 200 * i for i, unit in enumerate(units)}
+    left = round(0.3 * sum(unit.elements for unit in units))
+    plan = budget().plan(scores, units, None, Sparsity(0.3))
+    for unit in units:  # the scores of the first units are the lowest: each loses half, until enough are gone
+        gone = min(unit.elements // 2, left)
+        left -= gone
+        assert plan[unit.name].tolist() == [False] * gone + [True] * (unit.elements - gone)
+    with pytest.raises(Refusal, match=r"sparsity=0\.6 of denoiser is more than budget\.most=0\.5"):
+        budget().plan(scores, units, None, Sparsity(0.6))
 
 
 def test_a_hook_of_the_example_takes_a_mean_of_squares(model: StableDiffusion, tmp_path: Path) -> None:

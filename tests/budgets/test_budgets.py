@@ -5,9 +5,13 @@ import torch
 from torch import Tensor
 
 from prunelab.budgets.everywhere import Everywhere
+from prunelab.budgets.isomorphic import Isomorphic
 from prunelab.budgets.per_component import PerComponent
+from prunelab.budgets.ranking import Rank
 from prunelab.budgets.uniform import Uniform
+from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Budget
 from prunelab.core.scores import check_scores, removed
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
@@ -125,6 +129,48 @@ def test_per_component_sparsity() -> None:
         PerComponent().plan(scores, units, ledger, Sparsity({"unet": 0.5}))
     with pytest.raises(Refusal, match="budget=per_component"):
         Everywhere().plan(scores, units, ledger, Sparsity({"text_encoder": 0.5}))
+
+
+def by_the_walk(budget: Everywhere, ledger: Prices, scores: dict[str, Tensor], share: float) -> set[str]:
+    """What goes, element by element: in order of key, name and index until the nearest to the target."""
+    keyed = []
+    for u in UNITS:
+        price = ledger.prices[u.path]
+        for i, score in enumerate(scores[u.name].tolist()):
+            if budget.rank == "score" or price > 0:
+                keyed.append((score if budget.rank == "score" else score / price, u.name, i, price))
+    total = sum(price * SIZES[name] for name, price in ledger.prices.items())
+    gone, left, missing = set(), sorted(keyed), share * total
+    while left and left[0][3] <= missing + 1e-9:
+        missing -= left[0][3]
+        gone.add(left.pop(0))
+    slack = 0.005 * total
+    fitting = [each for each in left if abs(missing - each[3]) <= slack]
+    if left and missing > slack and (fitting or left[0][3] - missing < missing):
+        gone.add((fitting or left)[0])
+    return {f"{name} {i}" for _, name, i, _ in gone}
+
+
+@pytest.mark.parametrize("rank", ["score", "score_per_cost"])
+@pytest.mark.parametrize("seed", range(5))
+def test_costs_are_met_as_by_a_walk_over_the_elements(rank: Rank, seed: int) -> None:
+    """Scores with ties, zeros of either sign and a unit that costs nothing."""
+    random = generator(seed, 0, "walk")
+    budget, ledger = Everywhere("parameters", rank), Prices({"a": 3.0, "b": 0.0, "c": float(1 + 7 * seed)})
+    draws = {u.name: torch.randint(-1, 2, (u.elements,), generator=random) for u in UNITS}
+    scores = {
+        name: drawn * torch.tensor(0.5 * (seed - 1), dtype=torch.float64) for name, drawn in draws.items()
+    }
+    for share in (0.0, 0.1, 0.3, 0.5, 0.85):
+        plan = budget.plan(scores, UNITS, ledger, Sparsity(share))
+        removed = {f"{u.name} {i}" for u in UNITS for i, keep in enumerate(plan[u.name].tolist()) if not keep}
+        assert removed == by_the_walk(budget, ledger, scores, share)
+
+
+@pytest.mark.parametrize("budget", [Uniform(), Isomorphic(), PerComponent()])
+def test_a_share_of_a_component_that_is_not_there_is_refused(budget: Budget) -> None:
+    with pytest.raises(Refusal, match="sparsity names 'denoisr': components with chosen units are denoiser"):
+        budget.plan(SCORES, UNITS, ONE, Sparsity({"denoisr": 0.5}))
 
 
 def test_bad_choices_and_scores_are_refused() -> None:

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from prunelab.budgets import covering
 from prunelab.budgets.isomorphic import Isomorphic
 from prunelab.budgets.knapsack import Knapsack
 from prunelab.core.draws import generator
@@ -58,6 +59,46 @@ def test_greedy_is_not_always_optimal_but_the_program_is() -> None:
     }
     plan = Knapsack(slack=0.0).plan(scores, units, Prices({"a": 1.0, "b": 2.0, "c": 5.0}), Sparsity(5 / 8))
     assert [name for name, keep in plan.items() if not keep.item()] == [units[2].name]
+
+
+def gap_of_many(share: float, size: int) -> float:
+    """How far a plan over 100 units lies above the bound on all plans, which sorting gives."""
+    random = generator(0, 0, "many")
+    units = [unit(f"u{i}", size) for i in range(100)]
+    prices = {u.path: float(torch.randint(100, 5000, (), generator=random)) for u in units}
+    scores = {u.name: torch.rand(size, generator=random, dtype=torch.float64) for u in units}
+
+    class Many(Prices):
+        def total(self, component: str) -> float:
+            return size * sum(self.prices.values())
+
+    ledger = Many(prices)
+    plan = Knapsack().plan(scores, units, ledger, Sparsity(share))
+    each = [(score, prices[u.path]) for u in units for score in scores[u.name].tolist()]
+    gone = [pair for pair, kept in zip(each, torch.cat([*plan.values()]).tolist(), strict=True) if not kept]
+    assert 0.999999 * share <= sum(price for _, price in gone) / ledger.total("") <= share + 0.005
+    bound, left = 0.0, share * ledger.total("")
+    for score, price in sorted(each, key=lambda pair: pair[0] / pair[1]):
+        bound += score * min(1, left / price)
+        left -= min(left, price)
+    return sum(score for score, _ in gone) / bound - 1
+
+
+def test_seventy_thousand_elements_have_a_plan_next_to_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 <= gap_of_many(0.3, 700) <= 1e-4
+    assert capsys.readouterr().err == ""
+
+
+def test_where_the_program_takes_too_long_the_gap_is_said_or_too_large(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(covering, "SECONDS", 0.0)
+    gap = gap_of_many(0.1, 50)
+    assert 1e-4 < gap <= 0.01
+    told = f"within {gap / (1 + gap):.2%} of the best"
+    assert capsys.readouterr().err == f"knapsack: the plan's score is {told}\n"
+    with pytest.raises(Refusal, match=r"no good plan of 5000 elements .*%.*budget\.slack"):
+        gap_of_many(0.002, 50)
 
 
 def test_what_cannot_be_met_is_refused_and_nothing_is_nothing() -> None:

@@ -118,6 +118,22 @@ def test_all_scores_equal_go_by_index() -> None:
     assert lowest(torch.tensor([[3.0, 1.0, 1.0, 0.0, 1.0]]), 3).tolist() == [[False, True, True, True, False]]
 
 
+@pytest.mark.parametrize("kind", ["different", "tied", "zero", "sorted", "sampled apart"])
+def test_among_a_million_weights_the_lowest_go(kind: str) -> None:
+    """More than the sample that the limit is looked up in: ties go by unit name and index, as in a sort."""
+    units = [matrix(name, 600, 1000, "") for name in ("m10", "m9")]  # m10 comes first by name
+    values = np.random.default_rng(7).random(1_200_000)
+    values = {"tied": np.ceil(9 * values), "zero": 0 * values, "sorted": np.sort(values)}.get(kind, values)
+    if kind == "sampled apart":
+        values[::12] += 10  # what the sample sees is above all the rest
+    given = dict(zip((unit.name for unit in units), torch.from_numpy(values).split(600_000), strict=True))
+    plan = Groups("global").plan(given, units[::-1], Counting(), Sparsity(0.35))
+    expected = np.ones(len(values), dtype=bool)
+    expected[np.argsort(values, kind="stable")[: int(len(values) * 0.35)]] = False
+    assert [*plan] == [unit.name for unit in units[::-1]]
+    assert np.array_equal(torch.cat([plan[unit.name] for unit in units]).numpy(), expected)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize(("m", "share"), [(4, 0.5), (4, 0.25), (2, 0.5), (12, 0.75)])
 def test_n_of_m_by_a_loop(m: int, share: float, tied: bool) -> None:

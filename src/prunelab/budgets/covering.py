@@ -18,7 +18,7 @@ from prunelab.core.errors import Refusal
 
 SECONDS = 30.0  # for the program
 CORE = 4000  # elements of a program that keeps its limit
-PROVEN, CLOSE = 1e-4, 0.01  # above the bound: as good as the best; what is refused beyond
+PROVEN, GOOD = 1e-4, 0.01  # gaps: as small as HiGHS leaves; beyond which no plan is taken
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -87,7 +87,7 @@ def _gap(scores: Floats, gone: Mask, bound: float) -> float:
 
 
 def _near(gone: Mask, gap: float) -> Mask:
-    if gap > CLOSE:
+    if gap > GOOD:
         raise Refusal(
             f"budget=knapsack found no good plan of {len(gone)} elements in {SECONDS:.0f} s: its score is "
             f"up to {gap:.1%} above the best; use budget=global, or a larger budget.slack"
