@@ -19,14 +19,23 @@ def generator(seed: int, draw: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def normal(shape: Sequence[int], seed: int, draws: Iterable[int], purpose: str) -> Tensor:
-    """Standard normal noise of shape ``(len(draws), *shape)``, float32, one generator per draw."""
-    return torch.stack([torch.randn(*shape, generator=generator(seed, i, purpose)) for i in draws])
+def normal(
+    shape: Sequence[int], seed: int, draws: Iterable[int], purpose: str, device: torch.device | None = None
+) -> Tensor:
+    """Standard normal noise of shape ``(len(draws), *shape)``, float32, one generator per draw.
+
+    Drawn on the CPU like everything, and then brought to ``device``.
+    """
+    rows = [torch.randn(*shape, generator=generator(seed, i, purpose)) for i in draws]
+    return torch.stack(rows).to(device)
 
 
-def integers(high: int, seed: int, draws: Iterable[int], purpose: str) -> Tensor:
-    """Uniform integers in ``[0, high)`` of shape ``(len(draws),)``, int64."""
-    return torch.cat([torch.randint(high, (1,), generator=generator(seed, i, purpose)) for i in draws])
+def integers(
+    high: int, seed: int, draws: Iterable[int], purpose: str, device: torch.device | None = None
+) -> Tensor:
+    """Uniform integers in ``[0, high)`` of shape ``(len(draws),)``, int64, on ``device``."""
+    rows = [torch.randint(high, (1,), generator=generator(seed, i, purpose)) for i in draws]
+    return torch.cat(rows).to(device)
 
 
 def order(size: int, seed: int, epoch: int, purpose: str) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.estimates import Estimate
+from prunelab.core.observation import Observation
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.sparsity import Sparsity
@@ -119,20 +120,6 @@ class Model(Protocol):
         ...
 
 
-class Observation(Protocol):
-    """Work that leaves the weights alone: ``chunks`` pieces, each a pure function of its number."""
-
-    chunks: int
-
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """What chunk number ``chunk`` gives: additive statistics, or rows to be collected."""
-        ...
-
-    def to(self, device: torch.device) -> None:
-        """Move the model and whatever else is needed to the device that observes."""
-        ...
-
-
 class Calibration(Protocol):
     """Training examples a scorer may look at, each by its global number."""
 
@@ -158,7 +145,7 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class ObservingScorer(Protocol):
-    """A scorer that needs forward passes; its state is additive over chunks."""
+    """A scorer that needs forward passes; what they give adds up over batches."""
 
     granularities: ClassVar[tuple[str, ...]]
 
@@ -185,7 +172,10 @@ class MultiPassScorer(Protocol):
 
 
 class Optimisation(Protocol):
-    """A training in the shape the engine takes: it saves and resumes ``trained``."""
+    """A training in the shape the engine takes: it saves and resumes ``trained``.
+
+    What else takes part, such as the model, is named as ``frozen``, a sequence: the engine moves it, too.
+    """
 
     trained: nn.Module
 
@@ -195,10 +185,6 @@ class Optimisation(Protocol):
 
     def loss(self, batch: Any) -> Mapping[str, Tensor]:
         """``loss`` and parts worth logging, means over the batch; draws nothing from a global generator."""
-        ...
-
-    def to(self, device: torch.device) -> None:
-        """Move what is not ``trained``."""
         ...
 
 

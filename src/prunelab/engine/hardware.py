@@ -1,10 +1,13 @@
 """How a job runs: nothing here changes a result beyond what the precision does."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
+from prunelab.core.protocols import Model
 from prunelab.core.settings import NonNegativeCount, Processes, settings
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
@@ -30,3 +33,20 @@ def device(hardware: Hardware) -> torch.device:
     """The device of this rank."""
     on_gpu = hardware.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else torch.device("cpu")
+
+
+@contextmanager
+def placed(model: Model, where: torch.device) -> Iterator[None]:
+    """Inside the context every component is on ``where``; afterwards on the CPU, unless they were there.
+
+    So several passes inside of one context move the model once.
+    """
+    weights = [weight for component in model.components.values() for weight in component.parameters()]
+    if all(weight.device == where for weight in weights):
+        yield
+        return
+    model.to(where)
+    try:
+        yield
+    finally:
+        model.to(torch.device("cpu"))

@@ -7,7 +7,8 @@ not end in the same weights, bitwise, and the number of ranks changes them by fl
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -52,15 +53,21 @@ class Objective(Protocol):
         Must draw nothing at random: whatever a step draws is part of its batch, or a restart would change it.
         """
 
-    def to(self, device: torch.device) -> None:
-        """Move what is not ``trained``, such as a teacher."""
-
 
 @runtime_checkable
 class Paced(Protocol):
     """An objective some of whose parameters have a learning rate of their own, by name in ``trained``."""
 
     rates: Mapping[str, float]
+
+
+@runtime_checkable
+class Assisted(Protocol):
+    """An objective in which models or modules take part that are not trained, such as a teacher."""
+
+    @property
+    def frozen(self) -> Sequence[Any]:
+        """What the engine has to have where it trains, beside ``trained`` and the batches."""
 
 
 @settings
@@ -137,7 +144,7 @@ def optimise(
         fitting.fit(Fitting(objective, schedule, log), steps, ckpt_path=start)
     average.apply(objective.trained)
     objective.trained.cpu().eval()
-    objective.to(torch.device("cpu"))
+    _move(objective, torch.device("cpu"))
 
 
 class Batches(Dataset[Any]):
@@ -172,7 +179,7 @@ class Fitting(LightningModule):
     ) -> None:
         super().__init__()
         self.trained = objective.trained
-        self.loss_of, self.move = objective.loss, objective.to
+        self.loss_of, self.move = objective.loss, partial(_move, objective)
         self.rates = objective.rates if isinstance(objective, Paced) else {}
         self.schedule, self.report = schedule, log
 
@@ -241,6 +248,11 @@ def _moving(module: nn.Module, copy: bool = True) -> dict[str, Tensor]:
     """The parameters that require a gradient, by name."""
     moving = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
     return {name: p.clone() for name, p in moving.items()} if copy else moving
+
+
+def _move(objective: Objective, device: torch.device) -> None:
+    for each in objective.frozen if isinstance(objective, Assisted) else ():
+        each.to(device)
 
 
 def _check(schedule: Schedule, hardware: Hardware) -> None:

@@ -7,7 +7,7 @@ Exchanges go through the CPU (gloo), so objects and sums never depend on where t
 
 import atexit
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed
 
 T = TypeVar("T")
+K = TypeVar("K")
 PATIENCE = timedelta(days=7)  # that ranks have for work of rank 0's; gloo's own 30 minutes are too few
 
 
@@ -103,6 +104,27 @@ def gather(value: T) -> list[T]:
     return values
 
 
+def gather_tensors(tensors: Mapping[K, Tensor]) -> list[dict[K, Tensor]]:
+    """Every rank's tensors of the CPU, of any shapes, in the order of the ranks, on every rank."""
+    if world() == 1:
+        return [dict(tensors)]
+    kinds = gather({key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()})
+    return [
+        {key: _sent(tensors.get(key), source, *kind) for key, kind in own.items()}
+        for source, own in enumerate(kinds)
+    ]
+
+
+def _sent(tensor: Tensor | None, source: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """What rank ``source`` has as ``tensor``, sent byte by byte: gloo does not know every type."""
+    if tensor is None or source != rank():
+        tensor = torch.empty(shape, dtype=dtype)
+    whole = tensor.contiguous()
+    if whole.numel():
+        distributed.broadcast(whole.reshape(-1).view(torch.uint8), source)
+    return whole
+
+
 def highest(value: int) -> int:
     """The largest of the ranks' values, on every rank."""
     if world() == 1:
@@ -115,10 +137,11 @@ def highest(value: int) -> int:
 def sum_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The sum of each tensor over the ranks, float64 on the CPU, in the order of the sorted keys.
 
-    Every rank must hold the same keys and shapes. With one rank the numbers are unchanged.
+    Every rank must hold the same keys and shapes. With one rank the numbers are unchanged, and not copied.
     """
-    totals = {name: values[name].detach().to("cpu", torch.float64, copy=True) for name in sorted(values)}
-    if world() > 1:
+    many = world() > 1
+    totals = {name: values[name].detach().to("cpu", torch.float64, copy=many) for name in sorted(values)}
+    if many:
         for total in totals.values():
             distributed.all_reduce(total)
     return totals

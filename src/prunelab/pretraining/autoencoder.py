@@ -40,9 +40,6 @@ class Reconstruction:
         loss = squared + 0.1 * absolute + self.divergence * divergence
         return {"loss": loss, "squared": squared, "absolute": absolute, "divergence": divergence}
 
-    def to(self, device: torch.device) -> None:
-        """Nothing but the autoencoder lives on a device."""
-
 
 @torch.no_grad()
 def encode(autoencoder: Any, images: Tensor, chunk: int = 50) -> Tensor:

@@ -55,6 +55,3 @@ class Denoising:
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         predicted = model["unet"](noisy, timesteps, encoder_hidden_states=text).sample
         return {"loss": F.mse_loss(predicted, self.scheduler.get_velocity(latents, noise, timesteps))}
-
-    def to(self, device: torch.device) -> None:
-        """The scheduler follows the latents by itself; the data stay on the CPU."""

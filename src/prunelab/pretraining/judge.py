@@ -35,9 +35,6 @@ class Naming:
         accuracies = {f"{label}_accuracy": hit.mean() for label, hit in hits.items()}
         return {"loss": torch.stack(losses).sum(), **accuracies}
 
-    def to(self, device: torch.device) -> None:
-        """Nothing but the judge lives on a device."""
-
     def _shifted(self, image: Tensor, draw: int) -> Tensor:
         """The image moved by a whole number of pixels; the border repeats."""
         s = self.SHIFT

@@ -42,6 +42,7 @@ class StepHalving:
         seed: int,
     ) -> None:
         self.teacher, self.trained = teacher.requires_grad_(False), student.requires_grad_(True)
+        self.frozen = (teacher,)
         self.alphas = torch.cat([alphas, alphas.new_ones(1)])  # index -1: no noise is left
         self.grid = torch.tensor([*grid, -1])
         self.bank, self.guidance, self.seed = bank, guidance, seed
@@ -93,7 +94,3 @@ class StepHalving:
         """Signal and noise levels of shape (batch, 1, 1, 1)."""
         alphas = self.alphas.to(timesteps.device)[timesteps][:, None, None, None]
         return alphas.sqrt(), (1 - alphas).sqrt()
-
-    def to(self, device: torch.device) -> None:
-        """Move the teacher; the data stay on the CPU."""
-        self.teacher.to(device)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +36,3 @@ class Unconditional:
         model: Any = self.trained
         predicted = model(noisy, timesteps).sample
         return {"loss": F.mse_loss(predicted, self.scheduler.get_velocity(latents, noise, timesteps))}
-
-    def to(self, device: torch.device) -> None:
-        """The scheduler follows the latents by itself; the data stay on the CPU."""

@@ -41,11 +41,7 @@ class DistillationObjective(DenoisingObjective):
     def __init__(self, student: Model, teacher: Model, draws: Draws, weights: Distill) -> None:
         super().__init__(student, draws)
         self.teacher, self.weights = teacher, weights
-
-    def to(self, device: torch.device) -> None:
-        """Move student and teacher."""
-        super().to(device)
-        self.teacher.to(device)
+        self.frozen = (student, teacher)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Means over the batch: ``loss`` and its parts ``task``, ``output`` and ``feature``."""

@@ -31,12 +31,7 @@ class DenoisingObjective:
     def __init__(self, student: Model, draws: Draws) -> None:
         self.student, self.draws = student, draws
         self.trained = student.components["denoiser"].requires_grad_(True)
-        self.device = torch.device("cpu")
-
-    def to(self, device: torch.device) -> None:
-        """Move the frozen components; the trained one is moved by the engine."""
-        self.device = device
-        self.student.to(device)
+        self.frozen: tuple[Model, ...] = (student,)  # its other components
 
     def batch(self, draws: range) -> Batch:
         """The batch of these draws, on the CPU."""
@@ -50,9 +45,8 @@ class DenoisingObjective:
 
     @torch.no_grad()
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """Noisy latents, timesteps, conditions and the target, on the device that trains."""
-        latents, noise = batch.latents.to(self.device), batch.noise.to(self.device)
-        timesteps = batch.timesteps.to(self.device)
-        conditions = None if batch.prompts is None else self.student.embed(batch.prompts)
+        """Noisy latents, timesteps, conditions and the target, where the batch is."""
+        latents, prompts, timesteps, noise = batch
+        conditions = None if prompts is None else self.student.embed(prompts)
         noisy = self.student.noised(latents, timesteps, noise)
         return noisy, timesteps, conditions, self.student.target(latents, timesteps, noise)

@@ -53,6 +53,7 @@ class Adaptation:
     def __init__(self, inner: Any, knobs: Lora, seed: int) -> None:
         self.inner = inner
         self.trained: nn.Module = inner.trained
+        self.frozen: Sequence[Any] = inner.frozen
         config = LoraConfig(
             r=knobs.rank, lora_alpha=knobs.alpha, target_modules=_found(self.trained, knobs.targets)
         )
@@ -68,10 +69,6 @@ class Adaptation:
         """The other objective's loss and its parts."""
         losses: Mapping[str, Tensor] = self.inner.loss(batch)
         return losses
-
-    def to(self, device: torch.device) -> None:
-        """Move what is not trained."""
-        self.inner.to(device)
 
     def finish(self) -> None:
         """Merge the adapters into the weights; ``trained`` is then made of its own layers again."""

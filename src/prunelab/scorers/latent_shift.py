@@ -10,6 +10,8 @@ norms, ``per_timestep`` (the sum over the sampler's steps instead of the last la
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import floordiv, mod
 from typing import ClassVar
 
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.observation import Observation
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, settings
@@ -62,9 +65,10 @@ class LatentShift:
         if self.ddof >= self.samples:
             raise Refusal(f"scorer.ddof={self.ddof} leaves nothing of scorer.samples={self.samples}: 0 or 1")
 
-    def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "Ablations":
+    def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
         """Every element's ablation of every sample, and the dense model's samples first."""
-        return Ablations(self, model, units, calibration.prompts(range(self.samples)))
+        ablations = Ablations(self, model, units, calibration.prompts(range(self.samples)))
+        return Observation(model, ablations.rows, self.batch_size, ablations.observe)
 
     def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
         """Scores from the summed latents, shape (1 + elements, steps, ...), row 0 the dense model."""
@@ -79,7 +83,7 @@ class LatentShift:
 
 
 class Ablations:
-    """The rows (ablation, sample), ablation by ablation, cut into chunks of ``batch_size``."""
+    """The rows (ablation, sample), ablation by ablation; ablation 0 is of nothing."""
 
     def __init__(
         self, knobs: LatentShift, model: Model, units: Sequence[Unit], prompts: Sequence[str]
@@ -87,43 +91,36 @@ class Ablations:
         self.knobs, self.model, self.units, self.prompts = knobs, model, units, prompts
         self.elements = [(unit, i) for unit in units for i in range(unit.elements)]
         self.rows = (1 + len(self.elements)) * knobs.samples
-        self.chunks = -(-self.rows // knobs.batch_size)
-        self.device = torch.device("cpu")
+        # Batches repeat each other's prompts. Embedded in other company they would differ by round-off.
+        self.embed = lru_cache(max(1, knobs.samples // knobs.batch_size))(model.embed)
 
-    def to(self, device: torch.device) -> None:
-        """Move the model to the device that observes."""
-        self.model.to(device)
-        self.device = device
+    def observe(self, rows: range, device: torch.device) -> dict[str, Tensor]:
+        """Sums and sums of squares of the latents, shape (1 + elements, steps, ...), of these ablations."""
+        ablation, sample = ([place(row, self.knobs.samples) for row in rows] for place in (floordiv, mod))
+        latents = self._latents(ablation, sample, device).transpose(0, 1).double()
+        seen, index = torch.tensor(ablation, device=device).unique_consecutive(return_inverse=True)
 
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """Sums and sums of squares of the latents, one row per ablation."""
-        start = chunk * self.knobs.batch_size
-        rows = torch.arange(start, min(start + self.knobs.batch_size, self.rows))
-        ablation, sample = rows // self.knobs.samples, rows % self.knobs.samples
-        latents = self._latents(ablation, sample).transpose(0, 1).double()
-        empty = latents.new_zeros(1 + len(self.elements), *latents.shape[1:])
-        index = ablation.to(self.device)
-        return {"sum": empty.index_add(0, index, latents), "squares": empty.index_add(0, index, latents**2)}
+        def summed(values: Tensor) -> Tensor:
+            own = values.new_zeros(len(seen), *values.shape[1:]).index_add(0, index, values)
+            return torch.sparse_coo_tensor(seen[None], own, (1 + len(self.elements), *values.shape[1:]))
 
-    def _latents(self, ablation: Tensor, sample: Tensor) -> Tensor:
+        return {"sum": summed(latents), "squares": summed(latents**2)}
+
+    def _latents(self, ablation: Sequence[int], sample: Sequence[int], device: torch.device) -> Tensor:
         """Latents after the observed steps, shape (steps or 1, rows, ...)."""
-        noise = normal(self.model.latent_shape, self.knobs.seed, sample.tolist(), "calibration latents")
-        conditions = self.model.embed([self.prompts[i] for i in sample.tolist()])
-        with gated(self.model.components, self.units, self._gates(ablation.tolist())):
-            passed = self.model.sample(
-                conditions, noise.to(self.device), self.knobs.steps, self.knobs.guidance
-            )
-        return passed if self.knobs.per_timestep else passed[-1:]
+        knobs = self.knobs
+        noise = normal(self.model.latent_shape, knobs.seed, sample, "calibration latents", device)
+        conditions = self.embed(tuple(self.prompts[i] for i in sample))
+        with gated(self.model.components, self.units, self._gates(ablation, device)):
+            passed = self.model.sample(conditions, noise, knobs.steps, knobs.guidance)
+        return passed if knobs.per_timestep else passed[-1:]
 
-    def _gates(self, ablation: Sequence[int]) -> dict[str, Tensor]:
+    def _gates(self, ablation: Sequence[int], device: torch.device) -> dict[str, Tensor]:
         """Ones of shape (rows, elements) with a zero where the row's element is off; row 0 gates nothing."""
         gates: dict[str, Tensor] = {}
         for row, number in enumerate(ablation):
             if number:
                 unit, element = self.elements[number - 1]
-                gate = gates.setdefault(
-                    unit.name, torch.ones(len(ablation), unit.elements, device=self.device)
-                )
-                gate[row, element] = 0
+                whole = torch.ones(len(ablation), unit.elements, device=device)
+                gates.setdefault(unit.name, whole)[row, element] = 0
         return gates

@@ -127,12 +127,7 @@ class GateTraining:
         self.trained: nn.Module = nn.ParameterList(torch.full((size,), knobs.initial) for size in self.sizes)
         own = knobs.rates or {}
         self.rates = {str(i): own[u.granularity] for i, u in enumerate(units) if u.granularity in own}
-        self.device = torch.device("cpu")
-
-    def to(self, device: torch.device) -> None:
-        """Move the frozen model; the logits are moved by the engine."""
-        self.model.to(device)
-        self.device = device
+        self.frozen = (model,)
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         """The numbers of these draws and of their prompts, int64: all else follows from them."""
@@ -141,9 +136,9 @@ class GateTraining:
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Means over the batch: ``loss`` and its parts ``difference`` and ``penalty``."""
-        items = batch["items"].cpu()
-        latents = self._sample(items, checkpointed=True, within=partial(self._gated, batch["draws"].tolist()))
-        difference = (latents - self.dense[items].to(self.device)).pow(2).mean()
+        items, within = batch["items"], partial(self._gated, batch["draws"].tolist())
+        latents = self._sample(items, checkpointed=True, within=within)
+        difference = (latents - self.dense[items]).pow(2).mean()
         penalty = self._penalty()
         loss = difference + self.knobs.weight * penalty
         return {"loss": loss, "difference": difference, "penalty": penalty}
@@ -165,10 +160,8 @@ class GateTraining:
 
     def _sample(self, items: Tensor, **options: Any) -> Tensor:
         """The last latents of these prompts."""
-        asked, noise = self._conditions, self._noise[items].to(self.device)
-        if asked is not None:
-            asked = asked[items].to(self.device)
-        knobs = self.knobs
+        asked, noise, knobs = self._conditions, self._noise[items], self.knobs
+        asked = None if asked is None else asked[items]
         return self.model.sample(asked, noise, knobs.steps, knobs.guidance, last=True, **options)[-1]
 
     def _penalty(self) -> Tensor:
@@ -180,20 +173,18 @@ class GateTraining:
     @cached_property
     def dense(self) -> Tensor:
         """The dense model's last latents of every prompt, computed once."""
+        numbers = torch.arange(len(self.prompts), device=self._noise.device)
         with torch.no_grad():
-            return torch.cat(
-                [self._sample(items) for items in torch.arange(len(self.prompts)).split(CHUNK)]
-            ).cpu()
+            return torch.cat([self._sample(items) for items in numbers.split(CHUNK)])
 
     @cached_property
     def _conditions(self) -> Tensor | None:
         with torch.no_grad():
-            conditions = self.model.embed(self.prompts)
-        return None if conditions is None else conditions.cpu()
+            return self.model.embed(self.prompts)
 
     @cached_property
     def _noise(self) -> Tensor:
-        asked = self._conditions is not None and any(self.prompts)
-        same = self.knobs.same_noise and asked
+        same = self.knobs.same_noise and self.model.prompted and any(self.prompts)
         draws = [0] * len(self.prompts) if same else range(len(self.prompts))
-        return normal(self.model.latent_shape, self.knobs.seed, draws, "calibration latents")
+        where = next(self.trained.parameters()).device
+        return normal(self.model.latent_shape, self.knobs.seed, draws, "calibration latents", where)

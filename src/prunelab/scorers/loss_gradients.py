@@ -1,10 +1,12 @@
 """The denoising loss of calibration examples at single timesteps, and its gradients.
 
-Both are sums over examples: additive over chunks and ranks.
+Both are sums over examples: additive over batches and ranks.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,84 +22,67 @@ def key(unit: Unit, piece: Slice) -> str:
     return f"{unit.component}/{piece.parameter}"
 
 
+def parameters_of(model: Model, units: Iterable[Unit]) -> dict[str, nn.Parameter]:
+    """The parameters behind the units, under their ``key``."""
+    pairs = [(unit, piece) for unit in units for piece in unit.slices]
+    return {key(u, piece): model.components[u.component].get_parameter(piece.parameter) for u, piece in pairs}
+
+
+class Examples(NamedTuple):
+    """Calibration examples: latents and noise of shape (b, ...), and the conditions of their prompts."""
+
+    latents: Tensor
+    noise: Tensor
+    conditions: Tensor | None
+
+
+@dataclass(frozen=True)
 class Denoising:
-    """The model's own loss at single timesteps, on calibration examples under one noise each."""
+    """The model's own loss at ``timesteps``, on calibration examples under one noise each."""
 
-    def __init__(
-        self, model: Model, calibration: Calibration, samples: int, batch_size: int, seed: int
-    ) -> None:
-        self.model, self.batch_size, self.seed = model, batch_size, seed
-        self.media = calibration.media(range(samples))
-        self.prompts = calibration.prompts(range(samples))
-        self.chunks = -(-samples // batch_size)
-        self.device = torch.device("cpu")
+    model: Model
+    calibration: Calibration
+    seed: int
 
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
-        self.device = device
+    def losses(self, timesteps: Tensor, rows: range, device: torch.device) -> dict[str, Tensor]:
+        """``losses`` of shape (timesteps,)."""
+        examples = self._examples(rows, device)
+        return {"losses": torch.stack([self._loss(examples, int(t)).double() for t in timesteps])}
 
-    def losses(self, chunk: int) -> Callable[[int], Tensor]:
-        """Timestep -> the summed loss of the chunk's examples, each the mean over its latent's entries."""
-        start = chunk * self.batch_size
-        rows = range(start, min(start + self.batch_size, len(self.media)))
-        with torch.no_grad():
-            latents = self.model.encode(self.media[start : rows.stop].to(self.device))
-        noise = normal(latents.shape[1:], self.seed, rows, "calibration noise").to(self.device)
-
-        def loss(timestep: int) -> Tensor:
-            times = torch.full((len(rows),), timestep, device=self.device)
-            conditions = self.model.embed(self.prompts[start : rows.stop])
-            # The input asks for a gradient too: torch 2.13 crashes on CPUs in the backward of a group norm
-            # whose own input (channels-last) asks for none, as it would behind frozen layers.
-            noisy = self.model.noised(latents, times, noise).detach().requires_grad_(torch.is_grad_enabled())
-            output = self.model.predict(noisy, times, conditions)
-            wanted = self.model.target(latents, times, noise)
-            return (output - wanted).pow(2).flatten(1).mean(dim=1).sum()
-
-        return loss
-
-
-class Losses:
-    """The loss at every timestep, summed over the examples: ``losses`` of shape (timesteps,)."""
-
-    def __init__(self, denoising: Denoising, timesteps: Tensor) -> None:
-        self.denoising, self.timesteps, self.chunks = denoising, timesteps, denoising.chunks
-        self.to = denoising.to
-
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """The losses of one chunk of examples."""
-        loss = self.denoising.losses(chunk)
-        return {"losses": torch.stack([loss(int(t)).double() for t in self.timesteps])}
-
-
-class Gradients:
-    """Gradients of the units' parameters, summed over timesteps and examples, under their ``key``."""
-
-    def __init__(self, denoising: Denoising, timesteps: Tensor, units: Iterable[Unit]) -> None:
-        self.denoising, self.timesteps, self.chunks = denoising, timesteps, denoising.chunks
-        self.to = denoising.to
-        components = denoising.model.components
-        self.parameters = {
-            key(unit, piece): components[unit.component].get_parameter(piece.parameter)
-            for unit in units
-            for piece in unit.slices
-        }
-
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """The gradients of one chunk of examples."""
-        loss = self.denoising.losses(chunk)
-        sums = {name: torch.zeros_like(each, dtype=torch.float64) for name, each in self.parameters.items()}
-        with torch.enable_grad(), _trainable(list(self.parameters.values())):
-            for timestep in self.timesteps.tolist():
-                loss(timestep).backward()
-                reached = {n: each.grad for n, each in self.parameters.items() if each.grad is not None}
-                _check_reached(self.parameters, reached)
+    def gradients(
+        self, parameters: Mapping[str, nn.Parameter], timesteps: Tensor, rows: range, device: torch.device
+    ) -> dict[str, Tensor]:
+        """The gradients of ``parameters``, summed over the timesteps, under their names."""
+        sums = {name: torch.zeros_like(each, dtype=torch.float64) for name, each in parameters.items()}
+        with torch.enable_grad(), _trainable(list(parameters.values())):
+            examples = self._examples(rows, device)
+            asked = examples.conditions
+            shared = asked is not None and asked.requires_grad  # through a text encoder, by all timesteps
+            for timestep in timesteps.tolist():
+                self._loss(examples, timestep).backward(retain_graph=shared)
+                reached = {n: each.grad for n, each in parameters.items() if each.grad is not None}
+                _check_reached(parameters, reached)
                 for name, gradient in reached.items():
                     sums[name] += gradient
-                    self.parameters[name].grad = None
+                    parameters[name].grad = None
         return sums
+
+    def _examples(self, rows: range, device: torch.device) -> Examples:
+        with torch.no_grad():
+            latents = self.model.encode(self.calibration.media(rows).to(device))
+        noise = normal(latents.shape[1:], self.seed, rows, "calibration noise", device)
+        return Examples(latents, noise, self.model.embed(self.calibration.prompts(rows)))
+
+    def _loss(self, examples: Examples, timestep: int) -> Tensor:
+        """The summed loss of the examples, each the mean over its latent's entries."""
+        latents, noise, conditions = examples
+        times = torch.full((len(latents),), timestep, device=latents.device)
+        # The input asks for a gradient too: torch 2.13 crashes on CPUs in the backward of a group norm
+        # whose own input (channels-last) asks for none, as it would behind frozen layers.
+        noisy = self.model.noised(latents, times, noise).detach().requires_grad_(torch.is_grad_enabled())
+        output = self.model.predict(noisy, times, conditions)
+        wanted = self.model.target(latents, times, noise)
+        return (output - wanted).pow(2).flatten(1).mean(dim=1).sum()
 
 
 def _check_reached(names: Iterable[str], reached: Iterable[str]) -> None:

@@ -14,17 +14,19 @@ over examples, so the prefix, fixed before any gradient is taken, is the same fo
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import Calibration, Model, Observation
+from prunelab.core.observation import Observation
+from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
-from prunelab.scorers.loss_gradients import Denoising, Gradients, Losses, key
+from prunelab.scorers.loss_gradients import Denoising, key, parameters_of
 
 
 @settings
@@ -59,11 +61,13 @@ class Taylor:
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
         """First the losses, which fix the timesteps, then the gradients, which give the scores."""
         timesteps = torch.arange(0, model.timesteps, self.stride)
-        denoising = Denoising(model, calibration, self.samples, self.batch_size, self.seed)
+        denoising = Denoising(model, calibration, self.seed)
+        observation = partial(Observation, model, self.samples, self.batch_size)
         if self.threshold is not None:
-            losses = yield Losses(denoising, timesteps)
+            losses = yield observation(partial(denoising.losses, timesteps))
             timesteps = timesteps[: prefix(losses["losses"], self.threshold, self.crossing)]
-        gradients = yield Gradients(denoising, timesteps, units)
+        parameters = parameters_of(model, units)
+        gradients = yield observation(partial(denoising.gradients, parameters, timesteps))
         return {unit.name: self._score(unit, model.components[unit.component], gradients) for unit in units}
 
     def _score(self, unit: Unit, component: nn.Module, gradients: Mapping[str, Tensor]) -> Tensor:

@@ -14,7 +14,9 @@ pruning.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import torch
@@ -23,7 +25,8 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.draws import integers, normal
-from prunelab.core.protocols import Calibration, Model, Observation
+from prunelab.core.observation import Observation, Sums
+from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
@@ -48,7 +51,8 @@ class Wanda:
         self, model: Model, units: Sequence[Unit], calibration: Calibration
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
         """One observation: the squares of every unit's inputs; then the weights are read."""
-        squares = yield Inputs(self, model, units, calibration)
+        inputs = Inputs(self, model, units, calibration)
+        squares = yield Observation(model, self.samples, self.batch_size, inputs.observe)
         return {
             unit.name: _score(unit, model.components[unit.component], squares[unit.name] / self.samples)
             for unit in units
@@ -64,65 +68,43 @@ def _score(unit: Unit, component: nn.Module, squares: Tensor) -> Tensor:
     return (weight.abs() * norms.repeat_interleave(rows // len(norms), dim=0)).flatten()
 
 
+@dataclass(frozen=True)
 class Inputs:
     """Sums over the samples of the squared inputs: unit name -> float64 of shape (features,)."""
 
-    def __init__(self, knobs: Wanda, model: Model, units: Sequence[Unit], calibration: Calibration) -> None:
-        self.knobs, self.model, self.units, self.calibration = knobs, model, units, calibration
-        self.chunks = -(-knobs.samples // knobs.batch_size)
-        self.device = torch.device("cpu")
+    knobs: Wanda
+    model: Model
+    units: Sequence[Unit]
+    calibration: Calibration
 
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """The sums of one chunk of samples."""
-        start = chunk * self.knobs.batch_size
-        draws = range(start, min(start + self.knobs.batch_size, self.knobs.samples))
-        sums: dict[str, Tensor] = {}
+    def observe(self, draws: range, device: torch.device) -> Sums:
+        """The sums of these samples."""
+        sums = Sums()
         prompts = self.calibration.prompts(draws)
-        with self._recorded("text_encoder", self._counted(prompts), sums):
+        counted = None if self.knobs.padding else self.model.real_tokens(prompts).to(device)
+        with self._recorded("text_encoder", counted, sums):
             conditions = self.model.embed(prompts)
         if any(unit.component == "denoiser" for unit in self.units):
             with self._recorded("denoiser", None, sums):
-                self._denoise(draws, conditions)
+                self._denoise(draws, conditions, device)
         return sums
 
-    def _counted(self, prompts: Sequence[str]) -> Tensor | None:
-        """Which tokens count, bool (batch, tokens); None for all."""
-        return None if self.knobs.padding else self.model.real_tokens(prompts).to(self.device)
-
-    def _denoise(self, draws: range, conditions: Tensor | None) -> None:
-        latents = self.model.encode(self.calibration.media(draws).to(self.device))
-        noise = normal(latents.shape[1:], self.knobs.seed, draws, "calibration noise").to(self.device)
-        times = integers(self.model.timesteps, self.knobs.seed, draws, "calibration timestep").to(self.device)
-        self.model.predict(self.model.noised(latents, times, noise), times, conditions)
+    def _denoise(self, draws: range, conditions: Tensor | None, device: torch.device) -> None:
+        model, seed = self.model, self.knobs.seed
+        latents = model.encode(self.calibration.media(draws).to(device))
+        noise = normal(latents.shape[1:], seed, draws, "calibration noise", device)
+        times = integers(model.timesteps, seed, draws, "calibration timestep", device)
+        model.predict(model.noised(latents, times, noise), times, conditions)
 
     @contextmanager
-    def _recorded(self, component: str, counted: Tensor | None, sums: dict[str, Tensor]) -> Iterator[None]:
+    def _recorded(self, component: str, counted: Tensor | None, sums: Sums) -> Iterator[None]:
         """Inside the context, every forward of the component's units adds to ``sums``."""
-        handles = [
-            _watch(
-                self.model.components[component].get_submodule(unit.path), counted, _adder(sums, unit.name)
-            )
-            for unit in self.units
-            if unit.component == component
-        ]
-        try:
+        with ExitStack() as stack:
+            for unit in self.units:
+                if unit.component == component:
+                    module = self.model.components[component].get_submodule(unit.path)
+                    stack.callback(_watch(module, counted, partial(sums.add, unit.name)).remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-
-def _adder(sums: dict[str, Tensor], name: str) -> Callable[[Tensor], None]:
-    def add(squares: Tensor) -> None:
-        sums[name] = sums[name] + squares if name in sums else squares
-
-    return add
 
 
 def _watch(module: nn.Module, counted: Tensor | None, add: Callable[[Tensor], None]) -> RemovableHandle:

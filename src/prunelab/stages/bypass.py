@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from prunelab.artifacts import address
 from prunelab.core.draws import normal
+from prunelab.core.observation import Observation, Sums
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
@@ -48,35 +49,27 @@ class Bypasses:
         return self.method != "none"
 
 
-class Activations:
-    """Normal equations of every bypass, summed over calibration samples and sampler steps."""
+def activations(model: Model, units: Sequence[Unit], prompts: Sequence[str], knobs: Bypasses) -> Observation:
+    """Normal equations of every bypass, summed over calibration samples and sampler steps.
 
-    def __init__(self, model: Model, units: Sequence[Unit], prompts: Sequence[str], knobs: Bypasses) -> None:
-        self.model, self.units, self.prompts, self.knobs = model, units, prompts, knobs
-        self.chunks = -(-knobs.samples // CHUNK)
-        self.device = torch.device("cpu")
+    ``NAME.inputs`` (c + 1, c + 1) and ``NAME.outputs`` (c + 1, d), float64, per unit.
+    """
 
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """``NAME.inputs`` (c + 1, c + 1) and ``NAME.outputs`` (c + 1, d), float64, per unit."""
-        rows = range(chunk * CHUNK, min((chunk + 1) * CHUNK, self.knobs.samples))
-        sums: dict[str, Tensor] = {}
-        noise = normal(self.model.latent_shape, self.knobs.seed, rows, "calibration latents").to(self.device)
-        conditions = self.model.embed(self.prompts[rows.start : rows.stop])
+    def observe(rows: range, device: torch.device) -> Sums:
+        noise = normal(model.latent_shape, knobs.seed, rows, "calibration latents", device)
+        conditions = model.embed(prompts[rows.start : rows.stop])
+        sums = Sums()
         with ExitStack() as stack:
-            for unit in self.units:
-                module = self.model.components[unit.component].get_submodule(unit.path)
+            for unit in units:
+                module = model.components[unit.component].get_submodule(unit.path)
                 stack.callback(module.register_forward_hook(_adding(unit, sums)).remove)
-            self.model.sample(conditions, noise, self.knobs.steps, 1.0)
+            model.sample(conditions, noise, knobs.steps, 1.0)
         return sums
 
+    return Observation(model, knobs.samples, CHUNK, observe)
 
-def _adding(unit: Unit, sums: dict[str, Tensor]) -> Any:
+
+def _adding(unit: Unit, sums: Sums) -> Any:
     bypass = unit.gate.bypass
     assert isinstance(bypass, Bypass)
 
@@ -84,11 +77,8 @@ def _adding(unit: Unit, sums: dict[str, Tensor]) -> Any:
         rows = bypass.pooled(inputs[0]).movedim(1, -1).flatten(0, -2).double()
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
         wanted = output.movedim(1, -1).flatten(0, -2).double()
-        for name, product in (
-            (f"{unit.name}.inputs", rows.T @ rows),
-            (f"{unit.name}.outputs", rows.T @ wanted),
-        ):
-            sums[name] = sums[name] + product if name in sums else product
+        sums.add(f"{unit.name}.inputs", rows.T @ rows)
+        sums.add(f"{unit.name}.outputs", rows.T @ wanted)
 
     return add
 
@@ -119,7 +109,7 @@ def fit(bench: Bench, units: Sequence[Unit], bypass: Part[Bypasses]) -> tuple[li
 
     def make(partial: Path, run: Run) -> Write:
         prompts = bench.task.calibration(bypass.value.seed).prompts(range(bypass.value.samples))
-        sums = observe(Activations(bench.model, changing, prompts, bypass.value), bench.hardware, "bypass")
+        sums = observe(activations(bench.model, changing, prompts, bypass.value), bench.hardware, "bypass")
         solved = {
             f"{unit.name}.{name}": tensor
             for unit in changing

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
+from prunelab.core.observation import Observation
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Examples
 from prunelab.engine.observe import collect
@@ -16,23 +17,13 @@ VERSION = 1
 CHUNK = 64  # examples encoded at once: part of the result to round-off, so not a setting
 
 
-class Encoding:
+def encoding(model: Model, media: Tensor) -> Observation:
     """Stored media of shape (n, ...) to latents, ``CHUNK`` at a time."""
 
-    def __init__(self, model: Model, media: Tensor) -> None:
-        self.model, self.media = model, media
-        self.chunks = -(-len(media) // CHUNK)
-        self.device = torch.device("cpu")
+    def observe(rows: range, device: torch.device) -> dict[str, Tensor]:
+        return {"latents": model.encode(media[rows.start : rows.stop].to(device))}
 
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """The latents of one chunk."""
-        return {"latents": self.model.encode(self.media[chunk * CHUNK : (chunk + 1) * CHUNK].to(self.device))}
+    return Observation(model, len(media), CHUNK, observe)
 
 
 def encode_train(bench: Bench, count: int) -> tuple[Tensor, Examples]:
@@ -49,7 +40,7 @@ def encode_test(bench: Bench, count: int) -> tuple[Tensor, Examples]:
 
 def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
     def make(partial: Path, run: Run) -> Write:
-        rows = collect(Encoding(bench.model, examples.media), bench.hardware, f"encode {split}")
+        rows = collect(encoding(bench.model, examples.media), bench.hardware, f"encode {split}")
         return lambda folder: write_tensors(folder / "latents.safetensors", rows)
 
     inputs = {

@@ -1,7 +1,7 @@
 """Evaluate: samples from fixed seeds, and what the metrics say of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,13 @@ from torch import Tensor
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
+from prunelab.core.observation import Observation
 from prunelab.core.protocols import Model, NetworkMetric, PromptMetric
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
+from prunelab.engine.hardware import device, placed
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
@@ -61,36 +63,32 @@ class Evaluation:
         return max(self.real, self.held_out) > 0
 
 
+@dataclass(frozen=True)
 class Sampling:
-    """Rows (sampling seed, prompt), seed by seed, ``batch_size`` at a time; ``purpose`` names their noise."""
+    """Rows (sampling seed, prompt), seed by seed; ``purpose`` names their noise. The judge is not moved."""
 
-    def __init__(
-        self, model: Model, task: Task, knobs: Evaluation, prompts: Sequence[str], purpose: str
-    ) -> None:
-        self.model, self.task, self.knobs = model, task, knobs
-        self.prompts, self.purpose = prompts, purpose
-        self.rows = knobs.seeds * len(prompts)
-        self.chunks = -(-self.rows // knobs.batch_size)
-        self.device = torch.device("cpu")
+    model: Model
+    task: Task
+    knobs: Evaluation
+    prompts: Sequence[str]
+    purpose: str
 
-    def to(self, device: torch.device) -> None:
-        """Move the model; the judge stays where it is."""
-        self.model.to(device)
-        self.device = device
+    def observation(self) -> Observation:
+        """Every prompt under every seed."""
+        rows = self.knobs.seeds * len(self.prompts)
+        return Observation(self.model, rows, self.knobs.batch_size, self.observe)
 
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """Stored media and what the judge says of them, of one chunk's rows."""
-        start = chunk * self.knobs.batch_size
-        rows = range(start, min(start + self.knobs.batch_size, self.rows))
-        conditions = self.model.embed([self.prompts[row % len(self.prompts)] for row in rows])
-        noise = normal(self.model.latent_shape, self.knobs.seed, rows, self.purpose).to(self.device)
-        quadratic = self.knobs.spacing == "quadratic"
-        latents = self.model.sample(
-            conditions, noise, self.knobs.steps, self.knobs.guidance, last=True, quadratic=quadratic
+    def observe(self, rows: range, device: torch.device) -> dict[str, Tensor]:
+        """Stored media and what the judge says of them."""
+        model, knobs = self.model, self.knobs
+        conditions = model.embed([self.prompts[row % len(self.prompts)] for row in rows])
+        noise = normal(model.latent_shape, knobs.seed, rows, self.purpose, device)
+        quadratic = knobs.spacing == "quadratic"
+        latents = model.sample(
+            conditions, noise, knobs.steps, knobs.guidance, last=True, quadratic=quadratic
         )[-1]
-        decoded = self.model.decode(latents).float()
-        _check_finite(decoded, self.model.name)
+        decoded = model.decode(latents).float()
+        _check_finite(decoded, model.name)
         media = self.task.stored(decoded)
         judged = self.task.judged(media)
         named = {f"{PREDICTED}{name}": classes for name, classes in judged.predictions.items()}
@@ -98,29 +96,17 @@ class Sampling:
         return {"media": media, "features": judged.features, **named, **sure}
 
 
-class HeldOut:
+def held_out_outputs(model: Model, latents: Tensor, prompts: Sequence[str], seed: int) -> Observation:
     """The denoiser's output on held-out latents, under the same noise and timesteps for every model."""
 
-    def __init__(self, model: Model, latents: Tensor, prompts: list[str], seed: int) -> None:
-        self.model, self.latents, self.prompts, self.seed = model, latents, prompts, seed
-        self.chunks = -(-len(latents) // CHUNK)
-        self.device = torch.device("cpu")
+    def observe(draws: range, device: torch.device) -> dict[str, Tensor]:
+        own = latents[draws.start : draws.stop].to(device)
+        noise = normal(own.shape[1:], seed, draws, "held-out noise", device)
+        timesteps = integers(model.timesteps, seed, draws, "held-out timestep", device)
+        conditions = model.embed(prompts[draws.start : draws.stop])
+        return {"outputs": model.predict(model.noised(own, timesteps, noise), timesteps, conditions)}
 
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        """Raw outputs of one chunk of latents."""
-        draws = range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.latents)))
-        latents = self.latents[draws.start : draws.stop].to(self.device)
-        noise = normal(latents.shape[1:], self.seed, draws, "held-out noise").to(self.device)
-        timesteps = integers(self.model.timesteps, self.seed, draws, "held-out timestep").to(self.device)
-        noisy = self.model.noised(latents, timesteps, noise)
-        conditions = self.model.embed(self.prompts[draws.start : draws.stop])
-        return {"outputs": self.model.predict(noisy, timesteps, conditions)}
+    return Observation(model, len(latents), CHUNK, observe)
 
 
 def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluation]) -> Artifact:
@@ -132,17 +118,18 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     held_out = _held_out(bench, model, knobs)
 
     def drawn(prompts: Sequence[str], purpose: str, describe: str) -> dict[str, Tensor]:
-        sampling = Sampling(model, bench.task, knobs, prompts, purpose)
+        sampling = Sampling(model, bench.task, knobs, prompts, purpose).observation()
         rows = collect(sampling, bench.hardware, describe)
         return {name: value.unflatten(0, (knobs.seeds, len(prompts))) for name, value in rows.items()}
 
     def make(partial: Path, run: Run) -> Write:
         prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
-        shaped = drawn(prompts, "evaluation latents", "sample")
-        seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
         outputs = {"outputs": torch.empty(0)}
-        if held_out is not None:
-            outputs = collect(held_out, bench.hardware, "held-out outputs")
+        with placed(model, device(bench.hardware)):
+            shaped = drawn(prompts, "evaluation latents", "sample")
+            seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
+            if held_out is not None:
+                outputs = collect(held_out, bench.hardware, "held-out outputs")
         _check_finite(outputs["outputs"], identity)
         media = shaped["media"][0, :16]
         bench.task.preview("", media, prompts[: len(media)]).show(run, "samples")
@@ -164,12 +151,12 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     return bench.artifact("sample", bench.model.name, SAMPLE_VERSION, inputs, make, {"model": identity})
 
 
-def _held_out(bench: Bench, model: Model, knobs: Evaluation) -> HeldOut | None:
+def _held_out(bench: Bench, model: Model, knobs: Evaluation) -> Observation | None:
     """Noisy latents of held-out examples; None where no such are to be looked at."""
     if not knobs.held_out:
         return None
     latents, examples = encode_test(bench, knobs.held_out)
-    return HeldOut(model, latents, examples.prompts, knobs.seed)
+    return held_out_outputs(model, latents, examples.prompts, knobs.seed)
 
 
 def _check_finite(values: Tensor, identity: str) -> None:

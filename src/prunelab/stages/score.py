@@ -9,10 +9,11 @@ from torch import Tensor
 
 from prunelab.artifacts import address
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import AnyScorer, Observation, ObservingScorer, OptimisingScorer, Scorer
+from prunelab.core.observation import Observation
+from prunelab.core.protocols import AnyScorer, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import Plan, Scores, check_scores
 from prunelab.core.units import Unit, overlap
-from prunelab.engine.hardware import Hardware, device
+from prunelab.engine.hardware import Hardware, device, placed
 from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
@@ -179,9 +180,10 @@ def compute(
 def follow(passes: Generator[Observation, Mapping[str, Tensor], Scores], hardware: Hardware) -> Scores:
     """Make the observations that a scorer asks for, one after another, until it knows the scores."""
     observation = next(passes)
-    while True:
-        try:
-            observation = passes.send(observe(observation, hardware, "score"))
-        except StopIteration as done:
-            scores: Scores = done.value
-            return scores
+    with placed(observation.model, device(hardware)):
+        while True:
+            try:
+                observation = passes.send(observe(observation, hardware, "score"))
+            except StopIteration as done:
+                scores: Scores = done.value
+                return scores
