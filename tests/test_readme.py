@@ -33,6 +33,7 @@ from prunelab.cli import jobs, main
 from prunelab.cli.arguments import JOBS, parse, parse_overrides
 from prunelab.cli.checking import check
 from prunelab.core.errors import Refusal
+from prunelab.core.observation import Sums
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
@@ -495,7 +496,7 @@ def test_the_scorer_with_forward_passes_adds_up(model: StableDiffusion, tmp_path
     for size in (4, 2):
         scorer = energy(samples=4, steps=2, batch_size=size)
         observation = scorer.observation(model, units, prompts)
-        parts = [observation.observe(chunk) for chunk in range(observation.chunks)]
+        parts = [observation.observe(rows, torch.device("cpu")) for rows in observation.batches]
         assert len(parts) == 4 // size
         summed = {key: sum(part[key] for part in parts) for key in parts[0]}
         found.append(scorer.reduce(summed, units))
@@ -521,7 +522,7 @@ def test_the_budget_lets_no_unit_lose_more_than_its_cap(model: StableDiffusion, 
 def test_a_hook_of_the_example_takes_a_mean_of_squares(model: StableDiffusion, tmp_path: Path) -> None:
     defined = example("docs/adding-a-scorer.md", "mine/energy.py", tmp_path)
     unit = model.units(["head"], ["denoiser"])[0]
-    sums: dict[str, torch.Tensor] = {}
+    sums = Sums()
     value = torch.randn(3, 5, unit.elements * unit.gate.block, generator=torch.Generator().manual_seed(0))
     defined["adding"](sums, unit)(torch.nn.Identity(), (value,))
     scores = defined["Energy"]().reduce(sums, [unit])[unit.name]

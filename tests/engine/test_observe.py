@@ -1,77 +1,168 @@
-"""Observing chunk by chunk: sums and rows are those of a plain loop, whatever runs them."""
+"""Observing batch by batch: sums and rows are those of a plain loop, whatever runs them."""
 
+from collections.abc import Callable, Generator, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunelab.core.draws import normal
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.observe import collect, observe
+from prunelab.core.observation import Observation, Sums
+from prunelab.engine.hardware import Hardware, placed
+from prunelab.engine.observe import Watching, collect, observe
+from prunelab.stages.score import follow
+
+CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
 
 
-class Noise:
-    """Chunk c has 3 rows of noise, of which the last chunk lacks some; a statistic only some chunks give."""
+class Moved:
+    """A model of one weight that notes where it was brought."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self.chunks = rows, -(-rows // 3)
-        self.seen: list[int] = []
+    def __init__(self) -> None:
+        self.components = {"denoiser": nn.Linear(1, 1)}
         self.places: list[str] = []
 
     def to(self, device: torch.device) -> None:
-        self.places.append(str(device))
-
-    def chunk(self, number: int) -> Tensor:
-        return normal((2,), 0, range(3 * number, min(3 * number + 3, self.rows)), "noise")
-
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        self.seen.append(chunk)
-        odd = {"odd": torch.ones(())} if chunk % 2 else {}
-        return {"sum": self.chunk(chunk).sum(dim=0), **odd}
+        self.places.append(device.type)
+        self.components = {"denoiser": nn.Linear(1, 1, device=device)}
 
 
-class Rows(Noise):
-    """As Noise, but handing out the rows themselves, and whether gradients are off."""
+def noise(rows: range) -> Tensor:
+    return normal((2,), 0, rows, "noise")
 
-    def observe(self, chunk: int) -> dict[str, Tensor]:
-        rows = self.chunk(chunk)
-        return {"rows": rows, "number": torch.full((len(rows),), chunk)}
+
+def observation(rows: int, gives: Callable[[range], Mapping[str, Tensor]]) -> Observation:
+    """Rows seen three at a time, which is fewer in the last batch."""
+    return Observation(Moved(), rows, 3, lambda own, device: gives(own))  # type: ignore[arg-type]
 
 
 def test_sums_are_those_of_a_loop_in_float64() -> None:
-    noise = Noise(11)
-    sums = observe(noise, Hardware(), "test")
-    expected = torch.stack([noise.chunk(c).sum(dim=0).double() for c in range(4)]).sum(dim=0)
-    assert noise.seen == [0, 1, 2, 3]
+    """A statistic may come from some of the batches alone."""
+    seen = list[range]()
+
+    def gives(rows: range) -> dict[str, Tensor]:
+        seen.append(rows)
+        return {"sum": noise(rows).sum(dim=0), **({"odd": torch.ones(())} if rows.start % 2 else {})}
+
+    sums = observe(observation(11, gives), Hardware(), "test")
+    batches = [range(3), range(3, 6), range(6, 9), range(9, 11)]
+    expected = torch.stack([noise(rows).sum(dim=0).double() for rows in batches]).sum(dim=0)
+    assert seen == batches
     assert sums["sum"].dtype == torch.float64
     assert torch.equal(sums["sum"], expected)
     assert sums["odd"].item() == 2
-    assert noise.places[-1] == "cpu"
 
 
 def test_a_small_addend_is_not_lost_in_a_large_sum() -> None:
-    class Uneven(Noise):
-        def observe(self, chunk: int) -> dict[str, Tensor]:
-            return {"sum": torch.tensor(1.0 if chunk == 0 else 2.0**-30)}
-
-    assert observe(Uneven(9), Hardware(), "test")["sum"].item() == 1 + 2**-29
-
-
-def test_rows_come_in_the_order_of_the_chunks() -> None:
-    collected = collect(Rows(8), Hardware(), "test")
-    assert torch.equal(collected["rows"], normal((2,), 0, range(8), "noise"))
-    assert collected["number"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
+    sums = observe(
+        observation(9, lambda rows: {"sum": torch.tensor(2.0**-30 if rows.start else 1.0)}),
+        Hardware(),
+        "test",
+    )
+    assert sums["sum"].item() == 1 + 2**-29
 
 
-def test_gradients_can_be_taken_inside() -> None:
+def test_statistics_of_a_few_elements_are_added_in_their_places() -> None:
+    """Sparse along the elements: row i counts to element i // 2 of five, the last of which is never seen."""
+
+    def gives(rows: range) -> dict[str, Tensor]:
+        index = torch.tensor([[row // 2 for row in rows]])
+        return {"sum": torch.sparse_coo_tensor(index, noise(rows), (5, 2), check_invariants=True)}
+
+    sums = observe(observation(8, gives), Hardware(), "test")
+    expected = [*noise(range(8)).double().reshape(4, 2, 2).sum(dim=1), torch.zeros(2, dtype=torch.float64)]
+    assert not sums["sum"].is_sparse
+    torch.testing.assert_close(sums["sum"], torch.stack(expected))
+
+
+def test_what_is_handed_in_is_left_alone() -> None:
+    own = torch.ones(2, dtype=torch.float64)
+    assert observe(observation(6, lambda rows: {"sum": own}), Hardware(), "test")["sum"].tolist() == [2, 2]
+    assert own.tolist() == [1, 1]
+
+
+def test_rows_come_in_their_order() -> None:
+    collected = collect(
+        observation(8, lambda rows: {"rows": noise(rows), "number": torch.full((len(rows),), rows.start)}),
+        Hardware(),
+        "test",
+    )
+    assert torch.equal(collected["rows"], noise(range(8)))
+    assert collected["number"].tolist() == [0, 0, 0, 3, 3, 3, 6, 6]
+
+
+def test_gradients_are_off_and_can_be_taken() -> None:
     """Scorers that differentiate run under the same loop."""
 
-    class Squares(Noise):
-        def observe(self, chunk: int) -> dict[str, Tensor]:
-            with torch.enable_grad():
-                weight = torch.full((2,), 3.0, requires_grad=True)
-                (weight**2 * self.chunk(chunk).sum(dim=0)).sum().backward()
-            assert weight.grad is not None
-            return {"gradient": weight.grad}
+    def gives(rows: range) -> dict[str, Tensor]:
+        assert not torch.is_grad_enabled()
+        with torch.enable_grad():
+            weight = torch.full((2,), 3.0, requires_grad=True)
+            (weight**2 * noise(rows).sum(dim=0)).sum().backward()
+        assert weight.grad is not None
+        return {"gradient": weight.grad}
 
-    squares = Squares(5)
-    gradient = observe(squares, Hardware(), "test")["gradient"]
-    torch.testing.assert_close(gradient, 6 * normal((2,), 0, range(5), "noise").sum(dim=0).double())
+    gradient = observe(observation(5, gives), Hardware(), "test")["gradient"]
+    torch.testing.assert_close(gradient, 6 * noise(range(5)).sum(dim=0).double())
+
+
+def test_hooks_add_up() -> None:
+    sums = Sums()
+    for value in (1.0, 2.0):
+        sums.add("a", torch.tensor(value))
+    assert sums == {"a": torch.tensor(3.0)}
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning's part of the loop, on a device that every machine has."""
+
+    def predict(watching: Watching, numbers: Any) -> None:
+        for number in numbers:
+            watching.predict_step(number, 0)
+
+    made = SimpleNamespace(strategy=SimpleNamespace(root_device=ELSEWHERE), predict=predict)
+    monkeypatch.setattr("prunelab.engine.observe.trainer", lambda *_, **__: made)
+    monkeypatch.setattr("prunelab.stages.score.device", lambda _: ELSEWHERE)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_pass_brings_the_model_and_takes_it_back() -> None:
+    model, sums = Moved(), list[Any]()
+
+    def gives(rows: range, device: torch.device) -> dict[str, Tensor]:
+        sums.append(next(model.components["denoiser"].parameters()).device)
+        return {}
+
+    observe(Observation(model, 4, 3, gives), Hardware(), "test")  # type: ignore[arg-type]
+    assert sums == [ELSEWHERE, ELSEWHERE]
+    assert model.places == ["meta", "cpu"]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_passes_of_one_scorer_move_the_model_once() -> None:
+    model = Moved()
+
+    def passes() -> Generator[Observation, Mapping[str, Tensor], dict[str, Tensor]]:
+        for _ in range(3):
+            yield Observation(model, 2, 1, lambda rows, device: {})  # type: ignore[arg-type]
+        return {}
+
+    assert follow(passes(), Hardware()) == {}
+    assert model.places == ["meta", "cpu"]
+
+
+def test_a_model_comes_back_from_what_fails() -> None:
+    model = Moved()
+
+    def failing() -> Iterator[None]:
+        with placed(model, ELSEWHERE):  # type: ignore[arg-type]
+            raise KeyError("the power went")
+
+    with pytest.raises(KeyError):
+        failing()
+    assert model.places == ["meta", "cpu"]
+    with placed(model, CPU):  # type: ignore[arg-type]
+        assert model.places == ["meta", "cpu"], "where it is already, it is left"

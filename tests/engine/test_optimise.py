@@ -34,6 +34,7 @@ class Regression:
                 nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.0), nn.Linear(8, 2)
             )
             self.teacher = nn.Linear(3, 2)
+        self.frozen = (self.teacher,)
         self.fail_at, self.told_at, self.seen = fail_at, told_at, list[range]()
 
     def batch(self, draws: range) -> dict[str, Tensor]:
@@ -54,9 +55,6 @@ class Regression:
             target = self.teacher(batch["inputs"]) + 0.1 * batch["noise"]
         loss = F.mse_loss(self.trained(batch["inputs"]), target)
         return {"loss": loss, "root": loss.detach().sqrt()}
-
-    def to(self, device: torch.device) -> None:
-        self.teacher.to(device)
 
 
 def train(objective: Regression, folder: Path, schedule: Schedule = SCHEDULE) -> list[tuple[int, float]]:

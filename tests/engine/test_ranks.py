@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from prunelab.core.draws import normal
 from prunelab.engine import ranks
 
 JOB = Path(__file__).with_name("two_ranks_job.py")
@@ -31,8 +32,26 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     return start(tmp_path_factory.mktemp("two"), 2)
 
 
-def test_two_ranks_train_as_one_does(tmp_path: Path, two: dict[str, torch.Tensor]) -> None:
-    one = start(tmp_path, 1)
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What one process made of it."""
+    return start(tmp_path_factory.mktemp("one"), 1)
+
+
+def test_two_ranks_observe_as_one_does(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    """Sums to float64 round-off, also of what one batch alone gave; rows exactly, whatever their type."""
+    sums = {name for name in one if name.startswith("sums.")}
+    rows = {name for name in one if name.startswith(("rows.", "few."))}
+    assert (len(sums), len(rows)) == (2, 8)
+    for name in sums:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-14, atol=1e-14)
+    for name in rows:
+        assert two[name].dtype == one[name].dtype
+        assert torch.equal(two[name], one[name])
+    assert torch.equal(one["rows.rows"], normal((2, 3), 0, range(9), "rows"))
+
+
+def test_two_ranks_train_as_one_does(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
     assert one.keys() == two.keys()
     moved = [name for name in one if name.startswith("trained.")]
     assert len(moved) == 4

@@ -1,20 +1,25 @@
-"""What every process of ``test_ranks.py`` runs: a training that is interrupted once, and some exchanges."""
+"""What every process of ``test_ranks.py`` runs: an interrupted training, observations, and some exchanges."""
 
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from prunelab.core import stopping
 from prunelab.core.draws import normal
+from prunelab.core.observation import Observation
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
+from prunelab.engine.observe import collect, observe
 from prunelab.engine.optimise import Schedule, optimise
 
 SCHEDULE = Schedule(
@@ -43,9 +48,6 @@ class Regression:
             os.kill(os.getpid(), signal.SIGTERM)
         return {"loss": F.mse_loss(self.trained(batch["x"]), batch["y"])}
 
-    def to(self, device: torch.device) -> None:
-        """Nothing else to move."""
-
 
 def trained(folder: Path) -> tuple[Regression, list[float], list[int]]:
     """The training, twice interrupted and resumed; what it logged, and at which steps it went on."""
@@ -68,6 +70,32 @@ def trained(folder: Path) -> tuple[Regression, list[float], list[int]]:
     return objective, logged, starts
 
 
+def observed() -> dict[str, Tensor]:
+    """Sums and rows of five batches, one of them smaller; what ranks tell each other is never a tensor."""
+
+    def gives(rows: range, device: torch.device) -> dict[str, Tensor]:
+        noise = normal((2,), 0, rows, "noise")
+        return {"sum": noise.sum(dim=0), **({"last": noise[-1]} if rows.stop == 9 else {})}
+
+    def hands(rows: range, device: torch.device) -> dict[str, Tensor]:
+        noise = normal((2, 3), 0, rows, "rows")
+        return {"rows": noise, "half": noise.bfloat16(), "sign": noise > 0, "none": noise[:, :0]}
+
+    def gathered(values: list[Any], value: Any) -> None:
+        assert "tensor(" not in repr(value)
+        gather(values, value)
+
+    gather, hardware = distributed.all_gather_object, Hardware(devices=ranks.world())
+    model: Any = SimpleNamespace(components={})
+    with mock.patch.object(distributed, "all_gather_object", gathered):
+        sums = observe(Observation(model, 9, 2, gives), hardware, "sums")
+        rows = collect(Observation(model, 9, 2, hands), hardware, "rows")
+        few = collect(Observation(model, 1, 2, hands), hardware, "fewer batches than ranks")
+    found = {f"sums.{name}": value for name, value in sums.items()}
+    found |= {f"rows.{name}": value for name, value in rows.items()}
+    return found | {f"few.{name}": value for name, value in few.items()}
+
+
 def main(folder: Path) -> None:
     """Train, exchange, and let rank 0 write everything down."""
     ranks.start()
@@ -79,6 +107,7 @@ def main(folder: Path) -> None:
     small = torch.tensor([1.0, 1.0] if rank == 0 else [0.0, 2**-40])
     result["summed"] = ranks.sum_over_ranks({"a": small})["a"]
     result["starts"] = torch.tensor(starts)
+    result |= observed()
     ranks.barrier()
     if rank == 0:
         save_file({**result, "logged": torch.tensor(logged)}, folder / "result.safetensors")

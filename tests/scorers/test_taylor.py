@@ -144,9 +144,6 @@ class Curve:
         linear = nn.Linear(3 * 32 * 32, 6, bias=False).double().requires_grad_(False)
         self.components = {"denoiser": linear}
 
-    def to(self, device: torch.device) -> None:
-        """Nothing to move."""
-
     def embed(self, prompts: list[str]) -> None:
         """No conditions."""
 

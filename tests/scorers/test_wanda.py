@@ -12,7 +12,7 @@ from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.stable_diffusion import StableDiffusion
-from prunelab.scorers.wanda import Inputs, Wanda
+from prunelab.scorers.wanda import Wanda
 from prunelab.stages.score import follow
 
 SAMPLES = 6
@@ -128,10 +128,12 @@ def test_padding_tokens_count_or_do_not(model: StableDiffusion, examples: Exampl
 def test_batches_and_ranks_agree(model: StableDiffusion, examples: Examples) -> None:
     """One batch of 6, batches of 4 and 2, and two ranks that share out the chunks."""
     units = model.units(["weight"], ["text_encoder", "denoiser"])[::11]
-    whole = observe(Inputs(Wanda(samples=SAMPLES, batch_size=6), model, units, examples), Hardware(), "score")
-    parts = observe(Inputs(Wanda(samples=SAMPLES, batch_size=4), model, units, examples), Hardware(), "score")
-    pairs = Inputs(Wanda(samples=SAMPLES, batch_size=2), model, units, examples)
-    ranks = [[pairs.observe(chunk) for chunk in range(first, pairs.chunks, 2)] for first in (0, 1)]
+    six, four, two = (
+        next(Wanda(samples=SAMPLES, batch_size=size).passes(model, units, examples)) for size in (6, 4, 2)
+    )
+    whole, parts = (observe(each, Hardware(), "score") for each in (six, four))
+    cpu = torch.device("cpu")
+    ranks = [[two.observe(rows, cpu) for rows in two.batches[first::2]] for first in (0, 1)]
     for name, value in whole.items():
         shared = sum(sum(chunk[name] for chunk in rank) for rank in ranks)
         assert torch.allclose(value, parts[name], rtol=1e-4)

@@ -27,9 +27,6 @@ class Uneven:
         torch.manual_seed(0)
         self.components = {"denoiser": nn.Linear(8, 5, bias=False).requires_grad_(False)}
 
-    def to(self, device: torch.device) -> None:
-        """Nothing to move."""
-
     def embed(self, prompts: list[str]) -> None:
         """No conditions."""
 

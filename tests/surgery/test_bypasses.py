@@ -14,7 +14,7 @@ from prunelab.core.units import Unit
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.stable_diffusion import StableDiffusion
-from prunelab.stages.bypass import Activations, Bypasses, solve
+from prunelab.stages.bypass import Bypasses, activations, solve
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.portable import Bypass
@@ -63,7 +63,7 @@ def test_gate_equals_slim_and_saved_equals_loaded(
 @torch.no_grad()
 def test_least_squares_is_what_numpy_finds(model: StableDiffusion, changing: list[Unit]) -> None:
     knobs = Bypasses("least_squares", samples=4, steps=2)
-    sums = observe(Activations(model, changing, PROMPTS, knobs), Hardware(), "bypass")
+    sums = observe(activations(model, changing, PROMPTS, knobs), Hardware(), "bypass")
     for unit in changing:
         rows, wanted = _activations(model, unit)
         expected, *_ = np.linalg.lstsq(np.c_[rows, np.ones(len(rows))], wanted, rcond=None)

@@ -98,11 +98,13 @@ class Ablations:
         """Sums and sums of squares of the latents, shape (1 + elements, steps, ...), of these ablations."""
         ablation, sample = ([place(row, self.knobs.samples) for row in rows] for place in (floordiv, mod))
         latents = self._latents(ablation, sample, device).transpose(0, 1).double()
-        seen, index = torch.tensor(ablation, device=device).unique_consecutive(return_inverse=True)
+        found = torch.tensor(ablation).unique_consecutive(return_inverse=True)
+        seen, index = (numbers.to(device) for numbers in found)
 
         def summed(values: Tensor) -> Tensor:
             own = values.new_zeros(len(seen), *values.shape[1:]).index_add(0, index, values)
-            return torch.sparse_coo_tensor(seen[None], own, (1 + len(self.elements), *values.shape[1:]))
+            shape = (1 + len(self.elements), *values.shape[1:])
+            return torch.sparse_coo_tensor(seen[None], own, shape, check_invariants=False)
 
         return {"sum": summed(latents), "squares": summed(latents**2)}
 
