@@ -20,6 +20,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from prunelab.core.observation import Sums
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.models.stable_diffusion import StableDiffusion
@@ -32,12 +33,11 @@ BATCH = 64
 def scores(
     model: StableDiffusion, units: list[Unit], scorer: LatentShift, prompts: ShuffledExamples
 ) -> Tensor:
-    """One score per operator, chunk by chunk."""
-    observation = scorer.observation(model, units, prompts)
-    totals: dict[str, Tensor] = {}
-    for chunk in range(observation.chunks):
-        for name, value in observation.observe(chunk).items():
-            totals[name] = totals[name] + value if name in totals else value
+    """One score per operator, batch by batch."""
+    observation, totals = scorer.observation(model, units, prompts), Sums()
+    for rows in observation.batches:
+        for name, value in observation.observe(rows, torch.device("cpu")).items():
+            totals.add(name, value.to_dense())
     return torch.cat(list(scorer.reduce(totals, units).values()))
 
 

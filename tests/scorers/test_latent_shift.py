@@ -126,6 +126,23 @@ def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
     assert torch.equal(eight.argsort(), many.argsort())
 
 
+def test_a_batch_gives_its_own_elements_and_equal_prompts_are_embedded_once(
+    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten ablations, each batch of four rows sees two; all batches ask for the same two prompts."""
+    asked, embed = list[tuple[str, ...]](), model.embed
+    monkeypatch.setattr(model, "embed", lambda prompts: asked.append(tuple(prompts)) or embed(prompts))
+    units = model.units(["block"], ["denoiser"])[:9]
+    scorer = LatentShift(samples=2, steps=1, batch_size=4)
+    observation = scorer.observation(model, units, Prompts())
+    given = [observation.observe(rows, torch.device("cpu")) for rows in observation.batches[1:3]]
+    for first, statistics in zip((2, 4), given, strict=True):
+        for value in statistics.values():
+            assert value.shape == (10, 1, *model.latent_shape)
+            assert value.coalesce().indices().tolist() == [[first, first + 1]]
+    assert asked == [tuple(PROMPTS[:2] * 2)]
+
+
 def test_components_outside_the_sampler_are_refused() -> None:
     with pytest.raises(Refusal, match="scorer=latent_shift cannot score text_encoder: it sees denoiser"):
         check_scorer(Part("latent_shift", LatentShift(), {}), ["head"], ["denoiser", "text_encoder"])

@@ -143,9 +143,11 @@ class Curve:
         torch.manual_seed(0)
         linear = nn.Linear(3 * 32 * 32, 6, bias=False).double().requires_grad_(False)
         self.components = {"denoiser": linear}
+        self.embedded = 0
 
     def embed(self, prompts: list[str]) -> None:
-        """No conditions."""
+        """No conditions, but they are counted."""
+        self.embedded += 1
 
     def encode(self, media: Tensor) -> Tensor:
         return media.double().flatten(1) / 255
@@ -179,6 +181,9 @@ def test_the_prefix_of_a_known_loss_curve(threshold: float | None, stride: int, 
     model = Curve()
     scorer = Taylor(samples=4, threshold=threshold, stride=stride, batch_size=3)
     got = follow(scorer.passes(model, [ROWS], Pictures()), Hardware())[ROWS.name]
+    assert model.embedded == (2 if threshold is None else 4), (
+        "once per batch and pass, whatever the timesteps"
+    )
     weight = model.components["denoiser"].weight.numpy()
     pictures = Pictures().media(range(4)).double().flatten(1).numpy() / 255
     gradient = sum(np.outer(weight @ picture, picture) for picture in pictures) * 2 / 6 / 4

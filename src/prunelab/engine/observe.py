@@ -42,13 +42,13 @@ class Watching(LightningModule):
 
     def __init__(self, observation: Observation) -> None:
         super().__init__()
-        self.observation = observation
+        self.observe, self.batches = observation.observe, observation.batches
         # A rank without a batch runs too: the others would wait for it at Lightning's barriers.
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """The batch of this number; its result is kept by the subclass, not by Lightning."""
-        self.keep(batch, self.observation.observe(self.observation.batches[batch], self.device))
+        self.keep(batch, self.observe(self.batches[batch], self.device))
 
     def keep(self, batch: int, result: Mapping[str, Tensor]) -> None:
         """Take in the result of one batch."""
