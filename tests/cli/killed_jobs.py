@@ -27,7 +27,12 @@ DEATHS = (
     ("prune", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 7, True),
     ("recover's end", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
-    ("sample", "prunelab.stages.evaluate.Sampling.observe", 7, False),  # of the second model: five a model
+    (
+        "sample",
+        "prunelab.models.stable_diffusion.StableDiffusion.decode",
+        7,
+        False,
+    ),  # of the second model: five a model
     ("time", "prunelab.stages.time.latency", 2, False),
     ("evaluate", "prunelab.metrics.output_distance.OutputDistance.__call__", 2, False),
     ("report", "prunelab.report.report.render", 1, True),

@@ -129,7 +129,8 @@ def interrupts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(
-    "where", ["prunelab.stages.evaluate.Sampling.observe", "prunelab.stages.score.check_scores"]
+    "where",
+    ["prunelab.models.stable_diffusion.StableDiffusion.decode", "prunelab.stages.score.check_scores"],
 )
 def test_ctrl_c_ends_with_one_line(
     command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

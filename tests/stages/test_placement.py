@@ -16,7 +16,7 @@ from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bypass import Bypasses, activations
 from prunelab.stages.encode import encoding
-from prunelab.stages.evaluate import Evaluation, Sampling, held_out_outputs
+from prunelab.stages.evaluate import Evaluation, held_out_outputs, sampling
 
 ELSEWHERE = torch.device("meta")
 PROMPTS = ["a red seven on a blue background"] * 4
@@ -55,7 +55,7 @@ def observations(model: StableDiffusion) -> Iterator[tuple[str, Observation]]:
     yield "bypass", activations(model, changing, PROMPTS, Bypasses("least_squares", samples=4))
     yield "encoding", encoding(model, MEDIA)
     yield "held out", held_out_outputs(model, torch.zeros(4, *model.latent_shape), PROMPTS, 0)
-    yield "sampling", Sampling(model, task, knobs, PROMPTS, "test").observation()
+    yield "sampling", sampling(model, task, knobs, PROMPTS, "test")
 
 
 def test_every_observation_is_on_the_device_that_it_is_told(

@@ -172,9 +172,9 @@ class MultiPassScorer(Protocol):
 
 
 class Optimisation(Protocol):
-    """A training in the shape the engine takes: it saves and resumes ``trained``.
+    """What is trained, on what, towards what. Not a Module itself: only ``trained`` is saved and resumed.
 
-    What else takes part, such as the model, is named as ``frozen``, a sequence: the engine moves it, too.
+    What else takes part, such as the model or a teacher, is named as ``frozen``: the engine moves it, too.
     """
 
     trained: nn.Module
@@ -184,7 +184,10 @@ class Optimisation(Protocol):
         ...
 
     def loss(self, batch: Any) -> Mapping[str, Tensor]:
-        """``loss`` and parts worth logging, means over the batch; draws nothing from a global generator."""
+        """``loss`` (scalar, to be minimised) and parts worth logging, all means over the batch.
+
+        Must draw nothing at random: whatever a step draws is part of its batch, or a restart would change it.
+        """
         ...
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
+from prunelab.core.protocols import Optimisation
 from prunelab.core.settings import (
     Betas,
     Count,
@@ -38,20 +39,7 @@ from prunelab.engine.trainer import trainer
 
 LOG_EVERY = 10  # steps between two calls of the log
 
-
-class Objective(Protocol):
-    """What is trained, on what, towards what. Not a Module itself: only ``trained`` is saved."""
-
-    trained: nn.Module
-
-    def batch(self, draws: range) -> Any:
-        """The batch of these draws, on the CPU: a pure function of the draw numbers."""
-
-    def loss(self, batch: Any) -> Mapping[str, Tensor]:
-        """``loss`` (scalar, to be minimised) and parts worth logging, all means over the batch.
-
-        Must draw nothing at random: whatever a step draws is part of its batch, or a restart would change it.
-        """
+Objective = Optimisation  # whoever asks for it: scorers, recoveries, pretraining
 
 
 @runtime_checkable

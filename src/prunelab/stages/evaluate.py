@@ -1,7 +1,7 @@
 """Evaluate: samples from fixed seeds, and what the metrics say of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.observation import Observation
-from prunelab.core.protocols import Model, NetworkMetric, PromptMetric
+from prunelab.core.protocols import Model, NetworkMetric, PromptMetric, SamplingOptions
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
@@ -63,37 +63,28 @@ class Evaluation:
         return max(self.real, self.held_out) > 0
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Rows (sampling seed, prompt), seed by seed; ``purpose`` names their noise. The judge is not moved."""
+def sampling(
+    model: Model, task: Task, knobs: Evaluation, prompts: Sequence[str], purpose: str
+) -> Observation:
+    """Stored media and what the judge says of them, row by row (sampling seed, prompt), seed by seed.
 
-    model: Model
-    task: Task
-    knobs: Evaluation
-    prompts: Sequence[str]
-    purpose: str
+    ``purpose`` names their noise. The judge stays where it is.
+    """
 
-    def observation(self) -> Observation:
-        """Every prompt under every seed."""
-        rows = self.knobs.seeds * len(self.prompts)
-        return Observation(self.model, rows, self.knobs.batch_size, self.observe)
-
-    def observe(self, rows: range, device: torch.device) -> dict[str, Tensor]:
-        """Stored media and what the judge says of them."""
-        model, knobs = self.model, self.knobs
-        conditions = model.embed([self.prompts[row % len(self.prompts)] for row in rows])
-        noise = normal(model.latent_shape, knobs.seed, rows, self.purpose, device)
-        quadratic = knobs.spacing == "quadratic"
-        latents = model.sample(
-            conditions, noise, knobs.steps, knobs.guidance, last=True, quadratic=quadratic
-        )[-1]
+    def observe(rows: range, device: torch.device) -> dict[str, Tensor]:
+        conditions = model.embed([prompts[row % len(prompts)] for row in rows])
+        noise = normal(model.latent_shape, knobs.seed, rows, purpose, device)
+        spacing: SamplingOptions = {"last": True, "quadratic": knobs.spacing == "quadratic"}
+        latents = model.sample(conditions, noise, knobs.steps, knobs.guidance, **spacing)[-1]
         decoded = model.decode(latents).float()
         _check_finite(decoded, model.name)
-        media = self.task.stored(decoded)
-        judged = self.task.judged(media)
+        media = task.stored(decoded)
+        judged = task.judged(media)
         named = {f"{PREDICTED}{name}": classes for name, classes in judged.predictions.items()}
         sure = {f"{CONFIDENCE}{name}": shares for name, shares in judged.confidences.items()}
         return {"media": media, "features": judged.features, **named, **sure}
+
+    return Observation(model, knobs.seeds * len(prompts), knobs.batch_size, observe)
 
 
 def held_out_outputs(model: Model, latents: Tensor, prompts: Sequence[str], seed: int) -> Observation:
@@ -118,8 +109,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     held_out = _held_out(bench, model, knobs)
 
     def drawn(prompts: Sequence[str], purpose: str, describe: str) -> dict[str, Tensor]:
-        sampling = Sampling(model, bench.task, knobs, prompts, purpose).observation()
-        rows = collect(sampling, bench.hardware, describe)
+        rows = collect(sampling(model, bench.task, knobs, prompts, purpose), bench.hardware, describe)
         return {name: value.unflatten(0, (knobs.seeds, len(prompts))) for name, value in rows.items()}
 
     def make(partial: Path, run: Run) -> Write:
