@@ -18,7 +18,7 @@ from prunelab.cli import jobs, main
 # Stage, the function in which it gets the signal, at which call of the job, and whether the call is over.
 STOPS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 1, True),
-    ("encode", "prunelab.models.stable_diffusion.StableDiffusion.encode", 1, False),
+    ("encode", "prunelab.models.stable_diffusion.StableDiffusion.encode", 2, False),  # 1: before work starts
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 3, True),
     ("time", "prunelab.stages.time.latency", 1, False),
 )
