@@ -1,6 +1,8 @@
 """MACs against formulas written out by hand and against figures known from elsewhere."""
 
 import math
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +12,12 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from prunelab.core.protocols import Model
 from prunelab.costs.macs import macs
+from prunelab.models.audio_diffusion import AudioDiffusion
 
 
 class Layers(nn.Module):
@@ -238,3 +244,99 @@ def test_stable_diffusion_1_5() -> None:
     assert sum(parameter.numel() for parameter in unet.parameters()) == 859_520_964
     assert counted.total == pytest.approx(401.64e9, rel=1e-4)
     assert counted.total - counted.without_attention == products
+
+
+def torchs_count(model: nn.Module, inputs: dict[str, Any]) -> dict[str, int]:
+    """MACs by module, of those that are called, by torch's counter of FLOPs on real tensors."""
+    flops = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), flops:
+        model(**inputs)
+    root = type(model).__name__
+    counts = {name: sum(spent.values()) // 2 for name, spent in flops.get_flop_counts().items()}
+    return {name.removeprefix(root).lstrip("."): spent for name, spent in counts.items() if name != "Global"}
+
+
+def check_against_torch(model: Model) -> None:
+    for name, component in model.components.items():
+        inputs = model.example_inputs(name, 1)
+        counted, expected = macs(component, inputs), torchs_count(component, inputs)
+        assert counted.total == expected[""]
+        assert {path: spent for path, spent in counted.by_module.items() if path in expected} == expected
+
+
+@pytest.mark.parametrize("fixture", ["model", "pixels", "latents", "flux"])
+def test_models_against_torchs_counter(fixture: str, request: pytest.FixtureRequest) -> None:
+    check_against_torch(request.getfixturevalue(fixture))
+
+
+def test_audio_against_torchs_counter() -> None:
+    check_against_torch(AudioDiffusion.open("tiny_uag", embedded="tiny_uag", rate=8000))
+
+
+def layout(made: Tensor) -> tuple[Any, ...]:
+    return made.shape, made.dtype, made.stride()
+
+
+class Calls(nn.Module):
+    """A function of the tensors below as a module; keeps what it returned."""
+
+    def __init__(self, function: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.returned = torch.empty(0)
+
+    def __deepcopy__(self, memo: object) -> "Calls":
+        return self  # it has no weights, and what it returned is looked at
+
+    def forward(self, **tensors: Tensor) -> None:
+        self.returned = self.function(SimpleNamespace(**tensors))
+
+
+TENSORS = {
+    "q": torch.ones(2, 4, 5, 8),
+    "k": torch.ones(2, 4, 7, 8),
+    "v": torch.ones(2, 4, 7, 6),
+    "x": torch.ones(2, 6, 4, 4),
+    "s": torch.ones(4, 4),
+    "whole": torch.ones(3, 4, dtype=torch.long),
+}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: F.scaled_dot_product_attention(t.q, t.k, t.v),
+        lambda t: F.scaled_dot_product_attention(t.q, t.k, t.v, attn_mask=t.v[0, 0, :1].new_zeros(5, 7)),
+        lambda t: F.scaled_dot_product_attention(t.q, t.q, t.q, is_causal=True, scale=2.0),
+        lambda t: F.scaled_dot_product_attention(t.q, t.k[:, :2], t.v[:, :2], enable_gqa=True),
+        lambda t: F.scaled_dot_product_attention(t.q, t.k[:1], t.v[:1]),
+        lambda t: torch.einsum("bhqc,bhkc->bhqk", t.q, t.k),
+        lambda t: torch.baddbmm(t.s, t.s.expand(2, 4, 4), t.s.expand(2, 4, 4)),
+        lambda t: F.linear(t.s[0], t.s, t.s[0]),
+        lambda t: F.linear(t.s, t.s[0]),
+        lambda t: F.bilinear(t.s, t.s, t.x[0]),
+        lambda t: F.conv2d(t.x, t.x[:, :, :2, :2]).transpose(1, 2),
+        lambda t: F.group_norm(t.x.transpose(2, 3), 3),
+        lambda t: F.layer_norm(t.x.transpose(2, 3), (4,)),
+        lambda t: t.x.transpose(1, 3).softmax(dim=-1),
+        lambda t: t.s.softmax(dim=-1, dtype=torch.float64),
+        lambda t: t.s.half().softmax(dim=-1, dtype=torch.float32),
+        lambda t: F.silu(t.x.transpose(1, 3)),
+        lambda t: F.dropout(t.s, training=False),
+        lambda t: t.x + t.s,
+        lambda t: t.x * t.x[:, :1],
+        lambda t: t.s * t.s.double(),
+        lambda t: t.s.half() * t.s[0, 0],
+        lambda t: t.whole / 2,
+        lambda t: t.whole * 2.5,
+        lambda t: torch.sigmoid(t.whole),
+        lambda t: torch.div(t.s, t.s, rounding_mode="floor"),
+    ],
+)
+def test_functions_against_torchs_counter(function: Callable[[Any], Tensor]) -> None:
+    """Counts, and what the next function gets to see: shapes, precision and layout."""
+    counted, real = Calls(function), Calls(function)
+    expected = torchs_count(real, TENSORS).get("", 0)
+    assert macs(counted, TENSORS).total == expected
+    assert counted.returned.is_meta
+    assert layout(counted.returned) == layout(real.returned)

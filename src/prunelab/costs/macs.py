@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from prunelab.costs.meta_copy import meta_copy
+from prunelab.costs.shapes import answer
 
 FLOPS_PER_MAC = 2
 
@@ -57,21 +58,20 @@ def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
     """
     model = meta_copy(module)
     inputs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(example_inputs))
-    flops = FlopCounterMode(display=False)
-    spent = _count_by_call(model, flops)
-    layers = _LayerFlops(flops)
-    # Inference mode shows `layers` whole linear layers; elsewhere torch takes them apart beforehand.
+    counter = _Counter()
+    spent = _count_by_call(model, counter)
+    # Inference mode shows the counter whole linear layers; elsewhere torch takes them apart beforehand.
     # The fused attention kernels have no entry in torch's table of FLOPs on every device; MATH has.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), flops, layers:
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
         model(**inputs)
     return Macs(
-        total=flops.get_total_flops() // FLOPS_PER_MAC,
-        without_attention=layers.spent // FLOPS_PER_MAC,
+        total=counter.total // FLOPS_PER_MAC,
+        without_attention=counter.layers // FLOPS_PER_MAC,
         by_module={path: _inside(child, spent) // FLOPS_PER_MAC for path, child in model.named_modules()},
     )
 
 
-def _count_by_call(model: nn.Module, flops: FlopCounterMode) -> dict[nn.Module, int]:
+def _count_by_call(model: nn.Module, counter: "_Counter") -> dict[nn.Module, int]:
     """FLOPs spent in the calls of each module that is called, filled in while ``model`` runs.
 
     The methods named ``forward`` are wrapped, not hooked, because a hook misses the modules whose
@@ -82,9 +82,9 @@ def _count_by_call(model: nn.Module, flops: FlopCounterMode) -> dict[nn.Module, 
     def counted(child: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(forward)
         def call(*args: Any, **kwargs: Any) -> Any:
-            before = flops.get_total_flops()
+            before = counter.total
             output = forward(*args, **kwargs)
-            spent[child] = spent.get(child, 0) + flops.get_total_flops() - before
+            spent[child] = spent.get(child, 0) + counter.total - before
             return output
 
         return call
@@ -101,23 +101,36 @@ def _inside(module: nn.Module, spent: Mapping[nn.Module, int]) -> int:
     return sum(_inside(child, spent) for child in module.children())
 
 
-class _LayerFlops(TorchDispatchMode):
-    """FLOPs spent in convolutions and linear layers, whatever torch takes them apart into.
+class _Counter(TorchDispatchMode):
+    """FLOPs of what runs inside, by torch's formulas: in total, and in convolutions and linear layers.
 
-    The parts do not tell: a linear layer on a strided input becomes the same batched product as
-    attention. ``spent`` is in FLOPs; ``flops`` must be entered before this mode.
+    Those layers are known by the function that is called, whatever torch takes it apart into: a linear
+    layer on a strided input becomes the same batched product as attention.
     """
 
-    def __init__(self, flops: FlopCounterMode) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.flops = flops
-        self.spent = 0
+        self.total = self.layers = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        before = self.flops.get_total_flops()
-        output = func(*args, **(kwargs or {}))
+        """Run the function and count it, or the parts that it is made of."""
+        total, layers = self.total, self.layers
+        output = self._counted(func, func._overloadpacket, args, kwargs or {})
         if func._overloadpacket in _LAYERS:
-            self.spent += self.flops.get_total_flops() - before
+            self.layers = layers + self.total - total  # the parts' own entries were the same FLOPs
         return output
+
+    def _counted(self, func: Any, packet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        short = answer(packet, args, kwargs)
+        if short is not None:
+            self.total += short.flops
+            return short.result
+        if packet in flop_registry:
+            output = func(*args, **kwargs)
+            self.total += flop_registry[packet](*args, **kwargs, out_val=output)
+            return output
+        with self:
+            output = func.decompose(*args, **kwargs)
+        return func(*args, **kwargs) if output is NotImplemented else output

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
 
 def meta_copy(module: nn.Module) -> nn.Module:
     """The structure of ``module`` on the meta device, in evaluation mode and without its hooks.
@@ -17,7 +15,8 @@ def meta_copy(module: nn.Module) -> nn.Module:
     """
     memo: dict[int, object] = {id(tensor): _on_meta(tensor) for tensor in _tensors(module)}
     for child in module.modules():
-        memo.update({id(getattr(child, hooks)): OrderedDict() for hooks in _HOOKS})
+        hooks = (held for name, held in vars(child).items() if "_hooks" in name)
+        memo.update({id(held): OrderedDict() for held in hooks if isinstance(held, OrderedDict)})
     return copy.deepcopy(module, memo).eval()
 
 
