@@ -13,13 +13,13 @@ DRIVER = Path(__file__).with_name("killed_jobs.py")
 # The artifacts that are whole after the death in each stage, by the first word of their names.
 WHOLE = {
     "score": ["dense"],
-    "prune": ["dense", "score"],
-    "recover": ["dense", "encode", "prune", "score"],
-    "recover's end": ["dense", "encode", "prune", "score"],
-    "sample": ["dense", "encode", "encode", "prune", "recover", "sample", "score"],
-    "time": ["dense", "encode", "encode", "prune", "recover", "sample", "sample", "sample", "score"],
+    "prune": ["cost", "dense", "score"],
+    "recover": ["cost", "dense", "encode", "prune", "score"],
+    "recover's end": ["cost", "dense", "encode", "prune", "score"],
+    "sample": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "score"],
+    "time": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "sample", "sample", "score"],
 }
-EVERYTHING = sorted([*WHOLE["time"], "time", "evaluate", "evaluate", "evaluate"])
+EVERYTHING = sorted([*WHOLE["time"], "time", "cost", "cost", "evaluate", "evaluate", "evaluate"])
 
 
 @pytest.fixture(scope="module")

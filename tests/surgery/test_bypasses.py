@@ -107,11 +107,12 @@ def test_what_the_ledger_says_is_what_slimming_saves(request: pytest.FixtureRequ
     """The cost of every element, against the costs of the model without it."""
     from prunelab.costs.component import component_costs
     from prunelab.costs.ledger import CostLedger
+    from prunelab.costs.macs import macs
 
     model: Model = request.getfixturevalue(name)
     root = model.components["denoiser"]
     inputs = model.example_inputs("denoiser", 1)
-    dense = component_costs(root, inputs)
+    dense = component_costs(root, macs(root, inputs))
     for granularity in ("operator", "block", "head", "neuron"):
         units = model.units([granularity], ["denoiser"], bypasses=True)
         chosen = units[:: max(1, len(units) // 12)] + [u for u in units if u.gate.bypass is not None][:3]
@@ -119,6 +120,7 @@ def test_what_the_ledger_says_is_what_slimming_saves(request: pytest.FixtureRequ
         for unit in chosen:
             plan = keep_all([unit])
             plan[unit.name][0] = False
-            without = component_costs(slim(root, [unit], plan)[0], inputs)
+            smaller = slim(root, [unit], plan)[0]
+            without = component_costs(smaller, macs(smaller, inputs))
             for of, ledger in ledgers.items():
                 assert ledger.cost(unit) == pytest.approx(dense[of] - without[of]), (unit.name, of)

@@ -1,14 +1,14 @@
 """What elements and components cost in the currency of a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 from torch import nn
 
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
-from prunelab.costs.macs import Macs, macs
+from prunelab.costs.counts import Counts
+from prunelab.costs.macs import macs
 
 Times = Mapping[str, Mapping[str, float]]
 Smaller = Callable[[str, Plan], nn.Module]
@@ -23,6 +23,7 @@ class CostLedger:
     latency is shared in the same way. ``total`` is the whole component's, or the number of chosen
     elements in it where elements are counted. ``smaller`` gives a component's structure after a plan, for
     channels: the rows of one are columns of another, so that only a whole plan has a cost.
+    ``counts`` of the model, where they are known already.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class CostLedger:
         units: Sequence[Unit],
         times: Times | None = None,
         smaller: Smaller | None = None,
+        counts: Counts | None = None,
     ) -> None:
+        self.counts = counts or Counts(model)
         self.of, self.model, self.units, self.times, self.smaller = of, model, units, times, smaller
 
     def cost(self, unit: Unit) -> float:
@@ -73,10 +76,4 @@ class CostLedger:
         if self.of == "latency":
             assert self.times is not None, "a latency budget comes with a timetable"
             return self.times[component]
-        return self._macs[component].by_module
-
-    @cached_property
-    def _macs(self) -> dict[str, Macs]:
-        names = {unit.component for unit in self.units}
-        components = self.model.components
-        return {name: macs(components[name], self.model.example_inputs(name, 1)) for name in names}
+        return self.counts.of(self.model, component).by_module

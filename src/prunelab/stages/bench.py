@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from prunelab.artifacts import Store, address
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Task
+from prunelab.costs.counts import Counts
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.tracking.protocol import Run, Tracker
@@ -57,6 +59,11 @@ class Bench:
     hardware: Hardware
     model: Model
     task: Task
+
+    @cached_property
+    def counts(self) -> Counts:
+        """MACs of the model's components, counted once in a job."""
+        return Counts(self.model)
 
     def artifact(
         self,

@@ -78,8 +78,8 @@ def _stored(bench: Bench, request: Request, units: Sequence[Unit]) -> list[Score
 
 def costs(bench: Bench, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Mapping[str, int]]]:
     """Component (and ``total``) -> cost -> its dense and its pruned figure."""
-    before = model_costs(bench.model)
-    after = planned_costs(bench.model, units, plan)
+    before = model_costs(bench.model, bench.counts)
+    after = planned_costs(bench.model, units, plan, bench.counts)
     return {
         name: {key: {"dense": value, "pruned": after[name][key]} for key, value in figures.items()}
         for name, figures in before.items()

@@ -12,11 +12,13 @@ from prunelab.core.scores import Plan, Scores, check_scores, removed
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.component import model_costs
+from prunelab.costs.counts import Counts
 from prunelab.costs.ledger import CostLedger
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.costs.parameters import parameters
 from prunelab.costs.zeros import nominal, single_weights, zeroed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.cost import dense_costs
 from prunelab.stages.score import load_scores
 from prunelab.stages.time import timetables
 from prunelab.surgery.slimming import Structure, slim
@@ -40,7 +42,7 @@ def make_plan(
     check_scores(scores, units)
     times = timetables(bench, units)[0] if budget.value.of == "latency" else None
     smaller = partial(_smaller, bench.model, units)
-    ledger = CostLedger(budget.value.of, bench.model, units, times, smaller)
+    ledger = CostLedger(budget.value.of, bench.model, units, times, smaller, bench.counts)
     if allocation is None:
         return budget.value.plan(scores, units, ledger, sparsity)
     assert isinstance(budget.value, AllocatingBudget)
@@ -64,11 +66,16 @@ def slimmed(model: Model, units: Sequence[Unit], plan: Plan) -> tuple[Model, dic
 
 
 def achieved(
-    dense: Model, units: Sequence[Unit], plan: Plan, costs: Mapping[str, Mapping[str, int]]
+    units: Sequence[Unit],
+    plan: Plan,
+    whole: Mapping[str, Mapping[str, int]],
+    costs: Mapping[str, Mapping[str, int]],
 ) -> dict[str, float]:
-    """Removed / total of elements, parameters, non-zeros and MACs, over the components with chosen units."""
+    """Removed / total of elements, parameters, non-zeros and MACs, over the components with chosen units.
+
+    ``whole``: the dense model's costs, ``costs``: the pruned one's.
+    """
     components = list(by_component(units))
-    whole = model_costs(dense)
 
     def share(key: str) -> float:
         before = sum(whole[name][key] for name in components)
@@ -85,10 +92,12 @@ def nominal_total(model: Model, units: Sequence[Unit], sparsity: Sparsity) -> fl
     return nominal({name: parameters(model.components[name]) for name in by_component(units)}, sparsity)
 
 
-def planned_costs(model: Model, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, int]]:
+def planned_costs(
+    model: Model, units: Sequence[Unit], plan: Plan, counts: Counts | None = None
+) -> dict[str, dict[str, int]]:
     """Costs per component and in total after ``plan``; weights that become zero need no copy of the model."""
     structural = [unit for unit in units if unit.matrix is None]
-    costs = model_costs(slimmed(model, structural, plan)[0] if structural else model)
+    costs = model_costs(slimmed(model, structural, plan)[0] if structural else model, counts)
     for name, members in by_component([unit for unit in units if unit.matrix is not None]).items():
         gone = zeroed(model.components[name], members, plan)
         costs[name]["nonzeros"] -= gone
@@ -113,8 +122,8 @@ def prune(
         second = load_scores(allocation) if allocation else None
         plan = make_plan(bench, units, load_scores(scores), budget, sparsity, second)
         model, structures = slimmed(bench.model, units, plan)
-        costs = model_costs(model)
-        shares = achieved(bench.model, units, plan, costs)
+        costs = model_costs(model, bench.counts)
+        shares = achieved(units, plan, whole, costs)
         run.log({f"achieved/{name}": share for name, share in shares.items()})
         total = {"nominal": nominal_total(bench.model, units, sparsity)}
 
@@ -125,12 +134,13 @@ def prune(
 
         return write
 
+    whole = dense_costs(bench)  # a stage's computation never starts another's
     asked = {"budget": dict(budget.settings), "sparsity": sparsity.asked}
     settings = {**asked, "units": [unit.name for unit in units]}
     parents = {"scores": scores.address}
     if allocation:
         parents["allocation"] = allocation.address
-    if budget.value.of == "latency":  # measured beforehand: a stage's computation never starts another's
+    if budget.value.of == "latency":  # measured beforehand as well
         parents["timetable"] = timetables(bench, units)[1]
     return bench.artifact("prune", budget.name, VERSION, settings, make, parents)
 

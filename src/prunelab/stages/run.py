@@ -8,8 +8,6 @@ from typing import Any
 from prunelab.core.previews import Preview
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
-from prunelab.costs.component import model_costs
-from prunelab.costs.compressed import compressed_bytes
 from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
 from prunelab.report import Curve, Line
@@ -17,6 +15,7 @@ from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
+from prunelab.stages.cost import compressed, costs, dense_costs
 from prunelab.stages.evaluate import as_rows, evaluate, load_samples, sample
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import load_plan, prune
@@ -135,10 +134,10 @@ def _training_curve(state: State) -> Curve:
     return Curve(title, "step", "loss", lines)
 
 
-def report(bench: Bench, request: Request, states: Sequence[State], compressed: bool) -> Outcome:
+def report(bench: Bench, request: Request, states: Sequence[State], single: bool) -> Outcome:
     """Evaluate every state against the dense one and put each into a row.
 
-    ``compressed``: also how far the saved models shrink without loss, which takes a while for large ones.
+    ``single``: weights were pruned one by one, so it is said how far the saved models shrink without loss.
     """
     samples = {state.name: sample(bench, state.model, state.address, request.evaluation) for state in states}
     timing = measure(
@@ -148,7 +147,7 @@ def report(bench: Bench, request: Request, states: Sequence[State], compressed: 
     for state in states:
         measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
         rows.append(
-            _row(request, state, as_rows(measured), {**_cost(state, compressed), **timing[state.name]})
+            _row(request, state, as_rows(measured), {**_cost(bench, state, single), **timing[state.name]})
         )
     for line in warnings(rows):
         say(line)
@@ -181,15 +180,16 @@ def _row(
     }
 
 
-def _cost(state: State, compressed: bool) -> dict[str, Any]:
+def _cost(bench: Bench, state: State, single: bool) -> dict[str, Any]:
     """Costs in total at the top level, and each component's below."""
-    costs = model_costs(state.model)
-    total = costs.pop("total")
+    dense = state.model is bench.model
+    found = dense_costs(bench) if dense else costs(bench, state.model, state.address)
+    total = found.pop("total")
     return {
         **total,
         "disk_bytes": disk_bytes(state.folder),
-        "compressed_bytes": compressed_bytes(state.folder) if compressed else None,
-        "components": costs,
+        "compressed_bytes": compressed(bench, state.folder, state.address) if single else None,
+        "components": found,
     }
 
 
