@@ -24,7 +24,7 @@ METRICS = (
 
 def test_every_stage_is_computed_once(first: Any) -> None:
     assert sorted(first.computed) == sorted(
-        [*("dense", "score", "prune", "recover", "time"), *["encode"] * 2]
+        [*("dense", "score", "prune", "recover", "judge", "time"), *["encode"] * 2]
         + [stage for stage in ("cost", "sample", "evaluate") for _state in range(3)]
     )
 

@@ -22,7 +22,7 @@ def ended(command: Command, tiny: tuple[str, ...], tmp_path_factory: pytest.Temp
 
 def test_the_jobs_share_what_they_can(ended: Any) -> None:
     assert sorted(ended.computed) == sorted(
-        ["dense", "score", "encode", *["prune"] * 2, *["time"] * 2]
+        ["dense", "score", "encode", "judge", *["prune"] * 2, *["time"] * 2]
         + [stage for stage in ("cost", "sample", "evaluate") for _state in range(3)]
     )
 

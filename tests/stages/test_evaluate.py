@@ -10,9 +10,11 @@ from torch import Tensor
 
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
+from prunelab.core.tasks import Examples
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.evaluate import Evaluation, evaluate, load_samples, sample
+from prunelab.stages.judge import judge_real, load_judgement
 from prunelab.stages.prune import slimmed
 
 KNOBS = Evaluation(
@@ -89,6 +91,26 @@ def test_metrics_of_a_pruned_model(bench: Bench, dense: Artifact) -> None:
     assert (own["output_distance"].value, own["ssim"].value, own["psnr"].value) == (0, pytest.approx(1), None)
     assert (measured["ssim"].value or 1) < 1
     assert measured["ssim"].n == 4, "prompts, of which each is drawn under two seeds"
+
+
+def test_real_examples_are_judged_once(
+    bench: Bench, dense: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another state finds what the judge said, and what is stored reads no media."""
+    evaluate(bench, dense, dense, part(), [])
+    judged = bench.task.judged(bench.task.test(KNOBS.real).media)
+
+    def unread(*_: object) -> None:
+        raise AssertionError("real media were read again")
+
+    monkeypatch.setattr(Examples, "media", property(unread))
+    found = load_judgement(judge_real(bench, KNOBS.real))
+    assert torch.equal(found.features, judged.features)
+    assert found.predictions.keys() == judged.predictions.keys()
+    assert all(torch.equal(found.predictions[name], judged.predictions[name]) for name in judged.predictions)
+    again = sample(bench, bench.model, "dense-by-hand", part())
+    assert again.address == dense.address
+    evaluate(bench, again, dense, part(replace(KNOBS, seed=6)), [])
 
 
 def test_prompts_that_recovery_saw_are_judged_apart(bench: Bench, dense: Artifact) -> None:

@@ -1,7 +1,8 @@
 """The promise that every task keeps, and what passes between it and the stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
@@ -60,12 +61,23 @@ class Judge(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class Examples:
-    """media: (n, ...) as the task stores them; prompts: n captions, empty where nothing is asked for."""
+    """media: (n, ...) as the task stores them; prompts: n captions, empty where nothing is asked for.
 
-    media: Tensor
-    prompts: list[str]
+    Media may be given as a function that reads them, which is called when they are looked at.
+    """
+
+    def __init__(self, media: Tensor | Callable[[], Tensor], prompts: list[str]) -> None:
+        self._media, self.prompts = media, prompts
+
+    @cached_property
+    def media(self) -> Tensor:
+        """(n, ...), read now if they were not before."""
+        return self._media if isinstance(self._media, Tensor) else self._media()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.prompts)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,9 @@ class Unit:
 
     def parameters_per_element(self, component: nn.Module) -> int:
         """How many parameters leave with one element, less those of a bypass that comes instead."""
-        views = self.views(dict(component.named_parameters()))
+        views = self.views(
+            {piece.parameter: component.get_parameter(piece.parameter) for piece in self.slices}
+        )
         instead = self.gate.bypass.parameters() if self.gate.bypass is not None else ()
         return sum(view.shape[1] for view in views) - sum(parameter.numel() for parameter in instead)
 

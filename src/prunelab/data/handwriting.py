@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +26,8 @@ def sources(split: str) -> tuple[Tensor, Tensor]:
 
     The files come sorted by writer, so they are shuffled (always in the same order) before the cut.
     """
+    from sklearn.datasets import load_digits  # takes a second, which a job does without where all is stored
+
     handwritten = load_digits()
     shuffled = torch.randperm(len(handwritten.images), generator=generator(0, 0, "digits/sources"))
     chosen = shuffled[:SOURCE_TRAIN] if split == "train" else shuffled[SOURCE_TRAIN:]

@@ -47,7 +47,7 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
         "model": bench.model.fingerprint(),
         "data": bench.task.fingerprint(),
         "split": split,
-        "count": len(examples.media),
+        "count": len(examples),
         "precision": bench.hardware.precision,
     }
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]

@@ -21,12 +21,13 @@ from prunelab.engine.hardware import device, placed
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
+from prunelab.stages.judge import PREDICTED, judge_real, load_judgement
 from prunelab.tracking.protocol import Run
 
 SAMPLE_VERSION = 3
 VERSION = 4
 SEEN = "_seen"  # after the name of a metric of prompts, where recovery saw the prompts
-PREDICTED, CONFIDENCE = "predicted.", "confidence."  # before the label's name, in the file of samples
+CONFIDENCE = "confidence."  # before the label's name, in the file of samples, as PREDICTED is
 
 
 @settings
@@ -188,10 +189,11 @@ def evaluate(
     def alone() -> dict[str, Estimate]:
         with ranks.alone():
             samples = load_samples(generated)
-            reference = _reference(bench.task, evaluation.value, load_samples(dense))
+            reference = _reference(bench.task, evaluation.value, load_samples(dense), real)
             measured = {metric.name: metric(samples, reference) for metric in bench.task.metrics}
             return measured | _of_prompts(bench, generated, evaluation.value, measured)
 
+    real = judge_real(bench, evaluation.value.real) if evaluation.value.real else None
     inputs = {
         "metrics": metrics,
         "evaluation": dict(evaluation.settings),
@@ -221,14 +223,14 @@ def _of_prompts(
     return found
 
 
-def _reference(task: Task, knobs: Evaluation, dense: Samples) -> Reference:
+def _reference(task: Task, knobs: Evaluation, dense: Samples, judged: Artifact | None) -> Reference:
     """What samples are held against."""
     asked, prompts = task.asked(knobs.samples), task.prompts(knobs.samples)
     held_out = task.prompts(knobs.held_out)
-    if not knobs.real:
+    if judged is None:
         none = dense.features.new_empty(0, dense.features.shape[-1])
         return Reference(none, {}, asked, dense, prompts, held_out)
-    real = task.judged(task.test(knobs.real).media)
+    real = load_judgement(judged)
     return Reference(real.features, real.predictions, asked, dense, prompts, held_out)
 
 

@@ -20,6 +20,7 @@ from prunelab.stages.evaluate import as_rows, evaluate, load_samples, sample
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import load_plan, prune
 from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
 from prunelab.stages.time import measure
@@ -122,7 +123,7 @@ def _reopened(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> 
     """A saved model as every rank reads it back; ``pruned`` says what was removed from it."""
     folder = artifact.path / "model"
     achieved = pruned.json("pruned.json")["achieved"]
-    return State(name, bench.model.reopened(folder), artifact.address, folder, achieved)
+    return State(name, reopened(bench.model, folder), artifact.address, folder, achieved)
 
 
 def _training_curve(state: State) -> Curve:

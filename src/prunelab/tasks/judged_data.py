@@ -160,11 +160,14 @@ class JudgedData:
 
     def _examples(self, split: Split, count: int) -> Examples:
         _check_media(split, self.column)
-        columns = [self.column, "caption"] if self.captioned else [self.column]
-        rows = split.select_columns(columns)[: min(count, len(split))]
-        media = torch.as_tensor(rows[self.column]).to(self.dtype)
-        prompts = list(rows["caption"]) if self.captioned else [""] * len(media)
-        return Examples(media, prompts)
+        count = min(count, len(split))
+
+        def media() -> Tensor:
+            rows = split.select_columns([self.column])[:count]
+            return torch.as_tensor(rows[self.column]).to(self.dtype)
+
+        captions = list(split.select_columns(["caption"])[:count]["caption"]) if self.captioned else None
+        return Examples(media, captions or [""] * count)
 
 
 @contextmanager
