@@ -108,3 +108,37 @@ def test_a_user_without_a_home(command: Command, tmp_path: Path, monkeypatch: py
     ended = command("store='~/store'", store=tmp_path / "store")
     assert (ended.code, ended.out, len(ended.err)) == (1, [], 1)
     assert "store=~/store cannot be a folder" in ended.err[0]
+
+
+def test_a_file_is_parsed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one reader does to it, no other sees."""
+    from omegaconf import OmegaConf
+
+    from prunelab.cli.reading import Folder
+
+    parsed: list[Path] = []
+    load = OmegaConf.load
+    monkeypatch.setattr(OmegaConf, "load", lambda file: (parsed.append(file), load(file))[1])
+    source = Folder("test", f"file://{tmp_path}")
+    (tmp_path / "one.yaml").write_text("size: 1\n")
+    source.load_config("one").config.size = 2
+    assert source.load_config("one").config.size == 1
+    assert len(parsed) == 1
+    (tmp_path / "one.yaml").write_text("size: 300\n")
+    assert source.load_config("one").config.size == 300
+    assert len(parsed) == 2
+
+
+def test_looking_at_groups_copies_no_schemas() -> None:
+    import copy
+
+    from hydra._internal.sources_registry import SourcesRegistry
+
+    from prunelab.cli.reading import read_carefully
+
+    read_carefully()
+    source = SourcesRegistry.instance().resolve("structured")("test", "")
+    assert copy.deepcopy(source) is source
+    first, second = (source.load_config("hydra/config").config for _ in range(2))
+    assert first == second
+    assert first is not second

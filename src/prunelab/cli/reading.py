@@ -1,10 +1,13 @@
 """Configuration files as they should be: regular, readable, YAML in UTF-8."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
@@ -14,6 +17,7 @@ from prunelab.cli.arguments import one_line
 from prunelab.core.errors import Refusal
 
 LARGEST = 2**20  # bytes
+_READ: dict[tuple[Any, ...], ConfigResult] = {}  # a command composes its configuration several times
 
 
 class Folder(FileConfigSource):
@@ -27,15 +31,33 @@ class Folder(FileConfigSource):
         if file.exists() and file.stat().st_size > LARGEST:
             raise Refusal(f"the configuration {file} is no YAML: it holds more than {LARGEST} bytes")
         try:
-            return super().load_config(config_path)
+            return copy.deepcopy(self._read(config_path, file))
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
             raise Refusal(f"the configuration {file} cannot be read: {one_line(error)}") from error
 
+    def _read(self, config_path: str, file: Path) -> ConfigResult:
+        """What the file holds, parsed once as long as it stays the same."""
+        if not file.exists():
+            return super().load_config(config_path)
+        stat = file.stat()
+        key = (self.provider, self.path, config_path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if key not in _READ:
+            _READ[key] = super().load_config(config_path)
+        return _READ[key]
+
+
+class Schemas(StructuredConfigSource):
+    """Hydra's own schemas; hydra copies all its sources for every look at a group, these never change."""
+
+    def __deepcopy__(self, memo: object) -> "Schemas":
+        return self
+
 
 def read_carefully() -> None:
-    """Let hydra read every folder of configurations as a ``Folder``."""
+    """Let hydra read every folder of configurations as a ``Folder``, and copy no ``Schemas``."""
     Plugins.instance()  # brings hydra's own, which would otherwise come later and stay
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = Folder
+    SourcesRegistry.instance().types[StructuredConfigSource.scheme()] = Schemas
 
 
 def folders(places: Sequence[str] | None) -> list[str]:
