@@ -363,8 +363,8 @@ def pruned(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("pruned")
     units = model.units(["head"], ["denoiser"])
     plan = {unit.name: torch.arange(unit.elements) > 0 for unit in units}
-    smaller, structures = slimmed(model, units, plan)
-    smaller.save(folder / "models" / "recovered", structures)
+    smaller = slimmed(model, units, plan)
+    smaller.save(folder / "models" / "recovered")
     (folder / "src").symlink_to(ROOT / "src")
     return folder
 

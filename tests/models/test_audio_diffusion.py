@@ -60,7 +60,7 @@ def test_pictures_of_the_plain_pipeline_become_the_same_sounds(model: AudioDiffu
 
 
 def test_the_rate_stays_with_the_model(model: AudioDiffusion, tmp_path: Path) -> None:
-    model.save(tmp_path, {})
+    model.save(tmp_path)
     assert model.reopened(tmp_path).rate == model.with_components({}).rate == model.rate == 8000
 
 

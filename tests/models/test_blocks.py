@@ -5,7 +5,7 @@ import torch
 from diffusers import UNet2DModel
 
 from prunelab.core.errors import Refusal
-from prunelab.core.units import overlap
+from prunelab.core.units import Instead, overlap
 from prunelab.models.blocks import WALKERS, walk
 from prunelab.models.stable_diffusion import StableDiffusion
 
@@ -70,8 +70,6 @@ def test_attention_with_its_own_residual_passes_its_input_on() -> None:
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )
-    gates = [
-        u.gate.otherwise for u in walk("denoiser", unet, ["operator"]) if u.path.endswith("attentions.0")
-    ]
-    assert gates
-    assert set(gates) == {"input"}
+    found = [u.instead for u in walk("denoiser", unet, ["operator"]) if u.path.endswith("attentions.0")]
+    assert found
+    assert set(found) == {Instead("input")}

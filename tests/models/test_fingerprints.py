@@ -69,7 +69,7 @@ def test_random_weights_are_refused_in_one_line_too(plain: Path) -> None:
     config = plain / "unet" / "config.json"
     whole = json.loads(config.read_text())
     assert PixelDiffusion.open("pixels", str(plain), "random").components["denoiser"] is not None
-    structure = {"version": 1, "base": "UNet2DModel", "modules": {}}
+    structure = {"version": 2, "base": "UNet2DModel", "steps": []}
     for junk in ({**whole, "layers_per_block": "x"}, {**whole, "structure": structure}):
         config.write_text(json.dumps(junk))
         with pytest.raises(Refusal) as error:

@@ -74,7 +74,7 @@ def test_gate_equals_slim(flux: Flux, granularity: str, share: float) -> None:
     plan = plan_of(units, share)
     with gated(flux.components, units, gates_of(plan)):
         simulated = drawn(flux)
-    small, _ = slimmed(flux, units, plan)
+    small = slimmed(flux, units, plan)
     torch.testing.assert_close(drawn(small), simulated, rtol=1e-4, atol=1e-5)
     assert not torch.equal(simulated, drawn(flux))
 
@@ -113,8 +113,8 @@ def test_heads_of_both_streams_by_hand(flux: Flux) -> None:
 @pytest.mark.parametrize("share", [0.4, 1.1])
 def test_saved_is_loaded_and_opens_in_plain_diffusers(flux: Flux, share: float, tmp_path: Path) -> None:
     units = flux.units(["head", "neuron", "modulation"], ["denoiser"])
-    small, structures = slimmed(flux, units, plan_of(units, share))
-    small.save(tmp_path / "model", structures)
+    small = slimmed(flux, units, plan_of(units, share))
+    small.save(tmp_path / "model")
     reopened = flux.reopened(tmp_path / "model")
     assert torch.equal(drawn(reopened), drawn(small))
     plain = DiffusionPipeline.from_pretrained(tmp_path / "model", trust_remote_code=True)
@@ -140,7 +140,7 @@ def test_checkpointed_gradient_is_plain_backpropagation(flux: Flux) -> None:
 def test_what_slimming_saves(flux: Flux) -> None:
     """Parameters and multiply-accumulates fall by what the units say an element costs."""
     units = flux.units(["neuron", "modulation"], ["denoiser"])
-    small, _ = slimmed(flux, units, plan_of(units, 0.5))
+    small = slimmed(flux, units, plan_of(units, 0.5))
     before, after = (model_costs(model)["denoiser"] for model in (flux, small))
     gone = sum(
         u.parameters_per_element(flux.components["denoiser"]) * int((~plan_of([u], 0.5)[u.name]).sum())

@@ -64,7 +64,7 @@ def test_random_weights_are_the_same_every_time_and_survive_the_disk(tmp_path: P
     weights = first.components["denoiser"].state_dict()
     assert all(torch.equal(v, weights[n]) for n, v in again.components["denoiser"].state_dict().items())
     assert first.fingerprint() == again.fingerprint()
-    first.save(tmp_path, {})
+    first.save(tmp_path)
     reopened = first.reopened(tmp_path)
     assert all(torch.equal(v, weights[n]) for n, v in reopened.components["denoiser"].state_dict().items())
     assert reopened.fingerprint() != first.fingerprint()
@@ -92,7 +92,7 @@ def test_what_cannot_be_opened_is_one_line(model: StableDiffusion, tmp_path: Pat
         PixelDiffusion.open("pixels", weights="none")
     with pytest.raises(Refusal, match="unknown component 'vae'"):
         drawn().units(["channel"], ["vae"])
-    model.save(tmp_path, {})
+    model.save(tmp_path)
     with pytest.raises(Refusal, match="unconditional U-Net"):
         PixelDiffusion.open("pixels", path=str(tmp_path))
 

@@ -83,6 +83,6 @@ def test_an_architecture_without_weights_can_only_be_planned(sd21: StableDiffusi
     with pytest.raises(Refusal, match=r"no tokenizer.*prunelab plan.*path=FOLDER"):
         sd21.embed(["a dog"])
     with pytest.raises(Refusal, match="no tokenizer"):
-        sd21.save(tmp_path, {})
+        sd21.save(tmp_path)
     with pytest.raises(Refusal, match="weights=random"):
         StableDiffusion.open("sd21", architecture={})

@@ -1,6 +1,7 @@
 """Adapters: what is trained, what is left when they are merged, and what they are refused for."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.lora import Adaptation, Lora
 from prunelab.stages.bench import Part
 from prunelab.stages.recover import Finishing, check_recovery
+from prunelab.surgery.carried import note_zeros
 
 LORA = Lora(Finetune(), rank=2, alpha=4.0)
 
@@ -113,9 +115,12 @@ def test_zeros_and_weights_from_nothing_are_refused_before_work_starts() -> None
     head = Unit("denoiser", "h", "head", 4, (), Gate("h", "input"), "h")
     weight = Unit("denoiser", "w", "weight", 6, (), Gate("w", "weight"), "w", matrix=(2, 3))
     lora, plain = (Part("lora", Asked(method), {}) for method in (LORA, Finetune()))
-    with pytest.raises(Refusal, match="would fill the zeros of single weights"):
-        check_recovery(lora, [head, weight], scratch=False)
+    whole, holed = (SimpleNamespace(components={"denoiser": nn.Module()}) for _ in range(2))
+    note_zeros(holed.components["denoiser"], ["w.weight"])  # as an earlier pruning left it
+    for model, units in ((whole, [head, weight]), (holed, [head])):
+        with pytest.raises(Refusal, match="would fill the zeros of single weights"):
+            check_recovery(lora, model, units, scratch=False)
     with pytest.raises(Refusal, match="scratch=true"):
-        check_recovery(lora, [head], scratch=True)
-    check_recovery(lora, [head], scratch=False)
-    check_recovery(plain, [head, weight], scratch=True)
+        check_recovery(lora, whole, [head], scratch=True)
+    check_recovery(lora, whole, [head], scratch=False)
+    check_recovery(plain, holed, [head, weight], scratch=True)

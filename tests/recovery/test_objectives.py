@@ -21,7 +21,7 @@ def student(model: StableDiffusion) -> StableDiffusion:
     """The model without a few of its blocks, with weights of its own."""
     units = model.units(["head", "neuron"], ["denoiser"])
     plan = {u.name: torch.rand(u.elements, generator=generator(0, 0, u.name)) > 0.4 for u in units}
-    small, _ = slimmed(model, units, plan)
+    small = slimmed(model, units, plan)
     return small.with_components({"denoiser": copy.deepcopy(small.components["denoiser"])})
 
 
@@ -96,7 +96,7 @@ def test_stages_that_became_narrower_are_left_out(model: StableDiffusion, draws:
     plan = {u.name: torch.ones(u.elements, dtype=torch.bool) for u in units}
     for unit in units:  # every other channel of every run
         plan[unit.name].view(unit.runs or 1, -1)[:, ::2] = False
-    narrow, _ = slimmed(model, units, plan)
+    narrow = slimmed(model, units, plan)
     batch = draws.batch(range(4))
     losses = Distill().objective(narrow, model, draws).loss(batch)
     (learned, features), (known, wanted) = outputs(narrow, batch), outputs(model, batch)

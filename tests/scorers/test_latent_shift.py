@@ -69,7 +69,7 @@ def test_equals_removing_one_element_at_a_time(model: StableDiffusion, granulari
         for element in range(unit.elements):
             plan = keep_all(units)
             plan[unit.name][element] = False
-            without = latents(slimmed(model, units, plan)[0], 4, 2)[:, -1]
+            without = latents(slimmed(model, units, plan), 4, 2)[:, -1]
             mean = np.linalg.norm(without.mean(0) - dense.mean(0))
             std = np.linalg.norm(without.std(0) - dense.std(0))
             expected.append(mean + std)
@@ -87,7 +87,7 @@ def test_many_elements_of_one_unit_at_a_time(model: StableDiffusion, granularity
     for element in (0, unit.elements // 2, unit.elements - 1):
         plan = keep_all([unit])
         plan[unit.name][element] = False
-        without = latents(slimmed(model, [unit], plan)[0], 2, 1)[:, -1]
+        without = latents(slimmed(model, [unit], plan), 2, 1)[:, -1]
         shift = np.linalg.norm(without.mean(0) - dense.mean(0)) + np.linalg.norm(
             without.std(0) - dense.std(0)
         )
@@ -98,7 +98,7 @@ def test_many_elements_of_one_unit_at_a_time(model: StableDiffusion, granularity
 def test_variants_by_the_formula(model: StableDiffusion) -> None:
     units = model.units(["block"], ["denoiser"])[3:4]
     dense = latents(model, 4, 2)
-    without = latents(slimmed(model, units, {units[0].name: torch.tensor([False])})[0], 4, 2)
+    without = latents(slimmed(model, units, {units[0].name: torch.tensor([False])}), 4, 2)
 
     def distances(ddof: int) -> np.ndarray:  # shape (2 statistics, steps)
         shifts = [without.mean(0) - dense.mean(0), without.std(0, ddof=ddof) - dense.std(0, ddof=ddof)]

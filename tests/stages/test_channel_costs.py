@@ -20,7 +20,7 @@ from prunelab.stages.prune import make_plan, slimmed
 def share_left(model: StableDiffusion, plan: Plan, of: str) -> float:
     """Of the denoiser's cost after slimming with all weights, counted without a ledger."""
     units = model.units(["channel"], ["denoiser"])
-    small, _ = slimmed(model, units, plan)
+    small = slimmed(model, units, plan)
 
     def cost(denoiser: nn.Module) -> int:
         if of == "parameters":

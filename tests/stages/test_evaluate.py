@@ -41,7 +41,7 @@ def pruned(model: StableDiffusion) -> StableDiffusion:
     """The model without one attention head in each of a few layers."""
     units = model.units(["head"], ["denoiser"])[:6]
     plan = {unit.name: torch.arange(unit.elements) > 0 for unit in units}
-    return slimmed(model, units, plan)[0]
+    return slimmed(model, units, plan)
 
 
 def drawn(model: StableDiffusion, prompts: list[str]) -> Tensor:

@@ -16,6 +16,7 @@ from prunelab.recovery.finetune import Finetune
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.prune import slimmed
 from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.state import State
 
 SCHEDULE = Schedule(
     steps=8, batch_size=2, learning_rate=1e-3, weight_decay=1e-2, warmup=2, ema=0.5, checkpoint_every=3
@@ -32,8 +33,8 @@ def recovered(bench: Bench, recovery: Part[Recovery]) -> Artifact:
     """A model without one of its blocks, after recovery."""
     units = bench.model.units(["block"], ["denoiser"])
     plan = {unit.name: torch.tensor([unit is not units[1]]) for unit in units}
-    student, structures = slimmed(bench.model, units, plan)
-    return recover(bench, "pruned-by-hand", student, structures, recovery)
+    student = slimmed(bench.model, units, plan)
+    return recover(bench, State("pruned", student, "pruned-by-hand", Path(), {}), recovery)
 
 
 def weights(artifact: Artifact) -> dict[str, torch.Tensor]:

@@ -55,9 +55,9 @@ def test_opened_equals_saved_wherever_the_weights_lie(
 ) -> None:
     units = drawn.units(["head", "channel"], ["denoiser"])[: 2 if pruned else 0]
     plan = {unit.name: torch.arange(unit.elements) % 2 == 0 for unit in units}
-    small, structure = slim(drawn.components["denoiser"], units, plan)
+    small = slim(drawn.components["denoiser"], units, plan)
     model = drawn.with_components({"denoiser": small})
-    model.save(tmp_path, {"denoiser": structure})
+    model.save(tmp_path)
     shifted(tmp_path / WEIGHTS)
     opened = model.reopened(tmp_path).components["denoiser"]
     assert misplaced(opened) == []
@@ -73,7 +73,7 @@ def test_opened_equals_saved_wherever_the_weights_lie(
 
 
 def test_the_file_may_change_once_a_model_is_open(drawn: PixelDiffusion, tmp_path: Path) -> None:
-    drawn.save(tmp_path, {})
+    drawn.save(tmp_path)
     opened = drawn.reopened(tmp_path).components["denoiser"]
     before = answer(opened)
     with (tmp_path / WEIGHTS).open("r+b") as file:

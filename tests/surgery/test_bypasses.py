@@ -52,10 +52,10 @@ def test_gate_equals_slim_and_saved_equals_loaded(
     plan = {unit.name: torch.tensor([False]) for unit in changing}
     with gated(model.components, changing, gates_of(plan)):
         simulated = root(**inputs)[0]
-    small, structures = slimmed(model, changing, plan)
+    small = slimmed(model, changing, plan)
     performed = small.components["denoiser"](**inputs)[0]
     assert (simulated - performed).abs().max() < 1e-5
-    small.save(tmp_path, structures)
+    small.save(tmp_path)
     reopened = prunelab.load_pruned(tmp_path)
     assert torch.equal(reopened.unet(**inputs)[0], performed)
 
@@ -120,7 +120,7 @@ def test_what_the_ledger_says_is_what_slimming_saves(request: pytest.FixtureRequ
         for unit in chosen:
             plan = keep_all([unit])
             plan[unit.name][0] = False
-            smaller = slim(root, [unit], plan)[0]
+            smaller = slim(root, [unit], plan)
             without = component_costs(smaller, macs(smaller, inputs))
             for of, ledger in ledgers.items():
                 assert ledger.cost(unit) == pytest.approx(dense[of] - without[of]), (unit.name, of)

@@ -24,6 +24,7 @@ from prunelab.core.units import Unit
 from prunelab.models.pixel_diffusion import PixelDiffusion
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.stages.prune import slimmed
+from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
 
@@ -86,7 +87,7 @@ def test_gate_equals_slim_where_units_say_so(either: Model, granularity: str, sh
     plan, root, inputs = random_plan(units, share), either.components["denoiser"], inputs_of(either)
     with gated({"denoiser": root}, units, gates_of(plan)):
         simulated = root(**inputs)[0]
-    smaller = slim(root, units, plan)[0](**inputs)[0]
+    smaller = slim(root, units, plan)(**inputs)[0]
     assert (simulated - smaller).abs().max() <= ROUND_OFF * max(1, float(simulated.abs().max()))
     assert (simulated - root(**inputs)[0]).abs().max() > 1e-3
 
@@ -97,7 +98,7 @@ def test_through_a_norm_gating_is_not_slimming_and_units_say_so(either: Model) -
     plan, root, inputs = random_plan([unit], 0.5), either.components["denoiser"], inputs_of(either)
     with gated({"denoiser": root}, [unit], gates_of(plan)):
         simulated = root(**inputs)[0]
-    difference = (simulated - slim(root, [unit], plan)[0](**inputs)[0]).abs().max()
+    difference = (simulated - slim(root, [unit], plan)(**inputs)[0]).abs().max()
     assert not unit.exact
     assert difference > 10 * ROUND_OFF
 
@@ -109,7 +110,7 @@ def test_slimming_equals_torch_pruning_doing_it(either: Model, share: float) -> 
     units, inputs = either.units(["channel"], ["denoiser"]), inputs_of(either)
     root = either.components["denoiser"]
     plan = random_plan(units, share)
-    smaller, _ = slim(root, units, plan)
+    smaller = slim(root, units, plan)
     theirs = _pruned_by_torch_pruning(root, units, plan, inputs)
     assert {n: p.shape for n, p in smaller.named_parameters()} == {
         n: p.shape for n, p in theirs.named_parameters()
@@ -142,8 +143,8 @@ def _pruned_by_torch_pruning(
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_sparsity_zero_is_dense_bitwise(either: Model, granularity: str) -> None:
     units = either.units([granularity], ["denoiser"])
-    smaller, structure = slim(either.components["denoiser"], units, keep_all(units))
-    assert structure["modules"] == {}
+    smaller = slim(either.components["denoiser"], units, keep_all(units))
+    assert structure_of(smaller) is None
     dense = either.components["denoiser"].state_dict()
     assert all(torch.equal(value, dense[name]) for name, value in smaller.state_dict().items())
 
@@ -161,10 +162,10 @@ def test_uneven_and_empty_runs_are_an_error(model: StableDiffusion) -> None:
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_saved_equals_loaded(either: Model, granularity: str, tmp_path: Path) -> None:
     units = either.units([granularity], ["denoiser"])
-    smaller, structures = slimmed(either, units, random_plan(units, 0.4))
+    smaller = slimmed(either, units, random_plan(units, 0.4))
     inputs = inputs_of(either)
     before = smaller.components["denoiser"](**inputs)[0]
-    smaller.save(tmp_path, structures)
+    smaller.save(tmp_path)
     reopened = either.reopened(tmp_path)
     assert torch.equal(before, reopened.components["denoiser"](**inputs)[0])
     pipeline = prunelab.load_pruned(tmp_path)
@@ -175,8 +176,8 @@ def test_saved_equals_loaded(either: Model, granularity: str, tmp_path: Path) ->
 @pytest.mark.parametrize("either", ["model", "latents"], indirect=True)
 def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(either: Model, tmp_path: Path) -> None:
     units = either.units(["channel"], ["denoiser"])
-    smaller, structures = slimmed(either, units, random_plan(units, 0.4))
-    smaller.save(tmp_path / "model", structures)
+    smaller = slimmed(either, units, random_plan(units, 0.4))
+    smaller.save(tmp_path / "model")
     inputs = inputs_of(either)
     save_file(inputs, tmp_path / "inputs")
     script = """
@@ -214,7 +215,7 @@ def _environment(home: Path) -> dict[str, str]:
 def test_structures_are_json_with_the_new_widths(model: StableDiffusion) -> None:
     units = [u for u in model.units(["channel"], ["denoiser"]) if u.path.endswith("attentions.0.proj_in")]
     plan = random_plan(units, 0.5)
-    structure = json.loads(json.dumps(slim(model.components["denoiser"], units, plan)[1]))
+    (step,) = json.loads(json.dumps(structure_of(slim(model.components["denoiser"], units, plan))))["steps"]
     block = "down_blocks.0.attentions.0"
-    assert structure["modules"][f"{block}.proj_in"] == {"out_channels": 16}
-    assert structure["modules"][f"{block}.transformer_blocks.0.norm1"] == {"normalized_shape": 16}
+    assert step[f"{block}.proj_in"] == {"out_channels": 16}
+    assert step[f"{block}.transformer_blocks.0.norm1"] == {"normalized_shape": 16}

@@ -17,7 +17,9 @@ from prunelab.core.units import Unit
 from prunelab.models.blocks import WALKERS
 from prunelab.models.pixel_diffusion import PixelDiffusion
 from prunelab.surgery.gating import gated, gates_of
-from prunelab.surgery.slimming import slim
+from prunelab.surgery.portable import replacement
+from prunelab.surgery.slimming import slim, step_of
+from prunelab.surgery.version_1 import renewed
 
 ROUND_OFF = 2e-6
 SQRT2 = math.sqrt(2)
@@ -69,8 +71,8 @@ def emptied(root: nn.Module, units: list[Unit], inputs: dict[str, Any]) -> tuple
     with torch.no_grad():
         with gated({"denoiser": root}, units, gates_of(plan)):
             simulated = root(**inputs)
-        small, structure = slim(root, units, plan)
-        assert json.loads(json.dumps(structure)) == structure
+        small, step = slim(root, units, plan), step_of(root, units, plan)
+        assert json.loads(json.dumps(step)) == step
         return simulated, small(**inputs), small
 
 
@@ -139,10 +141,10 @@ def test_a_rescaling_model_without_heads_is_exact_and_saved_equals_loaded(
     }
     with gated(scored.components, units, gates_of(plan)):
         simulated = root(**inputs)[0]
-    small, structure = slim(root, units, plan)
+    small = slim(root, units, plan)
     performed = small(**inputs)[0]
     assert (simulated - performed).abs().max() <= 2e-5 * float(simulated.abs().max())
-    scored.with_components({"denoiser": small}).save(tmp_path, {"denoiser": structure})
+    scored.with_components({"denoiser": small}).save(tmp_path)
     assert torch.equal(performed, scored.reopened(tmp_path).components["denoiser"](**inputs)[0])
 
 
@@ -150,12 +152,15 @@ def test_a_rescaling_model_without_heads_is_exact_and_saved_equals_loaded(
 def test_structures_written_before_the_rescaling_was_kept_still_mean_what_they_did(
     scored: PixelDiffusion,
 ) -> None:
-    from prunelab.surgery.portable import replacement
+    def replaced(entry: dict[str, Any]) -> nn.Module:
+        content = {"version": 1, "base": "UNet2DModel", "modules": {path: entry}}
+        return replacement(attention, renewed(content, root)["steps"][0][path])
 
     root = scored.components["denoiser"]
-    attention = root.get_submodule(scored.units(["head"], ["denoiser"])[0].path)
+    path = scored.units(["head"], ["denoiser"])[0].path
+    attention = root.get_submodule(path)
     value = torch.randn(2, 32, 4, 4, generator=generator(0, 0, "x"))
     bias = attention.to_out[0].bias
-    assert torch.equal(replacement(attention, {"becomes": "bias"})(value), value + bias[:, None, None])
-    now = replacement(attention, {"becomes": "bias", "rescaled": True})(value)
+    assert torch.equal(replaced({"becomes": "bias"})(value), value + bias[:, None, None])
+    now = replaced({"becomes": "bias", "rescaled": True})(value)
     assert torch.equal(now, (value + bias[:, None, None]) / SQRT2)

@@ -10,8 +10,10 @@ from prunelab.core.draws import generator
 from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
+from prunelab.costs.live_tensors import peak_of_new_tensors
 from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
 
@@ -44,7 +46,7 @@ def both(
     with torch.no_grad():
         with gated({component: root}, units, gates_of(plan)):
             simulated = root(**inputs)[0]
-        small, _ = slim(root, units, plan)
+        small = slim(root, units, plan)
         return simulated, small(**inputs)[0]
 
 
@@ -103,11 +105,22 @@ def test_the_gates_do_something_and_leave_nothing_behind(model: StableDiffusion,
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_sparsity_zero_is_dense_bitwise(model: StableDiffusion, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])
-    small, structure = slim(model.components["denoiser"], units, keep_all(units))
+    small = slim(model.components["denoiser"], units, keep_all(units))
     dense = model.components["denoiser"].state_dict()
-    assert structure["modules"] == {}
+    assert structure_of(small) is None
     assert all(torch.equal(value, dense[name]) for name, value in small.state_dict().items())
     assert small.state_dict().keys() == dense.keys()
+
+
+@pytest.mark.parametrize("granularity", ["head", "block", "weight"])
+def test_slimming_holds_no_second_copy(model: StableDiffusion, granularity: str) -> None:
+    """What is made on the way to the smaller model is little more than that."""
+    root, made = model.components["denoiser"], []
+    units = model.units([granularity], ["denoiser"])
+    plan = random_plan(units, 0.5, 3)
+    peak = peak_of_new_tensors(lambda: made.append(slim(root, units, plan)))
+    largest = max(parameter.nbytes for parameter in root.parameters())
+    assert peak <= sum(parameter.nbytes for parameter in made[0].parameters()) + 2 * largest
 
 
 def test_gates_per_sample_hold_one_ablation_each(model: StableDiffusion) -> None:

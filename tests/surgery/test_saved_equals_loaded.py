@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +17,11 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.stages.prune import slimmed
-from prunelab.stages.score import choose_units
 
 MIXED = (["operator"], ["block"], ["head", "neuron"])
 
 
-def pruned(model: Model, granularity: list[str], components: list[str]) -> tuple[Model, dict]:
+def pruned(model: Model, granularity: list[str], components: list[str]) -> Model:
     units = model.units(granularity, components)
     plan = {u.name: torch.rand(u.elements, generator=generator(5, 0, u.name)) > 0.3 for u in units}
     plan[units[0].name][:] = False
@@ -45,8 +43,8 @@ def test_unconditional_models_are_bit_identical_too(
 ) -> None:
     """Reopened by the model's own class and by diffusers, every component pruned that has such units."""
     components = [name for name in unconditional.components if unconditional.units(granularity, [name])]
-    small, structures = pruned(unconditional, granularity, components)
-    small.save(tmp_path, structures)
+    small = pruned(unconditional, granularity, components)
+    small.save(tmp_path)
     noise = torch.randn(2, *unconditional.latent_shape, generator=generator(0, 0, "saved"))
 
     def drawn(model: Model) -> Tensor:
@@ -64,9 +62,9 @@ def test_unconditional_models_are_bit_identical_too(
 def test_load_pruned_is_bit_identical(
     model: StableDiffusion, granularity: list[str], components: list[str], tmp_path: Path
 ) -> None:
-    small, structures = pruned(model, granularity, components)
+    small = pruned(model, granularity, components)
     before = images(small.pipeline)
-    small.save(tmp_path / "model", structures)
+    small.save(tmp_path / "model")
     reopened = prunelab.load_pruned(tmp_path / "model")
     assert torch.equal(before, images(reopened))
     assert not torch.equal(before, images(model.pipeline))
@@ -78,8 +76,9 @@ def test_load_pruned_is_bit_identical(
 def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(
     model: StableDiffusion, tmp_path: Path
 ) -> None:
-    small, structures = pruned(model, ["head", "neuron"], ["denoiser"])
-    small.save(tmp_path / "model", structures)
+    """A model that was pruned twice."""
+    small = pruned(pruned(model, ["head", "neuron"], ["denoiser"]), ["block"], ["denoiser", "text_encoder"])
+    small.save(tmp_path / "model")
     save_file({"images": images(small.pipeline)}, tmp_path / "before.safetensors")
     script = """
 import sys
@@ -119,8 +118,8 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def test_a_structure_of_another_version_is_refused(model: StableDiffusion, tmp_path: Path) -> None:
-    small, structures = pruned(model, ["head"], ["denoiser"])
-    small.save(tmp_path, structures)
+    small = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path)
     config = tmp_path / "unet" / "config.json"
     content = json.loads(config.read_text())
     content["structure"]["version"] = 99
@@ -132,8 +131,8 @@ def test_a_structure_of_another_version_is_refused(model: StableDiffusion, tmp_p
 def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"model_index\.json"):
         prunelab.load_pruned(tmp_path / "nowhere")
-    small, structures = pruned(model, ["head"], ["denoiser"])
-    small.save(tmp_path, structures)
+    small = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path)
     weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(Refusal, match="broken or incomplete") as error:
@@ -142,20 +141,12 @@ def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_pat
 
 
 def test_equal_models_are_equal_files_that_name_no_machine(model: StableDiffusion, tmp_path: Path) -> None:
-    small, structures = pruned(model, ["head"], ["denoiser"])
-    small.save(tmp_path / "model", structures)
+    small = pruned(model, ["head"], ["denoiser"])
+    small.save(tmp_path / "model")
     reopened = model.reopened(tmp_path / "model")
-    reopened.save(tmp_path / "again", structures)
+    reopened.save(tmp_path / "again")
     names = sorted(path.relative_to(tmp_path / "model") for path in (tmp_path / "model").rglob("*.*"))
     for name in [name for name in names if name.parts[0] != "tokenizer"]:  # it keeps how it was last called
         first, second = (tmp_path / folder / name for folder in ("model", "again"))
         assert first.read_bytes() == second.read_bytes(), name
         assert str(tmp_path).encode() not in first.read_bytes()
-
-
-def test_a_pruned_model_is_not_pruned_again(model: StableDiffusion, tmp_path: Path) -> None:
-    small, structures = pruned(model, ["head"], ["denoiser"])
-    small.save(tmp_path, structures)
-    bench = SimpleNamespace(model=model.reopened(tmp_path))
-    with pytest.raises(Refusal, match="the denoiser of tiny_t2i is pruned already"):
-        choose_units(bench, ["head"], ["denoiser"])

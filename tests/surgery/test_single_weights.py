@@ -17,8 +17,9 @@ from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
 from prunelab.stages.prune import planned_costs, slimmed
+from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
-from prunelab.surgery.zeros import hold_zeros
+from prunelab.surgery.zeros import hold_zeros, kept_weights
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
 GRANULARITIES = [["weight"], ["conv_weight"], ["weight", "conv_weight"]]
@@ -43,11 +44,11 @@ def test_gated_slimmed_saved_and_loaded_are_one(
     dense = drawn(model)
     with gated(model.components, units, gates_of(plan)):
         simulated = drawn(model)
-    small, structures = slimmed(model, units, plan)
+    small = slimmed(model, units, plan)
     assert torch.equal(simulated, drawn(small))
     assert not torch.equal(simulated, dense)
-    assert all(structure["modules"] == {} for structure in structures.values())
-    small.save(tmp_path / "model", structures)
+    assert not any(map(structure_of, small.components.values()))
+    small.save(tmp_path / "model")
     assert torch.equal(drawn(small), drawn(model.reopened(tmp_path / "model")))
     assert type(prunelab.load_pruned(tmp_path / "model").unet).__name__ == "UNet2DConditionModel"
 
@@ -81,7 +82,7 @@ def test_factors_are_differentiable_and_belong_to_the_whole_batch(model: StableD
 
 def test_zeros_are_counted_and_written_where_the_plan_says(model: StableDiffusion) -> None:
     units, plan = chosen(model, ["weight"])
-    small, _ = slimmed(model, units, plan)
+    small = slimmed(model, units, plan)
     expected = {"text_encoder": 0, "denoiser": 0}
     for unit in units:
         weight = small.components[unit.component].get_parameter(f"{unit.path}.weight").flatten()
@@ -109,10 +110,10 @@ def test_the_nominal_total_of_the_study() -> None:
 def test_zeros_stay_zero_in_training(model: StableDiffusion, tmp_path: Path) -> None:
     units, plan = chosen(model, ["weight", "conv_weight"])
     units = [unit for unit in units if unit.component == "denoiser"]
-    student, _ = slimmed(model, units, plan)
+    student = slimmed(model, units, plan)
     draws = Draws(torch.randn(8, 4, 8, 8, generator=generator(0, 0, "bank")), PROMPTS * 4, 1000, 0.1, 0)
     objective = Finetune().objective(student, model, draws)
-    hold_zeros(objective.trained, units, plan)
+    hold_zeros(objective.trained, kept_weights(student.components["denoiser"]))
     before = {name: value.detach().clone() for name, value in objective.trained.named_parameters()}
     schedule = Schedule(3, 4, 1e-3, weight_decay=1e-2, ema=0.9)
     optimise(objective, schedule, Hardware(), tmp_path, "test", lambda values, step: None)

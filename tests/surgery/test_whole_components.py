@@ -222,11 +222,11 @@ def test_pruned_components_are_held_to_the_same(model: StableDiffusion, tmp_path
     units = [*model.units(["head"], ["denoiser"]), *model.units(["operator"], ["text_encoder"])]
     plan = {unit.name: torch.ones(unit.elements, dtype=torch.bool) for unit in units}
     plan[units[0].name][0] = plan[units[-1].name][0] = False
-    small, structures = slimmed(model, units, plan)
+    small = slimmed(model, units, plan)
     for component, attribute in (("denoiser", "unet"), ("text_encoder", "text_encoder")):
         for edit in (missing, unexpected, reshaped, not_a_number):
             folder = tmp_path / component / edit.__name__
-            small.save(folder, structures)
+            small.save(folder)
             change(folder / attribute, edit)
             with pytest.raises(Refusal, match=attribute) as error:
                 prunelab.load_pruned(folder)

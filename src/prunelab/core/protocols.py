@@ -34,7 +34,7 @@ class SamplingOptions(TypedDict, total=False):
 
 
 class Model(Protocol):
-    """Pretrained components with their objective, sampler and units.
+    """Pretrained components with their objective, sampler and units; each knows how it was pruned.
 
     Latents have shape (batch, channels, height, width); conditions are what ``embed`` returns for a
     list of prompts, with the batch in front, or None where the model is unconditional.
@@ -107,6 +107,10 @@ class Model(Protocol):
         """The model that ``save`` wrote into ``folder``."""
         ...
 
+    def pruned(self) -> list[str]:
+        """The components that were pruned before: in shape, or by single weights that are zero."""
+        ...
+
     def with_components(self, components: Mapping[str, nn.Module]) -> "Model":
         """The same model with some components exchanged (a pruned denoiser, a copy to train)."""
         ...
@@ -115,8 +119,8 @@ class Model(Protocol):
         """Move every component."""
         ...
 
-    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write a diffusers folder; ``structures`` names what surgery changed in each component."""
+    def save(self, folder: Path) -> None:
+        """Write a diffusers folder, with how each of the components was pruned."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 ``Scores``: unit name -> float64 of shape ``(elements,)``, higher = keep. Taken on the dense model, and
 independent of how many elements go. ``Plan``: unit name -> bool of shape ``(elements,)``, True = keep,
-in dense coordinates.
+in the coordinates of the model that the units are of.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,11 +6,9 @@ element. It knows nothing about scores, budgets or how many elements go.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
-
-Otherwise = Literal["nothing", "input", "shortcut", "bypass"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +32,48 @@ class Slice:
         if self.flat:
             tensor = tensor.reshape(-1)
         rows = tensor.narrow(self.dim, self.offset, elements * self.block)
-        return rows.movedim(self.dim, 0).reshape(elements, -1)
+        return rows.movedim(self.dim, 0).reshape(elements, rows.numel() // elements)
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What stands in the place of a module that lost all of a unit's elements.
+
+    becomes: its ``input``; ``nothing``, which is zeros; its input through its ``shortcut``, which is
+        ``module.conv_shortcut``; a ``bypass``, a cheaper module that restores the shape; the ``bias`` of its
+        last projection.
+    returns: how many values the module returns as a tuple, 0 for a bare tensor.
+    width: of what it returns, where that is not its input's.
+    biases: where these projections lie, one for each stream that the module reads and returns.
+    residual: whether the module adds its input. rescale: what it divides its output by.
+    """
+
+    becomes: Literal["input", "nothing", "shortcut", "bypass", "bias"]
+    returns: int = 0
+    width: int | None = None
+    biases: tuple[str, ...] = ()
+    residual: bool = False
+    rescale: float = 1.0
+
+    def entry(self) -> dict[str, Any]:
+        """As JSON, in the words of a structure (:mod:`prunelab.surgery.portable`); defaults are left out."""
+        said = {name: value for name, value in vars(self).items() if value != getattr(Instead, name, "")}
+        return {**said, "biases": list(self.biases)} if self.biases else said
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Where one factor per element reproduces the removal, and what flows instead.
+    """Where one factor per element reproduces the removal.
 
     At the ``input`` of ``module`` the factors multiply the activations along ``dim`` from ``offset`` on,
     each covering ``block`` consecutive entries; other entries are left alone. At the ``entries`` of its
     output they do the same, and slimming leaves zeros in the place of what goes. At its ``output`` one
-    factor blends the whole output with what flows ``otherwise``: nothing, the module's input, its input
-    through ``module.conv_shortcut``, or through ``bypass``, a cheaper module that restores the shape. At its
-    ``weight`` there is one factor per weight, row by row.
+    factor blends the whole output with what comes ``instead`` by the unit; ``bypass`` is the cheaper module
+    where that is one. At its ``weight`` there is one factor per weight, row by row.
     """
 
     module: str
     at: Literal["input", "output", "entries", "weight"]
-    otherwise: Otherwise = "nothing"
     dim: int = -1
     block: int = 1
     offset: int = 0
@@ -81,6 +103,8 @@ class Unit:
     more_gates: the other places where the same factors apply, for elements that several modules read.
     runs: 0 where any elements may go; otherwise the elements are so many equal runs in a row (norm
         groups, attention heads), and each run has to keep equally many, at least one.
+    instead: what stands in the place of the module at ``path`` once no element is left; None where it
+        stays, without any width.
     Module and parameter paths are relative to the component.
     """
 
@@ -98,6 +122,7 @@ class Unit:
     runs: int = 0
     matrix: tuple[int, int] | None = None
     layer: str = ""
+    instead: Instead | None = None
 
     @property
     def name(self) -> str:

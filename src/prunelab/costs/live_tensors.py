@@ -44,7 +44,7 @@ class _Watch(TorchDispatchMode):
         return result
 
     def _count(self, storage: Any) -> None:
-        size = storage.nbytes()
+        size = 0 if storage.device.type == "meta" else storage.nbytes()  # shapes alone take none
         self.known.add(storage)
         self.live += size
         self.peak = max(self.peak, self.live)

@@ -18,7 +18,7 @@ from torch import nn
 from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPEncoderLayer
 
 from prunelab.core.errors import Refusal
-from prunelab.core.units import Counter, Gate, Otherwise, Slice, Unit
+from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
 from prunelab.models.channels import channels, free_channels, norm_groups
 from prunelab.models.joint_attention import joint_heads, modulations, parallel_neurons
 from prunelab.models.weights import conv_weights, weights
@@ -42,10 +42,10 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
                 ("heads",),
                 ("inner_dim", "inner_kv_dim"),
             )
-            # What such an attention returns without heads is not known: one of them has to stay.
-            yield unit if _one_stream(module) else replace(unit, runs=1)
+            # What other attentions return without heads is not known: one of them has to stay.
+            yield replace(unit, instead=_bias(module)) if _one_stream(module) else replace(unit, runs=1)
         elif isinstance(module, CLIPAttention):
-            yield _heads(
+            unit = _heads(
                 component,
                 path,
                 module,
@@ -55,6 +55,7 @@ def heads(component: str, root: nn.Module) -> Iterator[Unit]:
                 ("num_heads",),
                 (),
             )
+            yield replace(unit, instead=Instead("bias", returns=2, biases=("out_proj",)))
     yield from joint_heads(component, root)
 
 
@@ -83,6 +84,24 @@ def _normed_together(attention: Attention) -> bool:
 
 def _one_stream(attention: Attention) -> bool:
     return type(attention.processor).__name__ in ONE_STREAM
+
+
+def _bias(attention: Attention) -> Instead:
+    """What is left of an attention without heads."""
+    return Instead(
+        "bias",
+        biases=("to_out.0",),
+        width=_other_width(attention, "to_q", "to_out.0"),
+        residual=bool(attention.residual_connection),
+        rescale=float(attention.rescale_output_factor),
+    )
+
+
+def _other_width(module: nn.Module, inner: str, outer: str) -> int | None:
+    """How many channels ``outer`` makes, where these are not as many as ``inner`` reads."""
+    read = cast(nn.Linear, module.get_submodule(inner)).in_features
+    made = cast(nn.Linear, module.get_submodule(outer)).out_features
+    return None if made == read else int(made)
 
 
 def _heads(
@@ -130,7 +149,7 @@ def neurons(component: str, root: nn.Module) -> Iterator[Unit]:
 
 def _neurons(component: str, path: str, module: nn.Module, inner: str, outer: str) -> Unit:
     width = cast(nn.Linear, module.get_submodule(outer)).in_features
-    halves = cast(nn.Linear, module.get_submodule(inner)).out_features // width
+    halves = cast(nn.Linear, module.get_submodule(inner)).out_features // max(width, 1)
     rows = [piece for half in range(halves) for piece in _rows(module, path, inner, 1, half * width)]
     return Unit(
         component=component,
@@ -148,11 +167,11 @@ def operators(component: str, root: nn.Module) -> Iterator[Unit]:
 
     Only operators that keep their input's shape are listed; one that changes it needs a bypass.
     """
-    for path, module in _outermost(root, _otherwise_of_operator):
-        yield _whole(component, path, module, "operator", _otherwise_of_operator(module) or "nothing")
+    for path, module, instead in _outermost(root, _instead_of_operator):
+        yield _whole(component, path, module, "operator", instead)
 
 
-def _otherwise_of_operator(module: nn.Module) -> Otherwise | None:
+def _instead_of_operator(module: nn.Module) -> Instead | None:
     """What flows instead of an operator; None where the module is no shape-keeping operator.
 
     Attention and feed-forward sit inside a residual, so nothing flows; an attention that adds its own
@@ -160,13 +179,16 @@ def _otherwise_of_operator(module: nn.Module) -> Otherwise | None:
     """
     match module:
         case Attention() if module.rescale_output_factor == 1 and _one_stream(module):
-            return "input" if module.residual_connection else "nothing"
-        case FeedForward() | CLIPMLP() | CLIPAttention():
-            return "nothing"
+            nothing = Instead("nothing", width=_other_width(module, "to_q", "to_out.0"))
+            return Instead("input") if module.residual_connection else nothing
+        case FeedForward():
+            return Instead("nothing", width=_other_width(module, "net.0.proj", "net.2"))
+        case CLIPMLP() | CLIPAttention():
+            return Instead("nothing", returns=2 if isinstance(module, CLIPAttention) else 0)
         case nn.Conv2d() if module.in_channels == module.out_channels and set(module.stride) == {1}:
-            return "input" if _same_size(module) else None
+            return Instead("input") if _same_size(module) else None
         case nn.GroupNorm() | nn.LayerNorm():
-            return "input"
+            return Instead("input")
     return None
 
 
@@ -183,33 +205,36 @@ def blocks(component: str, root: nn.Module) -> Iterator[Unit]:
     A ``Transformer2DModel`` with a single transformer block goes whole, with its projections; one with
     several loses them one by one.
     """
-    for path, module in _outermost(root, _otherwise_of_block):
-        yield _whole(component, path, module, "block", _otherwise_of_block(module) or "nothing")
+    for path, module, instead in _outermost(root, _instead_of_block):
+        yield _whole(component, path, module, "block", instead)
 
 
-def _otherwise_of_block(module: nn.Module) -> Otherwise | None:
+def _instead_of_block(module: nn.Module) -> Instead | None:
     match module:
         case ResnetBlock2D() if not (module.up or module.down) and module.output_scale_factor == 1:
-            return "input" if module.conv_shortcut is None else "shortcut"
+            return Instead("input" if module.conv_shortcut is None else "shortcut")
         case Transformer2DModel() if len(module.transformer_blocks) == 1 and module.is_input_continuous:
-            return "input"
+            return Instead("input", returns=1)
         case BasicTransformerBlock() | CLIPEncoderLayer():
-            return "input"
+            return Instead("input")
     return None
 
 
-def _outermost(root: nn.Module, match: Callable[[nn.Module], object]) -> Iterator[tuple[str, nn.Module]]:
+def _outermost(
+    root: nn.Module, match: Callable[[nn.Module], Instead | None]
+) -> Iterator[tuple[str, nn.Module, Instead]]:
     """Matching modules that lie in no other matching module, in the order of ``named_modules``."""
     found: list[str] = []
     for path, module in root.named_modules():
-        if match(module) is not None and not any(path.startswith(f"{outer}.") for outer in found):
+        instead = match(module)
+        if instead is not None and not any(path.startswith(f"{outer}.") for outer in found):
             found.append(path)
-            yield path, module
+            yield path, module, instead
 
 
-def _whole(component: str, path: str, module: nn.Module, granularity: str, otherwise: Otherwise) -> Unit:
+def _whole(component: str, path: str, module: nn.Module, granularity: str, instead: Instead) -> Unit:
     """A unit of one element that owns the whole module, less the shortcut that flows instead."""
-    spared = (f"{path}.conv_shortcut",) if otherwise == "shortcut" else ()
+    spared = (f"{path}.conv_shortcut",) if instead.becomes == "shortcut" else ()
     owned = [
         (f"{path}.{name}", parameter)
         for name, parameter in module.named_parameters()
@@ -221,9 +246,10 @@ def _whole(component: str, path: str, module: nn.Module, granularity: str, other
         granularity=granularity,
         elements=1,
         slices=tuple(Slice(name, dim=0, block=parameter.shape[0]) for name, parameter in owned),
-        gate=Gate(path, "output", otherwise),
+        gate=Gate(path, "output"),
         host=path,
         spared=spared,
+        instead=instead,
     )
 
 
@@ -260,5 +286,6 @@ def walk(
     units: list[Unit] = []
     for name in granularities:
         traced = name in TRACERS
-        units += TRACERS[name](component, root, inputs()) if traced else WALKERS[name](component, root)
+        found = TRACERS[name](component, root, inputs()) if traced else WALKERS[name](component, root)
+        units += (unit for unit in found if unit.elements)  # a layer may have lost all it had
     return units

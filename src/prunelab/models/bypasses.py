@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from prunelab.core.draws import generator
-from prunelab.core.units import Gate, Slice, Unit
+from prunelab.core.units import Gate, Instead, Slice, Unit
 from prunelab.models.blocks import operators
 from prunelab.surgery.portable import Bypass
 
@@ -36,8 +36,9 @@ def _unit(component: str, path: str, module: nn.Conv2d) -> Unit:
         granularity="operator",
         elements=1,
         slices=tuple(Slice(name, dim=0, block=parameter.shape[0]) for name, parameter in owned),
-        gate=Gate(path, "output", "bypass", bypass=plain(f"{component}/{path}", module)),
+        gate=Gate(path, "output", bypass=plain(f"{component}/{path}", module)),
         host=path,
+        instead=Instead("bypass"),
     )
 
 

@@ -26,8 +26,11 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Slice, Unit
 from prunelab.costs.meta_copy import meta_copy
+from prunelab.surgery.portable import Bias, Skip
+from prunelab.surgery.pruned_structure import Kept
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,16 @@ class Member:
         """The dimension of the layer's activations along which the channels lie."""
         return 1 if isinstance(self.module, nn.Conv2d) else -1
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether this is no layer: the channels only flow through here."""
+        return isinstance(self.module, nn.BatchNorm2d)
+
     def slices(self, block: int) -> list[Slice]:
         """The slices of its parameters: columns of what reads the channels, rows of what makes them."""
         if self.side == "in":
             return [Slice(f"{self.path}.weight", 1, block, offset) for offset in self.offsets]
-        names = [name for name, _ in self.module.named_parameters(recurse=False)]
+        names = [name for name, _ in self.module.named_parameters(recurse=False) if not self.stands_in]
         return [Slice(f"{self.path}.{name}", 0, block, offset) for offset in self.offsets for name in names]
 
 
@@ -67,7 +75,8 @@ class Coupling:
     @property
     def source(self) -> str:
         """The first layer that makes the channels: it names the unit."""
-        made = [each for each in self.members if each.side == "out" and each not in self.norms]
+        layers = [each for each in self.members if not each.stands_in and each not in self.norms]
+        made = [each for each in layers if each.side == "out" and not isinstance(each.module, Kept)]
         return made[0].path
 
     def gates(self, block: int) -> tuple[Gate, ...]:
@@ -156,10 +165,11 @@ def _sampler_counters(root: nn.Module, coupling: Coupling, block: int = 1) -> li
     """Up- and downsamplers check the width of their input against an attribute of their own."""
     counters = []
     for each in coupling.members:
-        parent = each.path.rpartition(".")[0]
+        parent = each.path.removesuffix(".projection").rpartition(".")[0]
         if isinstance(root.get_submodule(parent), Upsample2D | Downsample2D):
-            name = "channels" if each.side == "in" else "out_channels"
-            counters.append(Counter(parent, name, block))
+            names = {"in": ["channels"], "out": ["out_channels"]}[each.side]
+            names = ["channels", "out_channels"] if each.stands_in else names
+            counters += [Counter(parent, name, block) for name in names]
     return counters
 
 
@@ -167,36 +177,62 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
     """Every set of coupled channels, less the denoiser's own inputs and outputs."""
     if not isinstance(root, UNet2DModel | UNet2DConditionModel):
         return
-    shadow = meta_copy(root).requires_grad_(True)
+    shadow = _traceable(meta_copy(root)).requires_grad_(True)
     examples = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(inputs))
-    with torch.enable_grad():
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            shadow, examples, output_transform=lambda output: output[0], verbose=False
-        )
-    found = [
-        _coupling(graph, group, shadow) for group in graph.get_all_groups(ignored_layers=[shadow.conv_out])
-    ]
+    try:
+        with torch.enable_grad():
+            graph = torch_pruning.DependencyGraph().build_dependency(
+                shadow, examples, output_transform=lambda output: output[0], verbose=False
+            )
+        groups = graph.get_all_groups(ignored_layers=list(shadow.conv_out.modules()))
+        found = [_coupling(graph, group, shadow) for group in groups]
+    except (TypeError, ValueError) as error:
+        raise Refusal(
+            f"the wiring of this {type(root).__name__} cannot be followed any more: choose another "
+            "granularity than channels; where layers were removed before, prune channels first"
+        ) from error
     order = {path: number for number, (path, _) in enumerate(root.named_modules())}
+    found = [coupling for coupling in found if coupling.width]
     yield from sorted(found, key=lambda coupling: order[coupling.source])
 
 
+def _traceable(shadow: Any) -> Any:
+    """A U-Net whose removed modules are wired as they were: what comes out is as wide as what goes in.
+
+    What flows instead may be a constant, which leaves no trace; and where a sampler lost its convolution
+    nothing tells of the channels that it counts.
+    """
+    for module in list(shadow.modules()):
+        if isinstance(module, Bias):
+            module.residual = module.width is None
+        elif isinstance(module, Skip) and module.becomes == "nothing" and module.width is None:
+            module.becomes = "input"
+        elif isinstance(module, Upsample2D | Downsample2D) and type(module.conv) is Skip:
+            module.conv = nn.BatchNorm2d(module.channels, device="meta").eval()
+    return shadow
+
+
 def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
-    paths = {module: (number, path) for number, (path, module) in enumerate(root.named_modules())}
+    paths: dict[Any, tuple[int, str]] = {}
+    for number, (path, module) in enumerate(root.named_modules()):
+        paths[module.bias if isinstance(module, Kept) else module] = number, path  # a parameter of no layer
     items = [item for item in group.items if item.dep.target.module in paths]
     width = min(len(item.idxs) for item in items)
     _check_period(graph, group, width)
     members = {}
     for item in items:
         module = item.dep.target.module
-        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _is_norm(module)
+        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _as_wide(module)
         number, path = paths[module]
+        module = root.get_submodule(path)
         offsets = _offsets(path, item.idxs, item.root_idxs, width)
         members[number, reads] = Member(path, module, "in" if reads else "out", offsets)
     return Coupling(width, tuple(members[key] for key in sorted(members)))
 
 
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.GroupNorm | nn.LayerNorm)
+def _as_wide(module: nn.Module) -> bool:
+    """Whether a layer gives as many channels as it reads."""
+    return isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm2d | Kept | nn.Parameter)
 
 
 def _check_period(graph: Any, group: Any, width: int) -> None:

@@ -15,6 +15,7 @@ from prunelab.core.units import Unit
 from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import noised, target
 from prunelab.models.units import units_of
+from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.opening import open_pipeline
 from prunelab.surgery.saving import save_pipeline
 
@@ -105,15 +106,18 @@ class DiffusersModel(ABC):
             object.__setattr__(pipeline, self.attributes[component], module)
         return type(self)(self.name, pipeline, self._fingerprint)
 
+    def pruned(self) -> list[str]:
+        """The components that were pruned before: in shape, or by single weights that are zero."""
+        return [name for name, each in self.components.items() if structure_of(each) or zeroed_in(each)]
+
     def to(self, device: torch.device) -> None:
         """Move every component."""
         for component in self.components.values():
             component.to(device)
 
-    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
+    def save(self, folder: Path) -> None:
         """Write an ordinary diffusers folder; pruned components carry their structure."""
-        named = {self.attributes[component]: dict(value) for component, value in structures.items()}
-        save_pipeline(self.pipeline, folder, named)
+        save_pipeline(self.pipeline, folder)
 
     def device(self, component: str = "denoiser") -> torch.device:
         """Where a component is."""

@@ -130,10 +130,10 @@ class Flux(DiffusersModel):
         tokens = self._tokens(self.pipeline.tokenizer_2, prompts, self.prompt_length)
         return self._asked("text_encoder_2", tokens.input_ids)[0]
 
-    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
+    def save(self, folder: Path) -> None:
         """As every model does; refused where there are shapes alone."""
         self._check_weights()
-        super().save(folder, structures)
+        super().save(folder)
 
     def to(self, device: torch.device) -> None:
         """Move every component; refused where there are shapes alone."""

@@ -11,7 +11,8 @@ import prunelab
 from prunelab.core.contents import files, pipeline, sha256
 from prunelab.core.errors import Refusal
 from prunelab.surgery.components import reading
-from prunelab.surgery.opening import PRUNED, model_classes
+from prunelab.surgery.opening import model_classes
+from prunelab.surgery.portable import PRUNED
 
 EMBEDDED = Path(prunelab.__file__).parent / "embedded"
 

@@ -11,7 +11,7 @@ from diffusers.models.normalization import AdaLayerNormZero, AdaLayerNormZeroSin
 from diffusers.models.transformers.transformer_flux import FluxAttention, FluxSingleTransformerBlock
 from torch import nn
 
-from prunelab.core.units import Counter, Gate, Slice, Unit
+from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
 
 IMAGE = ("to_q", "to_k", "to_v")
 TEXT = ("add_q_proj", "add_k_proj", "add_v_proj")
@@ -39,7 +39,14 @@ def _heads(component: str, root: nn.Module, path: str, module: FluxAttention) ->
         more_gates=tuple(Gate(reader, "input", block=width) for reader in readers[1:]),
         host=path,
         counters=(Counter(path, "heads"), Counter(path, "inner_dim", width)),
+        instead=_instead(path, readers),
     )
+
+
+def _instead(path: str, readers: Sequence[str]) -> Instead:
+    """The biases of the attention's own projections; it returns its heads where it has none."""
+    own = tuple(reader.removeprefix(f"{path}.") for reader in readers if reader.startswith(f"{path}."))
+    return Instead("bias", biases=own) if own else Instead("nothing", width=0)
 
 
 def _readers(path: str, module: FluxAttention) -> list[str]:
@@ -53,13 +60,14 @@ def parallel_neurons(component: str, root: nn.Module) -> Iterator[Unit]:
     """One unit per feed-forward that runs beside an attention; an element is a hidden neuron."""
     for path, module in root.named_modules():
         if isinstance(module, FluxSingleTransformerBlock):
-            offset = int(module.proj_out.in_features) - module.mlp_hidden_dim
+            width = int(module.proj_mlp.out_features)
+            offset = int(module.proj_out.in_features) - width
             reader = f"{path}.proj_out"
             yield Unit(
                 component=component,
                 path=f"{path}.proj_mlp",
                 granularity="neuron",
-                elements=module.mlp_hidden_dim,
+                elements=width,
                 slices=(*_rows(root, f"{path}.proj_mlp", 1), Slice(f"{reader}.weight", dim=1, offset=offset)),
                 gate=Gate(reader, "input", offset=offset),
                 host=f"{path}.proj_mlp",

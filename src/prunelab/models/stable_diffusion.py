@@ -4,7 +4,7 @@ Components: ``denoiser`` (the pipeline's ``unet``), ``text_encoder`` and ``vae``
 conditioning and the latents' scaling live behind this class; scorers and recoveries never see them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
@@ -150,7 +150,7 @@ class StableDiffusion(DiffusersModel):
 
         return trajectory(self.pipeline.scheduler, guided, latents, steps, **options)
 
-    def save(self, folder: Path, structures: Mapping[str, Mapping[str, Any]]) -> None:
+    def save(self, folder: Path) -> None:
         """As every model does; refused where there is no tokenizer, as the folder could not be used."""
         self._tokenizer()
-        super().save(folder, structures)
+        super().save(folder)

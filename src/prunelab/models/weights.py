@@ -45,6 +45,6 @@ def _matrices(
                 slices=(Slice(f"{path}.weight", flat=True),),
                 gate=Gate(path, "weight"),
                 host=path,
-                matrix=(weight.shape[0], weight[0].numel()),
+                matrix=(weight.shape[0], weight.shape[1:].numel()),
                 layer=next((layer for layer in layers if path.startswith(f"{layer}.")), ""),
             )

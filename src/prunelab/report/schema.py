@@ -84,7 +84,10 @@ class Cost(Counts):
 
 
 class Sparsity(Part):
-    """What was asked for, and the shares that went."""
+    """What was asked for, and the shares that went of the model that was given.
+
+    given_pruned: its components that had been pruned before.
+    """
 
     requested: Share | dict[str, Share] | None
     of: Text | None
@@ -93,6 +96,7 @@ class Sparsity(Part):
     nonzeros: Number | None
     macs: Number | None
     nominal: Number | None = None
+    given_pruned: list[Text] = []
 
 
 class Evaluated(Part):

@@ -87,6 +87,9 @@ def sparsity(rows: Sequence[Row]) -> Table:
     achieved = [tuple(Cell(share(row["sparsity"][name])) for name in ACHIEVED) for row in rows]
     cells = [(_requested(row), *parts) for row, parts in zip(rows, achieved, strict=True)]
     note = "Elements are of the chosen units; parameters, non-zeros and MACs of the pruned components."
+    before = sorted({name for row in rows for name in row["sparsity"].get("given_pruned", ())})
+    if before:
+        note += f" {' and '.join(before)} had been pruned before: shares are of the model as it was given."
     totals = [row["sparsity"].get("nominal") for row in rows]
     if any(total is not None for total in totals):
         headings += (Heading(NOMINAL, "the request as if every parameter could go"),)

@@ -57,6 +57,7 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
             "requested": request.sparsity.asked,
             "of": request.sparsity.of,
             "nominal": nominal_total(bench.model, units, request.sparsity),
+            "given_pruned": bench.model.pruned(),
         },
         "zeros": zeros(units, made),
         "total": figures.pop("total"),

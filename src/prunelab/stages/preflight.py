@@ -39,7 +39,7 @@ def chosen(bench: Bench, request: Request, calibration: Calibration) -> list[Uni
         check_scorer(scorer, request.granularity, known)
     units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     if request.recovery is not None:
-        check_recovery(request.recovery, units, request.scratch)
+        check_recovery(request.recovery, bench.model, units, request.scratch)
     check_hardware(bench.hardware)
     for scorer in asked:
         if isinstance(scorer.value, OptimisingScorer):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,10 +20,11 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, writ
 from prunelab.stages.cost import dense_costs
 from prunelab.stages.score import load_scores
 from prunelab.stages.time import timetables
-from prunelab.surgery.slimming import Structure, slim
+from prunelab.surgery.slimming import slim
 from prunelab.tracking.protocol import Run
 
 VERSION = 2
+ZEROS = 1  # what single weights add to the version: 1 since the model says which it lost
 
 
 def make_plan(
@@ -53,16 +53,13 @@ def make_plan(
 def _smaller(model: Model, units: Sequence[Unit], component: str, plan: Plan) -> nn.Module:
     """The structure of a component after ``plan``, without weights."""
     members = [unit for unit in units if unit.component == component]
-    return slim(meta_copy(model.components[component]), members, plan)[0]
+    return slim(meta_copy(model.components[component]), members, plan)
 
 
-def slimmed(model: Model, units: Sequence[Unit], plan: Plan) -> tuple[Model, dict[str, Structure]]:
-    """The model with its pruned components exchanged, and the structure of each."""
-    modules: dict[str, nn.Module] = {}
-    structures: dict[str, Structure] = {}
-    for component, members in by_component(units).items():
-        modules[component], structures[component] = slim(model.components[component], members, plan)
-    return model.with_components(modules), structures
+def slimmed(model: Model, units: Sequence[Unit], plan: Plan) -> Model:
+    """The model with its pruned components exchanged."""
+    chosen = by_component(units).items()
+    return model.with_components({name: slim(model.components[name], own, plan) for name, own in chosen})
 
 
 def achieved(
@@ -97,7 +94,7 @@ def planned_costs(
 ) -> dict[str, dict[str, int]]:
     """Costs per component and in total after ``plan``; weights that become zero need no copy of the model."""
     structural = [unit for unit in units if unit.matrix is None]
-    costs = model_costs(slimmed(model, structural, plan)[0] if structural else model, counts)
+    costs = model_costs(slimmed(model, structural, plan) if structural else model, counts)
     for name, members in by_component([unit for unit in units if unit.matrix is not None]).items():
         gone = zeroed(model.components[name], members, plan)
         costs[name]["nonzeros"] -= gone
@@ -121,16 +118,16 @@ def prune(
     def make(scratch: Path, run: Run) -> Write:
         second = load_scores(allocation) if allocation else None
         plan = make_plan(bench, units, load_scores(scores), budget, sparsity, second)
-        model, structures = slimmed(bench.model, units, plan)
+        model = slimmed(bench.model, units, plan)
         costs = model_costs(model, bench.counts)
         shares = achieved(units, plan, whole, costs)
         run.log({f"achieved/{name}": share for name, share in shares.items()})
         total = {"nominal": nominal_total(bench.model, units, sparsity)}
 
         def write(folder: Path) -> None:
-            model.save(folder / "model", structures)
+            model.save(folder / "model")
             write_tensors(folder / "plan.safetensors", plan)
-            write_json(folder / "pruned.json", _summary(structures, costs, {**shares, **total}))
+            write_json(folder / "pruned.json", {"costs": costs, "achieved": {**shares, **total}})
 
         return write
 
@@ -142,15 +139,8 @@ def prune(
         parents["allocation"] = allocation.address
     if budget.value.of == "latency":  # measured beforehand as well
         parents["timetable"] = timetables(bench, units)[1]
-    return bench.artifact("prune", budget.name, VERSION, settings, make, parents)
-
-
-def _summary(
-    structures: Mapping[str, Structure],
-    costs: Mapping[str, Mapping[str, int]],
-    shares: Mapping[str, float | None],
-) -> dict[str, Any]:
-    return {"structures": structures, "costs": costs, "achieved": shares}
+    version = VERSION + ZEROS * any(unit.matrix is not None for unit in units)
+    return bench.artifact("prune", budget.name, version, settings, make, parents)
 
 
 def load_plan(artifact: Artifact) -> dict[str, Tensor]:

@@ -1,14 +1,13 @@
 """Recover: train the pruned model back to health, resumably."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from pydantic import SkipValidation
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
-from prunelab.core.scores import Plan
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.optimise import Objective, Schedule, optimise
@@ -17,7 +16,9 @@ from prunelab.recovery.scratch import forget
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
 from prunelab.stages.history import History
-from prunelab.surgery.zeros import hold_zeros
+from prunelab.stages.state import State
+from prunelab.surgery.carried import zeroed_in
+from prunelab.surgery.zeros import hold_zeros, kept_weights
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -53,14 +54,14 @@ class Recovery:
     seed: Seed
 
 
-def check_recovery(recovery: Part[Recovery], units: Sequence[Unit], scratch: bool) -> None:
+def check_recovery(recovery: Part[Recovery], model: Model, units: Sequence[Unit], scratch: bool) -> None:
     """Refuse adapters where weights are trained from nothing, or zeros among them have to stay."""
     if not getattr(recovery.value.method, "adapts", False):
         return
     instead = "use recovery=finetune or recovery=distill"
     if scratch:
         raise Refusal(f"scratch=true trains weights that recovery={recovery.name} leaves as drawn: {instead}")
-    if any(unit.matrix is not None for unit in units):
+    if zeroed_in(model.components["denoiser"]) or any(unit.matrix is not None for unit in units):
         raise Refusal(
             f"recovery={recovery.name} would fill the zeros of single weights when it merges its adapters: "
             f"{instead}"
@@ -69,37 +70,34 @@ def check_recovery(recovery: Part[Recovery], units: Sequence[Unit], scratch: boo
 
 def recover(
     bench: Bench,
-    parent: str,
-    student: Model,
-    structures: Mapping[str, Mapping[str, Any]],
+    state: State,
     recovery: Part[Recovery],
     scratch: bool = False,
-    removed: tuple[Sequence[Unit], Plan] = ((), {}),
 ) -> Artifact:
-    """The recovered model as ``model/``; ``parent`` is the address of the student before recovery.
+    """The recovered model as ``model/``; ``state`` is the student before recovery.
 
-    With ``scratch`` the student keeps its shape and forgets its weights before the same training.
-    ``removed``: units and the plan over them, whose single weights stay zero in training.
+    With ``scratch`` the student keeps its shape and forgets its weights before the same training. The
+    single weights that it lost stay zero.
     A killed recovery continues from its last checkpoint and ends in the same weights, bitwise.
     """
-    chosen = recovery.value
-
+    chosen, student = recovery.value, state.model
     latents, examples = encode_train(bench, chosen.examples)
 
     def make(partial: Path, run: Run) -> Write:
+        denoiser = student.components["denoiser"]  # what recoveries train
+        kept = kept_weights(denoiser)
         if scratch:
-            forget(student.components["denoiser"], chosen.seed)
+            forget(denoiser, chosen.seed)
         draws = Draws(latents, examples.prompts, bench.model.timesteps, chosen.method.drop, chosen.seed)
         objective = chosen.method.objective(student, bench.model, draws)
-        units = [unit for unit in removed[0] if unit.component == "denoiser"]  # what recoveries train
-        hold_zeros(objective.trained, units, removed[1])
+        hold_zeros(objective.trained, kept)
         history = History(partial / "history.json", run)
         optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", history.log)
         if isinstance(objective, Finishing):
             objective.finish()
 
         def write(folder: Path) -> None:
-            student.save(folder / "model", structures)
+            student.save(folder / "model")
             write_json(folder / "history.json", history.entries())
 
         return write
@@ -112,4 +110,4 @@ def recover(
         "scratch": scratch,
     }
     version = VERSION + SCRATCH if scratch else VERSION
-    return bench.artifact("recover", recovery.name, version, inputs, make, {"student": parent})
+    return bench.artifact("recover", recovery.name, version, inputs, make, {"student": state.address})

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.core.previews import Preview
-from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
@@ -18,32 +17,17 @@ from prunelab.stages.bypass import fit
 from prunelab.stages.cost import compressed, costs, dense_costs
 from prunelab.stages.evaluate import as_rows, evaluate, load_samples, sample
 from prunelab.stages.preflight import check
-from prunelab.stages.prune import load_plan, prune
+from prunelab.stages.prune import prune
 from prunelab.stages.recover import Recovery, recover
 from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
+from prunelab.stages.state import State
 from prunelab.stages.time import measure
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
 PREVIEWS = 10  # samples shown side by side in the report
-
-
-@dataclass(frozen=True)
-class State:
-    """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
-
-    history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
-        logged step.
-    """
-
-    name: str
-    model: Model
-    address: str
-    folder: Path
-    achieved: Mapping[str, float | None]
-    history: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ def dense(bench: Bench) -> State:
     """The dense model, saved as the pruned ones are, so that sizes on disk compare."""
 
     def make(partial: Path, run: Run) -> Write:
-        return lambda folder: bench.model.save(folder / "model", {})
+        return lambda folder: bench.model.save(folder / "model")
 
     identity = {"model": bench.model.fingerprint()}
     saved = bench.artifact("dense", bench.model.name, VERSION, identity, make)
@@ -83,9 +67,9 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     artifact, scores = in_rounds(bench, request, units, origin)
     states = [replace(_reopened(bench, "pruned", artifact, artifact), history=load_history(scores))]
     if request.recovery is not None:
-        states.append(recovered(bench, request.recovery, units, artifact, scratch=False))
+        states.append(recovered(bench, request.recovery, artifact, scratch=False))
         if request.scratch:
-            states.append(recovered(bench, request.recovery, units, artifact, scratch=True))
+            states.append(recovered(bench, request.recovery, artifact, scratch=True))
     return states
 
 
@@ -107,14 +91,10 @@ def in_rounds(
     return artifact, scores
 
 
-def recovered(
-    bench: Bench, recovery: Part[Recovery], units: Sequence[Unit], artifact: Artifact, scratch: bool
-) -> State:
+def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
     """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing."""
-    student = _reopened(bench, "student", artifact, artifact).model
-    structures = artifact.json("pruned.json")["structures"]
-    removed = (units, load_plan(artifact))
-    healed = recover(bench, artifact.address, student, structures, recovery, scratch, removed)
+    student = _reopened(bench, "student", artifact, artifact)
+    healed = recover(bench, student, recovery, scratch)
     state = _reopened(bench, "scratch" if scratch else "recovered", healed, artifact)
     return replace(state, history=healed.json("history.json"))
 
@@ -150,6 +130,10 @@ def report(bench: Bench, request: Request, states: Sequence[State], single: bool
         rows.append(
             _row(request, state, as_rows(measured), {**_cost(bench, state, single), **timing[state.name]})
         )
+    if before := bench.model.pruned():
+        say(f"{' and '.join(before)} had been pruned before: shares are of the model as it was given")
+        for row in rows:
+            row["sparsity"]["given_pruned"] = before
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, state.name, samples[state.name]) for state in states]

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,12 +28,6 @@ def choose_units(
     bench: Bench, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
 ) -> list[Unit]:
     """The units to be scored; refuses granularities that overlap or that the components do not have."""
-    pruned = [name for name in components if _structure(bench.model.components.get(name))]
-    if pruned:
-        raise Refusal(
-            f"the {pruned[0]} of {bench.model.name} is pruned already: start from the dense model "
-            "(rounds=N prunes in several rounds)"
-        )
     units = bench.model.units(granularity, components, bypasses)
     found = {unit.granularity for unit in units}
     missing = [name for name in granularity if name not in found]
@@ -48,11 +41,6 @@ def choose_units(
             "choose one of them"
         )
     return units
-
-
-def _structure(component: Any) -> object:
-    """What surgery has changed in a component that was opened from disk; None for a dense one."""
-    return getattr(getattr(component, "config", None), "structure", None)
 
 
 def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str], components: Sequence[str] = ()) -> None:

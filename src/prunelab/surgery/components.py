@@ -18,7 +18,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.surgery.carried import note_zeros, zeroed_of
 from prunelab.surgery.portable import Scattered, settled
+from prunelab.surgery.version_1 import renewed_config
 from prunelab.surgery.weight_files import FLOATS, Stored, headers, listing
 
 # What the libraries raise for a folder that they cannot make sense of.
@@ -38,6 +40,7 @@ def open_component(folder: Path, kind: Any) -> nn.Module:
     stored = headers(folder, "diffusion_pytorch_model" if issubclass(kind, ModelMixin) else "model")
     with reading(folder), _quiet():
         model, found = _read(folder, kind, stored)
+        note_zeros(model, zeroed_of(folder))
     _refuse_unless_whole(folder, stored, *(sorted(each) for each in found))
     parameters = dict(model.named_parameters())
     for name, tensor in stored.items():
@@ -84,6 +87,7 @@ def _quiet() -> Iterator[None]:
 def _read(folder: Path, kind: Any, stored: Mapping[str, Stored]) -> tuple[Any, tuple[set[str], ...]]:
     """The model; names of tensors that are missing, that nobody knows, and that have another shape."""
     options = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    options |= renewed_config(folder, kind)
     if not issubclass(kind, ModelMixin):  # transformers
         model, info = kind.from_pretrained(
             folder, dtype=torch.float32, ignore_mismatched_sizes=True, **options
@@ -96,7 +100,7 @@ def _read(folder: Path, kind: Any, stored: Mapping[str, Stored]) -> tuple[Any, t
     try:
         model, info = kind.from_pretrained(folder, torch_dtype=torch.float32, **options)
     except ValueError:  # diffusers stops at the first tensor of another shape
-        found = _misfits(folder, kind, stored)
+        found = _misfits(folder, kind, stored, renewed_config(folder, kind))
         if not any(found):
             raise
         return nn.Module(), found
@@ -104,10 +108,12 @@ def _read(folder: Path, kind: Any, stored: Mapping[str, Stored]) -> tuple[Any, t
     return model, (set(info["missing_keys"]), set(info["unexpected_keys"]) - buffers, set())
 
 
-def _misfits(folder: Path, kind: Any, stored: Mapping[str, Stored]) -> tuple[set[str], ...]:
+def _misfits(
+    folder: Path, kind: Any, stored: Mapping[str, Stored], config: Mapping[str, Any]
+) -> tuple[set[str], ...]:
     """The same names by comparison with an empty model."""
     with torch.device("meta"):
-        empty = kind.from_config(kind.load_config(folder, local_files_only=True)).state_dict()
+        empty = kind.from_config(kind.load_config(folder, local_files_only=True), **config).state_dict()
     shapes = {name for name in stored.keys() & empty.keys() if stored[name].shape != tuple(empty[name].shape)}
     return set(empty.keys() - stored.keys()), set(stored.keys() - empty.keys()), shapes
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.units import Gate, Unit
+from prunelab.surgery.portable import Scattered, replacement
 
 
 @contextmanager
@@ -30,15 +31,23 @@ def gated(
             if unit.name in gates:
                 for gate in unit.gates:
                     module = components[unit.component].get_submodule(gate.module)
-                    stack.callback(_attached(module, gate, gates[unit.name]))
+                    stack.callback(_attached(module, unit, gate, gates[unit.name]))
         yield
 
 
-def _attached(module: nn.Module, gate: Gate, factors: Tensor) -> Callable[[], None]:
+def _attached(module: nn.Module, unit: Unit, gate: Gate, factors: Tensor) -> Callable[[], None]:
     """Gate ``module``; what is returned takes the gate away."""
-    if gate.at == "weight":
-        return _shadowed(module, factors)
-    return _hooked(module, gate, factors).remove
+    match gate.at:
+        case "weight":
+            return _shadowed(module, factors)
+        case "output":
+            return _blending(module, unit, factors).remove
+        case "entries":
+            wide = _spread(module, factors)
+            return module.register_forward_hook(lambda _, inputs, output: _scaled(output, gate, wide)).remove
+    return module.register_forward_pre_hook(
+        lambda _, inputs: (_scaled(inputs[0], gate, factors), *inputs[1:])
+    ).remove
 
 
 def _shadowed(module: nn.Module, factors: Tensor) -> Callable[[], None]:
@@ -50,21 +59,25 @@ def _shadowed(module: nn.Module, factors: Tensor) -> Callable[[], None]:
     return lambda: object.__delattr__(module, "weight")
 
 
-def _hooked(module: nn.Module, gate: Gate, factors: Tensor) -> RemovableHandle:
-    if gate.at == "input":
-        return module.register_forward_pre_hook(
-            lambda _, inputs: (_scaled(inputs[0], gate, factors), *inputs[1:])
-        )
-    if gate.at == "entries":
-        return module.register_forward_hook(lambda _, inputs, output: _scaled(output, gate, factors))
+def _blending(module: nn.Module, unit: Unit, factors: Tensor) -> RemovableHandle:
+    """Blend the output with what slimming would let stand in the module's place."""
+    assert unit.instead is not None
+    instead: Any = unit.gate.bypass or replacement(module, unit.instead.entry())
 
-    def blend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def blend(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         value = args[0] if args else kwargs["hidden_states"]
         if isinstance(output, tuple):
-            return (_blended(module, gate, factors, value, output[0]), *output[1:])
-        return _blended(module, gate, factors, value, output)
+            return (_blended(instead, factors, value, output[0]), *output[1:])
+        return _blended(instead, factors, value, output)
 
     return module.register_forward_hook(blend, with_kwargs=True)
+
+
+def _spread(module: nn.Module, factors: Tensor) -> Tensor:
+    """Factors of the entries of ``module``'s output; the zeros among those of a scattered one have 1."""
+    if not isinstance(module, Scattered):
+        return factors
+    return factors.new_ones(*factors.shape[:-1], module.width).index_copy(-1, module.places, factors)
 
 
 def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
@@ -81,21 +94,13 @@ def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
     return value * wide.reshape(shape).to(value.dtype)
 
 
-def _blended(module: nn.Module, gate: Gate, factors: Tensor, value: Tensor, output: Tensor) -> Tensor:
-    """``factor * output + (1 - factor) * otherwise``: exact at 0 and at 1."""
+def _blended(instead: Any, factors: Tensor, value: Tensor, output: Tensor) -> Tensor:
+    """``factor * output + (1 - factor) * instead``: exact at 0 and at 1."""
     factor = factors if factors.ndim == 1 else _tiled(factors, output.shape[0])
     factor = factor.reshape(-1, *[1] * (output.ndim - 1)).to(output.dtype)
-    if gate.otherwise == "nothing":
+    if instead.becomes == "nothing":
         return factor * output
-    return factor * output + (1 - factor) * _instead(module, gate, value)
-
-
-def _instead(module: nn.Module, gate: Gate, value: Tensor) -> Tensor:
-    if gate.otherwise == "shortcut":
-        return module.get_submodule("conv_shortcut")(value)
-    if gate.bypass is not None:
-        return gate.bypass.to(value.device)(value)
-    return value
+    return factor * output + (1 - factor) * instead.to(value.device).instead(value)
 
 
 def _tiled(factors: Tensor, batch: int) -> Tensor:

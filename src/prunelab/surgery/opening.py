@@ -15,9 +15,7 @@ from transformers import PreTrainedModel
 from prunelab.core.errors import Refusal
 from prunelab.surgery import portable
 from prunelab.surgery.components import open_component, reading
-from prunelab.surgery.portable import MODULE
-
-PRUNED = "Pruned"
+from prunelab.surgery.portable import MODULE, PRUNED
 
 
 def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:

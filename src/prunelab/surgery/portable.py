@@ -2,24 +2,31 @@
 
 This file and ``pruned_structure.py``, which says what a structure may be, travel with every pruned model that
 prunelab saves, so that plain diffusers can open it.
-The config's ``structure`` says what differs from the dense model that the rest of the config describes::
+The config's ``structure`` says in steps, one for each time the model was pruned, what differs from the dense
+model that the rest of the config describes::
 
-    {"version": 1, "base": "UNet2DConditionModel", "modules": {
-        "down_blocks.0.attentions.0.transformer_blocks.0.attn1": {"heads": 3, "inner_dim": 24},
-        "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": {"out_features": 24},
-        "down_blocks.0.resnets.1": {"becomes": "input"}}}
+    {"version": 2, "base": "UNet2DConditionModel", "steps": [
+        {"down_blocks.0.attentions.0.transformer_blocks.0.attn1": {"heads": 3, "inner_dim": 24},
+         "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": {"out_features": 24}},
+        {"down_blocks.0.resnets.1": {"becomes": "input"}}]}
 
 A module either changes attributes (and is resized when it is a Linear, a convolution or a norm), or
-``becomes`` what flows instead of it: ``input``, ``nothing``, ``shortcut`` (its 1x1 convolution stays),
-``bypass`` (a 1x1 convolution after pooling, in the place of a convolution that changes the shape),
-``bias`` (an attention without heads: its output projection's bias stays; ``rescaled`` where the attention
-divides what it returns) or ``scattered`` (a Linear of ``out_features`` rows, whose outputs go to their old
-``places`` among zeros).
+``becomes`` what flows instead of it:
+
+- its ``input``, or ``nothing``;
+- its ``shortcut``, a 1x1 convolution that stays;
+- a ``bypass``, a 1x1 convolution after pooling, in the place of a convolution that changes the shape;
+- the ``bias`` of its last projection, where an attention has no heads left. ``biases`` says where it lies,
+  one for each stream, ``residual`` that the attention adds its input, ``rescale`` what it divides by;
+- ``scattered``: a Linear of ``out_features`` rows, whose outputs go to their old ``places`` among zeros.
+
+``returns`` is how many values the module returned as a tuple, ``width`` that of its output where it is not
+the input's.
 """
 
 import inspect
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +37,20 @@ from diffusers import ModelMixin  # diffusers looks here for the bases of a comp
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .pruned_structure import STRUCTURE, check_fit, check_form, resize
+from .pruned_structure import STRUCTURE, Kept, check_fit, check_form, resize
 
 MODULE = "pruned_model"  # this file's name beside a model's weights
+PRUNED = "Pruned"  # and then the class's name
 
 
 class Skip(nn.Module):
     """Stands where a module was removed; returns its input, or zeros.
 
     returns: how many values the removed module returned as a tuple, 0 for a bare tensor. width: of what it
-        returned; where that is unknown a single zero broadcasts.
+        returned, None where that was its input's.
     """
 
-    def __init__(self, becomes: str, returns: int, width: int | None = None) -> None:
+    def __init__(self, becomes: str, returns: int = 0, width: int | None = None) -> None:
         super().__init__()
         self.becomes, self.returns, self.width = becomes, returns, width
 
@@ -57,20 +65,19 @@ class Skip(nn.Module):
 
     def everywhere(self, hidden_states: Tensor, value: Tensor | None = None) -> Tensor:
         """``value``, one number per channel, at every place of the input; zeros where there is none."""
-        value = hidden_states.new_zeros(()) if value is None else value
-        if self.width is None:
-            return value
-        if hidden_states.ndim == 4:  # pictures: channels come before height and width
-            value = value[:, None, None] if value.ndim else value
-            return value.expand(len(hidden_states), self.width, *hidden_states.shape[2:])
-        return value.expand(*hidden_states.shape[:-1], self.width)
+        pictures = hidden_states.ndim == 4  # channels come before height and width
+        width = self.width if self.width is not None else hidden_states.shape[1 if pictures else -1]
+        value = hidden_states.new_zeros(width) if value is None else value
+        if pictures:
+            return value[:, None, None].expand(len(hidden_states), -1, *hidden_states.shape[2:])
+        return value.expand(*hidden_states.shape[:-1], -1)
 
 
 class Shortcut(Skip):
     """Stands where a ResNet block was removed; its 1x1 convolution still changes the channels."""
 
     def __init__(self, conv_shortcut: nn.Module) -> None:
-        super().__init__("shortcut", 0)
+        super().__init__("shortcut")
         self.conv_shortcut = conv_shortcut
 
     def instead(self, hidden_states: Tensor) -> Tensor:
@@ -86,7 +93,7 @@ class Bypass(Skip):
     """
 
     def __init__(self, convolution: Any) -> None:
-        super().__init__("bypass", 0)
+        super().__init__("bypass")
         reach = zip(convolution.dilation, convolution.kernel_size, strict=True)
         self.span = [dilation * (kernel - 1) + 1 for dilation, kernel in reach]
         self.stride, self.padding = convolution.stride, convolution.padding
@@ -109,52 +116,51 @@ class Bypass(Skip):
         return restored
 
 
-def _keep_bias(place: nn.Module, path: str, attention: nn.Module) -> None:
-    """Give ``place`` the bias that ``attention`` has at ``path``, if it has one, under the same name."""
-    bias = dict(attention.named_parameters()).get(f"{path}.bias")
-    for name in path.split(".") if bias is not None else ():
-        place.add_module(name, nn.Module())
-        place = place.get_submodule(name)
-    if bias is not None:
-        place.register_parameter("bias", bias)
-
-
 class Bias(Skip):
-    """Stands where an attention lost all its heads; what is left is its output projection's bias.
+    """Stands where an attention lost all its heads; what is left is its last projection's bias.
 
-    The bias keeps the name it had (``path`` is ``to_out.0`` or ``out_proj``). An attention may add its own
-    input, and may divide what it returns by a factor: by ``rescale``.
+    The bias keeps the name it had in ``attention``: ``biases`` are the paths of the projections, one for each
+    stream that the attention reads and returns.
     """
 
-    def __init__(self, attention: Any, path: str, returns: int, rescale: float) -> None:
-        super().__init__("bias", returns, attention.get_submodule(path).out_features)
-        self.path, self.rescale = path, rescale
-        self.residual = bool(getattr(attention, "residual_connection", False))
-        _keep_bias(self, path, attention)
+    def __init__(
+        self,
+        attention: nn.Module,
+        biases: Sequence[str],
+        returns: int = 0,
+        width: int | None = None,
+        residual: bool = False,
+        rescale: float = 1,
+    ) -> None:
+        super().__init__("bias", returns, width)
+        self.biases, self.residual, self.rescale = tuple(biases), residual, rescale
+        for path in self.biases:
+            self._keep(path, attention.get_submodule(path))
+
+    def _keep(self, path: str, projection: Any) -> None:
+        place: nn.Module = self
+        *outer, last = path.split(".")
+        for name in outer:
+            if name not in dict(place.named_children()):
+                place.add_module(name, nn.Module())
+            place = place.get_submodule(name)
+        place.add_module(last, Kept(projection.bias))
+
+    def _bias(self, path: str) -> Any:
+        return self.get_submodule(path).bias
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Any = None, **kwargs: Any) -> Any:
+        """As for any; of several streams, what flows instead of each."""
+        if len(self.biases) == 1:
+            return super().forward(hidden_states)
+        streams = zip((hidden_states, encoder_hidden_states), self.biases, strict=True)
+        return tuple(self.everywhere(stream, self._bias(path)) for stream, path in streams)
 
     def instead(self, hidden_states: Tensor) -> Tensor:
         """The bias, and the input where the attention added it."""
-        made = self.everywhere(hidden_states, dict(self.named_parameters()).get(f"{self.path}.bias"))
+        made = self.everywhere(hidden_states, self._bias(self.biases[0]))
         made = made + hidden_states if self.residual else made
         return made if self.rescale == 1 else made / self.rescale
-
-
-class JointBias(nn.Module):
-    """Stands where an attention of two streams, or of one beside a feed-forward, lost all its heads."""
-
-    def __init__(self, attention: Any) -> None:
-        super().__init__()
-        self.heads = 0
-        for path in ("to_out.0", "to_add_out"):
-            _keep_bias(self, path, attention)
-
-    def forward(self, hidden_states: Tensor, encoder_hidden_states: Any = None, **kwargs: Any) -> Any:
-        """The biases for either stream; for one stream, outputs of no width, which its projection reads."""
-        if encoder_hidden_states is None:
-            return hidden_states[..., :0]
-        biases = dict(self.named_parameters())
-        nothing = hidden_states.new_zeros(())
-        return biases.get("to_out.0.bias", nothing), biases.get("to_add_out.bias", nothing)
 
 
 class Scattered(nn.Linear):
@@ -163,7 +169,7 @@ class Scattered(nn.Linear):
     def __init__(self, linear: Any, kept: int) -> None:
         like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
         super().__init__(linear.in_features, kept, linear.bias is not None, **like)
-        self.width: int = linear.out_features
+        self.width: int = getattr(linear, "width", linear.out_features)  # some of it may be zeros already
         self.places: Tensor
         self.register_buffer("places", torch.zeros(kept, dtype=torch.long, device=linear.weight.device))
 
@@ -178,47 +184,48 @@ class Scattered(nn.Linear):
         return values.new_zeros(*values.shape[:-1], self.width).index_copy(-1, self.places, values)
 
 
-def replacement(module: nn.Module, entry: Mapping[str, Any]) -> nn.Module:
+def replacement(module: Any, entry: Mapping[str, Any]) -> nn.Module:
     """What stands in the place of ``module``; ``entry`` is what the structure says of it."""
-    becomes, kind = entry["becomes"], type(module).__name__
-    if becomes == "scattered":
-        return Scattered(module, entry["out_features"])
-    if becomes == "bias" and kind == "FluxAttention":
-        return JointBias(module)
-    if becomes == "shortcut":
-        return Shortcut(module.get_submodule("conv_shortcut"))
-    if becomes == "bypass":
-        return Bypass(module)
-    returns = {"Transformer2DModel": 1, "CLIPAttention": 2}.get(kind, 0)
-    if becomes == "bias":
-        path = "out_proj" if kind == "CLIPAttention" else "to_out.0"
-        rescale = getattr(module, "rescale_output_factor", 1) if entry.get("rescaled") else 1
-        return Bias(module, path, returns, rescale)
-    return Skip(becomes, returns, _output_width(module) if becomes == "nothing" else None)
-
-
-def _output_width(module: nn.Module) -> int | None:
-    """How many channels an attention or a feed-forward returns, None where that is not known."""
-    known = dict(module.named_modules())
-    for path in ("to_out.0", "out_proj", "net.2", "fc2"):
-        if isinstance(made := known.get(path), nn.Linear):
-            return made.out_features
-    return None
+    said = {key: value for key, value in entry.items() if key != "becomes"}
+    match entry["becomes"]:
+        case "scattered":
+            return Scattered(module, said["out_features"])
+        case "bias":
+            return Bias(module, **said)
+        case "shortcut":
+            return Shortcut(module.conv_shortcut)
+        case "bypass":
+            return Bypass(module)
+    return Skip(entry["becomes"], **said)
 
 
 def apply_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Module:
     """Change the dense ``model`` in place into the shape ``structure`` describes; weights come later.
 
-    Raises ValueError, in one line and before anything is changed, for what :mod:`pruned_structure` refuses.
+    Raises ValueError, in one line, for what :mod:`pruned_structure` refuses.
     """
-    check_fit(model, structure)
-    for path, entry in structure["modules"].items():
+    for step in structure["steps"]:
+        apply_step(model, step)
+    return model
+
+
+def apply_step(model: nn.Module, step: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prune the shape of ``model`` once; nothing is changed by a step that is refused (ValueError)."""
+    check_fit(model, step)
+    for path, entry in step.items():
         if "becomes" in entry:
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, replacement(model.get_submodule(path), entry))
         else:
             resize(model.get_submodule(path), entry)
-    return model
+
+
+def note(model: Any, structure: Mapping[str, Any]) -> None:
+    """Write into the config of ``model`` how it was pruned, where it has one that is saved with it."""
+    if hasattr(model, "register_to_config"):
+        model.register_to_config(structure=structure)
+    elif hasattr(model, "config"):  # transformers' configs hold it
+        model.config.structure = structure
 
 
 @torch.no_grad()
@@ -243,9 +250,7 @@ def pruned_class(base: Any) -> Any:
             check_form(structure, base.__name__)
         base.__init__(self, *args, **kwargs)
         if structure is not None:
-            apply_structure(self, structure)
-            if hasattr(self, "register_to_config"):
-                self.register_to_config(structure=structure)
+            note(apply_structure(self, structure), structure)
 
     def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
         """As the base does, with the weights settled."""
@@ -270,7 +275,7 @@ def pruned_class(base: Any) -> Any:
         "save_pretrained": save_pretrained,
         "__module__": MODULE,
     }
-    return type(f"Pruned{base.__name__}", (base,), body)
+    return type(f"{PRUNED}{base.__name__}", (base,), body)
 
 
 def carry_code(folder: Path) -> None:
@@ -284,9 +289,9 @@ def carry_code(folder: Path) -> None:
 
 def __getattr__(name: str) -> Any:
     """``PrunedUNet2DConditionModel`` and its like, made from the library's model of that name."""
-    if name.startswith("Pruned"):
+    if name.startswith(PRUNED):
         for library in (diffusers, transformers):
-            base = getattr(library, name.removeprefix("Pruned"), None)
+            base = getattr(library, name.removeprefix(PRUNED), None)
             if isinstance(base, type) and issubclass(base, ModelMixin | PreTrainedModel):
                 globals()[name] = pruned_class(base)
                 return globals()[name]

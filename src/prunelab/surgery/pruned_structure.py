@@ -6,14 +6,25 @@ ValueError) about the first thing that cannot be meant, and no attribute is set 
 surgery would not have.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
-VERSION = 1
+VERSION = 2
 STRUCTURE = "pruned_structure"  # this file's name beside a model's weights
+
+
+class Kept(nn.Module):
+    """The bias that is left of a projection, under its name; ``bias`` is None where there was none."""
+
+    def __init__(self, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.out_features = 0 if bias is None else len(bias)
+        self.register_parameter("bias", bias)
+
 
 # The widths of a layer. A Linear may be left without any; nothing else can be.
 WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
@@ -21,6 +32,7 @@ WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("in_channels", "out_channels"),
     nn.GroupNorm: ("num_channels", "num_groups"),
     nn.LayerNorm: ("normalized_shape",),
+    Kept: ("out_features",),
 }
 # What other modules count in attributes of their own.
 COUNTS = (
@@ -29,23 +41,18 @@ COUNTS = (
 )  # fmt: skip
 # What a module may become, and what may then be said besides.
 FATES: dict[str, tuple[str, ...]] = {
-    "input": (),
-    "nothing": (),
+    "input": ("returns",),
+    "nothing": ("returns", "width"),
     "shortcut": (),
     "bypass": (),
-    "bias": ("rescaled",),
+    "bias": ("returns", "width", "biases", "residual", "rescale"),
     "scattered": ("out_features",),
 }
-# Attentions -> the projections that make their heads, how many these are, and how wide together.
-ATTENTIONS = {
-    "Attention": (("to_q", "to_k", "to_v"), "heads", "inner_dim"),
-    "FluxAttention": (
-        ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj"),
-        "heads",
-        "inner_dim",
-    ),
-    "CLIPAttention": (("q_proj", "k_proj", "v_proj"), "num_heads", ""),
-}
+# An attention counts its heads in one of these, and makes them by the projections that it has of these.
+HEADS = ("heads", "num_heads")
+PROJECTIONS = (
+    "to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "q_proj", "k_proj", "v_proj",
+)  # fmt: skip
 
 
 def check_form(structure: Any, base: str) -> None:
@@ -58,22 +65,24 @@ def check_form(structure: Any, base: str) -> None:
             f"the structure has version {_short(version)} and this file reads {VERSION}: open it with the "
             "version of prunelab that wrote it"
         )
-    if set(structure) != {"version", "base", "modules"}:
-        _refuse("has other keys than version, base and modules", sorted(map(str, structure)))
+    if set(structure) != {"version", "base", "steps"}:
+        _refuse("has other keys than version, base and steps", sorted(map(str, structure)))
     if structure["base"] != base:
         _refuse(f"is of another class than {base}", structure["base"])
-    if not isinstance(structure["modules"], Mapping):
-        _refuse("has modules that are no mapping", structure["modules"])
-    for path, entry in structure["modules"].items():
-        if not isinstance(entry, Mapping):
-            _refuse(f"has an entry at {_short(path)} that is no mapping", entry)
+    if not isinstance(structure["steps"], list | tuple):
+        _refuse("has steps that are no list", structure["steps"])
+    for step in structure["steps"]:
+        if not isinstance(step, Mapping):
+            _refuse("has a step that is no mapping", step)
+        for path, entry in step.items():
+            if not isinstance(entry, Mapping):
+                _refuse(f"has an entry at {_short(path)} that is no mapping", entry)
 
 
-def check_fit(model: nn.Module, structure: Mapping[str, Any]) -> None:
-    """Refuse a structure, right in form, that does not describe a smaller ``model``."""
+def check_fit(model: nn.Module, entries: Mapping[str, Any]) -> None:
+    """Refuse a step, right in form, that does not describe a smaller ``model``."""
     # By the names under which modules are registered: no other attribute can be reached.
     known = {path: module for path, module in model.named_modules(remove_duplicate=False) if path}
-    entries = structure["modules"]
     gone = [path for path, entry in entries.items() if "becomes" in entry]
     for path, entry in entries.items():
         if path not in known:
@@ -87,7 +96,7 @@ def check_fit(model: nn.Module, structure: Mapping[str, Any]) -> None:
             continue
         if path in entries:
             _check_groups(path, module, entries[path])
-        if type(module).__name__ in ATTENTIONS and any(f"{name}.".startswith(f"{path}.") for name in entries):
+        if any(f"{name}.".startswith(f"{path}.") for name in entries):
             _check_heads(path, module, entries)
 
 
@@ -99,18 +108,42 @@ def _check_fate(path: str, module: nn.Module, entry: Mapping[str, Any]) -> None:
     for key, value in entry.items():
         if key not in ("becomes", *FATES[becomes]):
             _refuse(f"says more of {path} than that it becomes {becomes!r}", key)
-        if key == "rescaled" and value is not True:
-            _refuse(f"has a flag at {path} that is not true", value)
+        if key in SAID and not SAID[key](module, value):
+            _refuse(f"says of {path} what cannot be its {key}", value)
     fits = {
         "shortcut": isinstance(getattr(module, "conv_shortcut", None), nn.Module),
         "bypass": isinstance(module, nn.Conv2d) and not isinstance(module.padding, str),
-        "bias": type(module).__name__ in ATTENTIONS,
+        "bias": "biases" in entry,
         "scattered": isinstance(module, nn.Linear) and "out_features" in entry,
     }
     if not fits.get(becomes, True):
         _refuse(f"cannot make a {type(module).__name__}, as {path} is, into", becomes)
     if becomes == "scattered":
         _check_count(path, module, "out_features", entry["out_features"])
+
+
+def _made(module: nn.Module) -> dict[str, int]:
+    """The widths of the Linear layers inside of ``module``, by path."""
+    return {
+        path: layer.out_features
+        for path, layer in module.named_modules()
+        if path and isinstance(layer, nn.Linear)
+    }
+
+
+# What may be said of a module that becomes something else.
+SAID: dict[str, Callable[[nn.Module, Any], bool]] = {
+    "returns": lambda module, value: type(value) is int and value in (1, 2),
+    "width": lambda module, value: type(value) is int and value in (0, *_made(module).values()),
+    "biases": lambda module, value: (
+        isinstance(value, list | tuple)
+        and 1 <= len(value) <= 2
+        and all(isinstance(path, str) and path in _made(module) for path in value)
+        and len(set(value)) == len(value)
+    ),
+    "residual": lambda module, value: value is True,
+    "rescale": lambda module, value: type(value) in (int, float) and math.isfinite(value) and value > 0,
+}
 
 
 def _check_widths(path: str, module: nn.Module, entry: Mapping[str, Any]) -> None:
@@ -155,20 +188,22 @@ def _check_groups(path: str, module: nn.Module, entry: Mapping[str, Any]) -> Non
 
 
 def _check_heads(path: str, module: nn.Module, entries: Mapping[str, Any]) -> None:
-    """Whether an attention's heads stay equally wide, and its projections make them all."""
-    projections, counter, inner = ATTENTIONS[type(module).__name__]
-    heads = entries.get(path, {}).get(counter, _dense(module, counter))
-    linears = {name: getattr(module, name, None) for name in projections}
+    """Whether the heads of an attention stay equally wide, and its projections make them all."""
+    linears = {name: getattr(module, name, None) for name in PROJECTIONS}
     dense = {name: linear.out_features for name, linear in linears.items() if isinstance(linear, nn.Linear)}
-    queries = dense.get(projections[0], 0)
+    counter = next((name for name in HEADS if type(vars(module).get(name)) is int), None)
+    if counter is None or not dense:
+        return
+    heads = entries.get(path, {}).get(counter, _dense(module, counter))
+    queries = next(iter(dense.values()))
     left = set()
     for name in (
         name for name in dense if dense[name] == queries
     ):  # fewer heads of keys have widths of their own
         entry = entries.get(f"{path}.{name}", {})
         left.add(queries if "becomes" in entry else entry.get("out_features", queries))
-    if inner:
-        left.add(entries.get(path, {}).get(inner, _dense(module, inner)))
+    if "inner_dim" in vars(module):
+        left.add(entries.get(path, {}).get("inner_dim", _dense(module, "inner_dim")))
     if len(left) > 1 or any(width % heads or width < heads for width in left):
         _refuse(f"leaves {path} {heads} heads and projections of unequal or other widths", sorted(left))
 
@@ -186,12 +221,17 @@ def resize(module: nn.Module, attributes: Mapping[str, int]) -> None:
             shape = (module.num_channels,)
         case nn.LayerNorm():
             shape = tuple(module.normalized_shape)
+        case Kept():
+            shape = (module.out_features,)
         case _:
             return
     for name, old in list(module.named_parameters(recurse=False)):
         size = shape if name == "weight" else shape[:1]
         empty = torch.empty(size, dtype=old.dtype, device=old.device)
         setattr(module, name, nn.Parameter(empty, requires_grad=old.requires_grad))
+    places = dict(module.named_buffers(recurse=False)).get("places")
+    if places is not None:  # of a Linear that is scattered
+        module.register_buffer("places", places[: shape[0]])
 
 
 def _refuse(what: str, value: Any) -> NoReturn:

@@ -1,8 +1,9 @@
 """Write a pruned pipeline as a diffusers folder that plain diffusers can open.
 
-Each pruned component carries its structure in ``config.json`` and the code that rebuilds it; open
+Each pruned component has its structure in ``config.json`` and the code that rebuilds it beside; open
 the folder with :func:`prunelab.load_pruned`, or without prunelab by
-``DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)``.
+``DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)``. ``zeros.json`` names the parameters
+that lost single weights.
 """
 
 import json
@@ -12,21 +13,24 @@ from typing import Any
 
 from diffusers import DiffusionPipeline
 
-from prunelab.surgery.portable import MODULE, carry_code
-from prunelab.surgery.slimming import Structure
+from prunelab.surgery.carried import ZEROS, Structure, structure_of, zeroed_in
+from prunelab.surgery.portable import MODULE, PRUNED, carry_code
 
 
-def save_pipeline(pipeline: DiffusionPipeline, folder: Path, structures: Mapping[str, Structure]) -> None:
-    """Save ``pipeline`` under ``folder``; ``structures`` maps a pipeline attribute to its structure.
+def save_pipeline(pipeline: DiffusionPipeline, folder: Path) -> None:
+    """Save ``pipeline`` under ``folder`` with what its components carry.
 
-    A component whose structure changes no module is saved as the stock class it is.
+    A component whose structure was never changed is saved as the stock class it is.
     """
     pipeline.save_pretrained(folder, safe_serialization=True)
     _forget_origin(folder)
     index = _read(folder / "model_index.json")
-    for name, structure in structures.items():
-        if structure["modules"]:
+    for name, component in pipeline.components.items():
+        structure, zeroed = structure_of(component), zeroed_in(component)
+        if structure:
             index[name] = [MODULE, _describe(folder / name, structure)]
+        if zeroed:
+            _write(folder / name / ZEROS, {"parameters": zeroed})
     _write(folder / "model_index.json", index)
 
 
@@ -40,11 +44,13 @@ def _forget_origin(folder: Path) -> None:
 
 def _describe(folder: Path, structure: Structure) -> str:
     """Put the structure and the rebuilding code beside a component's weights; returns its class name."""
-    class_name = f"Pruned{structure['base']}"
+    class_name = f"{PRUNED}{structure['base']}"
     config = _read(folder / "config.json")
     config["structure"] = structure
-    if "_class_name" in config:  # transformers' configs name no class
+    if "_class_name" in config:
         config["_class_name"] = class_name
+    if "architectures" in config:  # so transformers' configs name it
+        config["architectures"] = [class_name]
     config["auto_map"] = {"AutoModel": f"{MODULE}.{class_name}"}
     _write(folder / "config.json", config)
     carry_code(folder)

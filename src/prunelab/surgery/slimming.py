@@ -1,9 +1,9 @@
 """Slimming: perform a plan physically.
 
-The plan becomes a *structure* (which modules are resized, which become what) that the portable rebuild
-reads, and a state dict with the removed slices left out, or zero where single weights go: their matrix
-keeps its shape. Slimming in memory and reopening from disk
-take the same two steps, so that saved and loaded models cannot differ.
+The plan becomes one more step of the component's *structure* (which modules are resized, which become what),
+which the portable rebuild reads, and a state dict with the removed slices left out, or zero where single
+weights go: their matrix keeps its shape. Slimming in memory and reopening from disk take the same two steps,
+so that saved and loaded models cannot differ.
 """
 
 import copy
@@ -15,34 +15,47 @@ from torch import Tensor, nn
 
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
-from prunelab.surgery.portable import apply_structure
-from prunelab.surgery.pruned_structure import VERSION
+from prunelab.surgery.carried import carry
+from prunelab.surgery.portable import apply_step
+from prunelab.surgery.pruned_structure import Kept
 
-Structure = dict[str, Any]
 
+def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> nn.Module:
+    """A smaller copy of ``component`` without what ``plan`` removes, which carries how it was pruned.
 
-def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> tuple[nn.Module, Structure]:
-    """A smaller copy of ``component`` without what ``plan`` removes, and the structure that rebuilds it.
-
-    ``units`` are those of this component. The component itself is left alone; parameters that stay keep
-    their values bitwise.
+    ``units`` are those of this component, which may have been pruned before. The component itself is left
+    alone; parameters that stay keep their values bitwise.
     """
-    structure = structure_of(component, units, plan)
-    small = apply_structure(copy.deepcopy(component), structure)
-    state = {
-        **_remaining(component.state_dict(), units, plan),
-        **_bypasses(units, plan),
-        **_places(units, plan),
-    }
-    small.load_state_dict({name: state[name] for name in small.state_dict()}, strict=True, assign=True)
+    step = step_of(component, units, plan)
+    small = _hollow(component)
+    apply_step(small, step)
+    state = {**component.state_dict(), **_bypasses(units, plan), **_places(component, units, plan)}
+    removed = removed_indices(units, plan)
+    kept = {name: _remaining(state[name], removed.get(name, {})) for name in small.state_dict()}
+    small.load_state_dict({**kept, **_zeroed(kept, units, plan)}, strict=True, assign=True)
     trainable = {name: parameter.requires_grad for name, parameter in component.named_parameters()}
     for name, parameter in small.named_parameters():
         parameter.requires_grad_(trainable.get(name, False))
-    return small, structure
+    zeroed = {piece.parameter for unit in _single(units, plan) for piece in unit.slices}
+    return carry(small, component, step, zeroed)
 
 
-def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Structure:
-    """What a plan changes, as JSON: see :mod:`prunelab.surgery.portable`."""
+def _hollow(component: nn.Module) -> nn.Module:
+    """A copy whose parameters have shapes alone: those that stay are never held a third time."""
+    empty: dict[int, Any] = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
+        for parameter in component.parameters()
+    }
+    return copy.deepcopy(component, empty)
+
+
+def _single(units: Sequence[Unit], plan: Plan) -> list[Unit]:
+    """The units that lose single weights, which become zero in their place."""
+    return [unit for unit in units if unit.matrix is not None and not plan[unit.name].all()]
+
+
+def step_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Any]]:
+    """What a plan changes, as JSON: a step of :mod:`prunelab.surgery.portable`."""
     modules: dict[str, dict[str, Any]] = {}
     for unit in units:
         keep = plan[unit.name]
@@ -52,25 +65,20 @@ def structure_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> Str
             )
         if unit.matrix is None and not keep.all():
             modules.update(_changed(component, unit, keep, modules))
-    return {"version": VERSION, "base": type(component).__name__, "modules": dict(sorted(modules.items()))}
+    return dict(sorted(modules.items()))
 
 
 def _changed(
     component: nn.Module, unit: Unit, keep: Tensor, modules: Mapping[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """What becomes of the modules behind a unit; ``modules`` are those that were changed before."""
-    if unit.gate.at == "output":
-        return {unit.path: {"becomes": unit.gate.otherwise}}
     if unit.gate.at == "entries":  # others rely on the width
         return {unit.gate.module: {"becomes": "scattered", "out_features": int(keep.sum())}}
     resized = _resized(component, unit, int(keep.sum()), modules)
-    if unit.granularity == "head" and not keep.any():  # an attention cannot run without heads
-        outside = {
-            path: entry for path, entry in resized.items() if not f"{path}.".startswith(f"{unit.path}.")
-        }
-        rescaled = getattr(component.get_submodule(unit.path), "rescale_output_factor", 1) != 1
-        return {unit.path: {"becomes": "bias", **({"rescaled": True} if rescaled else {})}, **outside}
-    return resized
+    if unit.instead is None or keep.any():
+        return resized
+    outside = {path: entry for path, entry in resized.items() if not f"{path}.".startswith(f"{unit.path}.")}
+    return {unit.path: unit.instead.entry(), **outside}
 
 
 def _resized(
@@ -80,7 +88,7 @@ def _resized(
     entries: dict[str, dict[str, Any]] = {}
     for piece in unit.slices:
         path, _, kind = piece.parameter.rpartition(".")
-        if kind == "weight":
+        if kind == "weight" or isinstance(component.get_submodule(path), Kept):
             entry = entries.setdefault(path, dict(modules.get(path, {})))
             attribute = _width(component.get_submodule(path), piece.dim)
             width = entry.get(attribute, component.get_parameter(piece.parameter).shape[piece.dim])
@@ -103,45 +111,42 @@ def _width(module: nn.Module, dim: int) -> str:
     return ("out_features", "in_features")[dim]
 
 
-def _remaining(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
-    """The state dict without the removed slices; parameters of modules removed whole are left in."""
-    tensors = dict(state)
-    tensors.update(_zeroed(state, units, plan))
-    for name, dims in removed_indices(units, plan).items():
-        for dim, gone in dims.items():
-            index = torch.ones(tensors[name].shape[dim], dtype=torch.bool)
-            index[gone] = False
-            tensors[name] = tensors[name].index_select(
-                dim, index.nonzero().flatten().to(tensors[name].device)
-            )
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+def _remaining(tensor: Tensor, removed: Mapping[int, Tensor]) -> Tensor:
+    """A copy of ``tensor`` without the indices that go, by dimension."""
+    tensor = tensor.detach()
+    for dim, gone in removed.items():
+        index = torch.ones(tensor.shape[dim], dtype=torch.bool)
+        index[gone] = False
+        tensor = tensor.index_select(dim, index.nonzero().flatten().to(tensor.device))
+    return tensor if removed else tensor.clone()
 
 
 def _bypasses(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
     """The weights of the bypasses that come in the place of removed operators."""
     return {
-        f"{unit.path}.{name}": tensor.detach().clone()
+        f"{unit.path}.{name}": tensor
         for unit in units
         if unit.gate.bypass is not None and not plan[unit.name].all()
         for name, tensor in unit.gate.bypass.state_dict().items()
     }
 
 
-def _places(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+def _places(component: nn.Module, units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
     """Where the entries that stay go in an output that keeps its width."""
-    return {
-        f"{unit.gate.module}.places": plan[unit.name].nonzero().flatten()
-        for unit in units
-        if unit.gate.at == "entries" and not plan[unit.name].all()
-    }
+    found = {}
+    for unit in units:
+        if unit.gate.at == "entries" and not plan[unit.name].all():
+            stay = plan[unit.name].nonzero().flatten()
+            before = getattr(component.get_submodule(unit.gate.module), "places", None)
+            found[f"{unit.gate.module}.places"] = stay if before is None else before[stay.to(before.device)]
+    return found
 
 
 def _zeroed(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
     """The parameters of single weights with zeros in the place of those that go."""
     return {
-        piece.parameter: state[piece.parameter].masked_fill(_gone(state[piece.parameter], unit, plan), 0)
-        for unit in units
-        if unit.matrix is not None and not plan[unit.name].all()
+        piece.parameter: state[piece.parameter].masked_fill_(_gone(state[piece.parameter], unit, plan), 0)
+        for unit in _single(units, plan)
         for piece in unit.slices
     }
 

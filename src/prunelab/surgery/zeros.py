@@ -1,26 +1,27 @@
 """Zeros that stay zero while the rest is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from prunelab.core.scores import Plan
-from prunelab.core.units import Unit
+from prunelab.surgery.carried import zeroed_in
 
 
-def hold_zeros(component: nn.Module, units: Sequence[Unit], plan: Plan) -> None:
-    """From here on the single weights that ``plan`` removed from ``component`` are zero, and get no gradient.
+def kept_weights(component: nn.Module) -> dict[str, Tensor]:
+    """Parameter -> bool of its shape, False at the zeros, for those that lost single weights."""
+    return {name: component.get_parameter(name).detach() != 0 for name in zeroed_in(component)}
 
-    ``units`` are those of this component; the weights require gradients. Without a gradient AdamW leaves
-    a zero where it is, its decay and an average over steps included.
+
+def hold_zeros(component: nn.Module, kept: Mapping[str, Tensor]) -> None:
+    """From here on the weights that are not ``kept`` are zero, and get no gradient.
+
+    The weights require gradients. Without a gradient AdamW leaves a zero where it is, its decay and an
+    average over steps included.
     """
-    for unit in units:
-        if unit.matrix is not None and not plan[unit.name].all():
-            for piece in unit.slices:
-                weight = component.get_parameter(piece.parameter)
-                keep = plan[unit.name].reshape(weight.shape)
-                weight.data.masked_fill_(~keep.to(weight.device), 0)
-                weight.register_hook(_Hold(keep))
+    for name, keep in kept.items():
+        weight = component.get_parameter(name)
+        weight.data.masked_fill_(~keep.to(weight.device), 0)
+        weight.register_hook(_Hold(keep))
 
 
 class _Hold:

@@ -1,0 +1,23 @@
+"""The state of a model: one that a run evaluates, or recovers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunelab.core.protocols import Model
+
+
+@dataclass(frozen=True)
+class State:
+    """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
+
+    history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
+        logged step.
+    """
+
+    name: str
+    model: Model
+    address: str
+    folder: Path
+    achieved: Mapping[str, float | None]
+    history: Sequence[Mapping[str, float]] = ()
