@@ -62,7 +62,7 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
         "tiny_t2i",
         "global",
     )
-    assert plan["sparsity"] == {"requested": 0.4, "of": "elements", "nominal": None}
+    assert plan["sparsity"] == {"requested": 0.4, "of": "elements", "nominal": None, "given_pruned": []}
     assert plan["zeros"] == {}
     units = model.units(["head"], ["denoiser", "text_encoder"])
     scores = Random(3).score(model, units)

@@ -168,7 +168,7 @@ def test_the_published_architecture_has_the_published_sizes() -> None:
         "vae": 83_819_683,
     }
     assert model.latent_shape == (16, 128, 128)
-    for act in (lambda: model.save(Path("nowhere"), {}), lambda: model.to(torch.device("cpu"))):
+    for act in (lambda: model.save(Path("nowhere")), lambda: model.to(torch.device("cpu"))):
         with pytest.raises(Refusal, match="can be planned"):
             act()
     with pytest.raises(Refusal, match="path=FOLDER of its diffusers pipeline, or weights=random"):

@@ -115,7 +115,9 @@ def test_zeros_and_weights_from_nothing_are_refused_before_work_starts() -> None
     head = Unit("denoiser", "h", "head", 4, (), Gate("h", "input"), "h")
     weight = Unit("denoiser", "w", "weight", 6, (), Gate("w", "weight"), "w", matrix=(2, 3))
     lora, plain = (Part("lora", Asked(method), {}) for method in (LORA, Finetune()))
-    whole, holed = (SimpleNamespace(components={"denoiser": nn.Module()}) for _ in range(2))
+    whole, holed = (
+        SimpleNamespace(components={"denoiser": nn.ModuleDict({"w": nn.Linear(3, 2)})}) for _ in range(2)
+    )
     note_zeros(holed.components["denoiser"], ["w.weight"])  # as an earlier pruning left it
     for model, units in ((whole, [head, weight]), (holed, [head])):
         with pytest.raises(Refusal, match="would fill the zeros of single weights"):

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from prunelab.report.schema import Evaluated
 from prunelab.report.summary import markdown, means, over_seeds
+from prunelab.report.table import sparsity
 
 MakeRow = Callable[..., dict[str, Any]]
 
@@ -82,3 +84,12 @@ def test_the_page_has_the_means_where_there_are_seeds(row: MakeRow) -> None:
     assert cells["MACs removed"].text == "30.0 %"
     distance = cells["Fréchet distance\N{NO-BREAK SPACE}↓"]
     assert (distance.text, distance.detail) == ("82.0", "[80.0, 84.0]")
+
+
+def test_shares_of_a_model_that_had_been_pruned_before_say_so(row: MakeRow) -> None:
+    made = [row("dense"), row("pruned")]
+    assert "before" not in sparsity(made).note
+    for each in made:
+        each["sparsity"]["given_pruned"] = ["denoiser"]
+        Evaluated.model_validate(each)
+    assert "denoiser had been pruned before: shares are of the model as it was given" in sparsity(made).note

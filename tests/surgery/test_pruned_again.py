@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.draws import generator
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 from prunelab.models.flux import Flux
@@ -144,3 +145,6 @@ def test_single_weights_that_went_are_known_whatever_comes_then(
     expected = tuple(name for name in zeroed_in(first.components["denoiser"]) if not name.startswith(gone))
     assert len(expected) < len(units)
     assert zeroed_in(model.reopened(tmp_path / "second").components["denoiser"]) == expected
+    (tmp_path / "second" / "unet" / "zeros.json").write_text('{"parameters": ["nowhere.weight"]}')
+    with pytest.raises(Refusal, match=r"unet is broken or incomplete: .*nowhere"):
+        model.reopened(tmp_path / "second")

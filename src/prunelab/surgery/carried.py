@@ -46,8 +46,11 @@ def carry(small: nn.Module, before: nn.Module, step: Mapping[str, Any], zeroed: 
 
 
 def note_zeros(component: nn.Module, names: Iterable[str]) -> None:
-    """Let ``component`` carry which of its parameters lost single weights."""
-    setattr(component, ZEROED, tuple(sorted(set(names))))
+    """Let ``component`` carry which of its parameters lost single weights (AttributeError for other names)."""
+    found = sorted(set(names))
+    for name in found:
+        component.get_parameter(name)
+    setattr(component, ZEROED, tuple(found))
 
 
 def zeroed_of(folder: Path) -> tuple[str, ...]:

@@ -40,8 +40,9 @@ def open_component(folder: Path, kind: Any) -> nn.Module:
     stored = headers(folder, "diffusion_pytorch_model" if issubclass(kind, ModelMixin) else "model")
     with reading(folder), _quiet():
         model, found = _read(folder, kind, stored)
-        note_zeros(model, zeroed_of(folder))
     _refuse_unless_whole(folder, stored, *(sorted(each) for each in found))
+    with reading(folder):
+        note_zeros(model, zeroed_of(folder))
     parameters = dict(model.named_parameters())
     for name, tensor in stored.items():
         if tensor.dtype not in FLOATS and {name, name.partition(".")[2]} & parameters.keys():
