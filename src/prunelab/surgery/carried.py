@@ -46,7 +46,7 @@ def carry(small: nn.Module, before: nn.Module, step: Mapping[str, Any], zeroed: 
 
 
 def note_zeros(component: nn.Module, names: Iterable[str]) -> None:
-    """Let ``component`` carry which of its parameters lost single weights (AttributeError for other names)."""
+    """Let ``component`` carry which parameters lost single weights; AttributeError for any other name."""
     found = sorted(set(names))
     for name in found:
         component.get_parameter(name)
