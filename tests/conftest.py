@@ -7,7 +7,7 @@ spinning threads on shared cores are many times slower. Nothing may reach for th
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,6 +53,38 @@ def unconditional(request: pytest.FixtureRequest) -> "Model":
     """Either of the embedded unconditional image models."""
     found: Model = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional model of 4 classes and the null class, its weights drawn from seed 0."""
+    from omegaconf import OmegaConf
+
+    from prunelab.models.architectures import build_class_conditional
+
+    preset = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / "ldm4_imagenet.yaml")
+    architecture: Any = OmegaConf.to_container(preset.open.architecture)
+    architecture["unet"] |= {
+        "sample_size": 8,
+        "block_out_channels": [16, 32],
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+        "attention_head_dim": 2,
+        "cross_attention_dim": 12,
+        "encoder_hid_dim": 5,
+    }
+    architecture["vqvae"] |= {
+        "sample_size": 32,
+        "block_out_channels": [8, 8, 16],
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "num_vq_embeddings": 16,
+    }
+    folder = tmp_path_factory.mktemp("classes") / "model"
+    build_class_conditional(architecture).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

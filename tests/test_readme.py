@@ -108,6 +108,7 @@ SIZES = ("data.train_size=16", "data.test_size=16")  # of the data that come alo
 STAND_INS = {
     "data.size=768": "data.size=32",
     "data.size=1024": "data.size=16",
+    "data.size=256": "data.size=32",
     "data.test_size=1000": "data.test_size=4",
     "data.test_size=100": "data.test_size=4",
     "evaluation.samples=100": "evaluation.samples=4",
@@ -126,6 +127,10 @@ ADDED = {
         f"{ARCHITECTURE}.unet.attention_head_dim=[1,1,2,2]",
         f"{ARCHITECTURE}.vae.block_out_channels=[32,32,32,32]",
         f"{ARCHITECTURE}.text_encoder.num_hidden_layers=1",
+    ],
+    "model=ldm4_imagenet weights=random": [
+        f"{ARCHITECTURE}.unet.block_out_channels=[32,32,64,64]",
+        f"{ARCHITECTURE}.vqvae.block_out_channels=[32,32,32]",
     ],
     "model=flux weights=random": [
         f"{ARCHITECTURE}.transformer.num_layers=1",
@@ -244,7 +249,9 @@ def until_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flux_folder: Path) -> Path:
+def place(
+    tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flux_folder: Path, classes_folder: Path
+) -> Path:
     """A folder with everything that the pages call ``my_model``, ``pictures`` and so on."""
     folder = tmp_path_factory.mktemp("place")
     embedded = Path(prunelab.__file__).parent / "embedded"
@@ -253,6 +260,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flux_fold
         (folder / name).symlink_to(embedded / source)
     (folder / "my_clip").symlink_to(clip_folder)
     (folder / "my_flux").symlink_to(flux_folder)
+    (folder / "my_classes").symlink_to(classes_folder)
     write_pictures(folder)
     (folder / "prompts.txt").write_text("a red seven\n" * 8)
     (folder / "multirun").mkdir()
@@ -262,7 +270,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flux_fold
 
 
 def write_pictures(folder: Path) -> None:
-    """Eight pictures with captions: a folder, a table, and a shard of a web dataset."""
+    """Eight pictures with captions: a folder, a table, a shard of a web dataset, and folders by class."""
     random = np.random.default_rng(0)
     (folder / "pictures").mkdir()
     (folder / "shards").mkdir()
@@ -270,6 +278,8 @@ def write_pictures(folder: Path) -> None:
     for number in range(8):
         picture, buffer = Image.fromarray(random.integers(0, 256, (40, 36, 3), dtype=np.uint8)), io.BytesIO()
         picture.save(folder / "pictures" / f"{number}.jpg")
+        (folder / "classes" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        picture.save(folder / "classes" / str(number % 2) / f"{number}.jpg")
         (folder / "pictures" / f"{number}.txt").write_text("a red seven")
         picture.save(buffer, "png")
         encoded.append(buffer.getvalue())

@@ -153,11 +153,14 @@ def test_a_folder_with_metadata_and_one_with_classes(tmp_path: Path) -> None:
     rows = described.train()[:]
     for text, image in zip(rows["caption"], rows["image"], strict=True):
         assert np.array_equal(image, picture(png(int(text.split()[1])), 9, 3))
+    numbered = Pictures(path=str(tmp_path / "sorted"), size=9, test_size=1, caption_column="label").train()[:]
     classes = Pictures(path=str(tmp_path / "sorted"), size=9, test_size=1, labels={"animal": "label"})
     rows = classes.train()[:]
     assert classes.train().column_names == ["image", "animal"]
     numbers = {picture(png(i), 9, 3).tobytes(): i % 2 == 0 for i in range(4)}  # cat is 0, dog is 1
     assert [numbers[image.tobytes()] for image in rows["image"]] == list(rows["animal"])
+    asked = [str(int(numbers[image.tobytes()])) for image in numbered["image"]]
+    assert numbered["caption"] == asked
 
 
 def parquet(folder: Path, count: int, name: str, **columns: Any) -> Path:

@@ -259,8 +259,13 @@ def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str
 
 
 def caption(value: object) -> str:
-    """A caption; the first, where there are several. Raises ValueError where there is none, or no end."""
+    """A caption; the first, where there are several. Raises ValueError where there is none, or no end.
+
+    A class number is its digits: what a class-conditional model reads.
+    """
     first = value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value
+    if isinstance(first, int) and not isinstance(first, bool):
+        return str(first)
     if not isinstance(first, str) or not first.strip():
         raise ValueError("no caption")
     if len(first) > LONGEST:

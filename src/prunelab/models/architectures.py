@@ -12,8 +12,10 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    LDMPipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
+    VQModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
@@ -41,6 +43,19 @@ def build_stable_diffusion(architecture: Architecture) -> StableDiffusionPipelin
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def build_class_conditional(architecture: Architecture) -> LDMPipeline:
+    """A pipeline with weights drawn from seed 0.
+
+    ``architecture`` has the arguments of UNet2DConditionModel (``unet``), VQModel (``vqvae``) and
+    DDIMScheduler (``scheduler``).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        unet = UNet2DConditionModel(**architecture["unet"])
+        vqvae = VQModel(**architecture["vqvae"])
+    return LDMPipeline(vqvae, unet, DDIMScheduler(**architecture["scheduler"]))
 
 
 def build_flux(architecture: Architecture) -> FluxPipeline:

@@ -174,7 +174,11 @@ def _sampler_counters(root: nn.Module, coupling: Coupling, block: int = 1) -> li
 
 
 def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
-    """Every set of coupled channels, less the denoiser's own inputs and outputs."""
+    """Every set of coupled channels, less the denoiser's own inputs and outputs.
+
+    What conditions are projected to counts as an input: with a table of classes it is what others have
+    outside of the denoiser, where its width cannot go.
+    """
     if not isinstance(root, UNet2DModel | UNet2DConditionModel):
         return
     shadow = _traceable(meta_copy(root)).requires_grad_(True)
@@ -184,8 +188,9 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
             graph = torch_pruning.DependencyGraph().build_dependency(
                 shadow, examples, output_transform=lambda output: output[0], verbose=False
             )
-        groups = graph.get_all_groups(ignored_layers=list(shadow.conv_out.modules()))
-        found = [_coupling(graph, group, shadow) for group in groups]
+        projection = getattr(shadow, "encoder_hid_proj", None)
+        fixed = [*shadow.conv_out.modules(), *([] if projection is None else projection.modules())]
+        found = [_coupling(graph, group, shadow) for group in graph.get_all_groups(ignored_layers=fixed)]
     except (TypeError, ValueError) as error:
         raise Refusal(
             f"the wiring of this {type(root).__name__} cannot be followed any more: choose another "

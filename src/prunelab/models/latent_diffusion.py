@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DModel, VQModel
 from torch import Tensor
 
 from prunelab.core.settings import Place, Text, Weights
+from prunelab.models.autoencoders import encoded
 from prunelab.models.unconditional import Unconditional
 
 
@@ -59,11 +60,10 @@ class LatentDiffusion(Unconditional):
         return (self._from_latents(latents) / 2 + 0.5).clamp(0, 1)
 
     def _to_latents(self, pictures: Tensor) -> Tensor:
-        """Pictures in [-1, 1] to scaled latents: of a posterior the mean, so that nothing is drawn."""
+        """Pictures in [-1, 1] to scaled latents."""
         autoencoder = self.pipeline.vqvae
-        encoded = autoencoder.encode(pictures)
-        latents: Tensor = encoded.latents if isinstance(autoencoder, VQModel) else encoded.latent_dist.mean
-        return latents * autoencoder.config.scaling_factor
+        scale: float = autoencoder.config.scaling_factor
+        return encoded(autoencoder, pictures) * scale
 
     def _from_latents(self, latents: Tensor) -> Tensor:
         """Scaled latents to pictures of about [-1, 1]."""

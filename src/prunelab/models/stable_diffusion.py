@@ -6,14 +6,12 @@ conditioning and the latents' scaling live behind this class; scorers and recove
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar
 
 import torch
-from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import SamplingOptions
 from prunelab.core.settings import Place, Text, Weights
 from prunelab.models.architectures import (
     Architecture,
@@ -22,21 +20,15 @@ from prunelab.models.architectures import (
     without_folder,
     without_weights,
 )
-from prunelab.models.diffusers_model import DiffusersModel, check_weights
-from prunelab.models.process import trajectory
+from prunelab.models.conditioned import Conditioned
+from prunelab.models.diffusers_model import check_weights
 
 
-class StableDiffusion(DiffusersModel):
+class StableDiffusion(Conditioned):
     """A text-to-image model: latents (batch, channels, h, w), conditions (batch, tokens, width)."""
 
-    prompted = True
     attributes: ClassVar = {"denoiser": "unet", "text_encoder": "text_encoder", "vae": "vae"}
     layout: ClassVar = "a Stable Diffusion folder"
-
-    def __init__(self, name: str, pipeline: DiffusionPipeline, fingerprint: str) -> None:
-        super().__init__(name, pipeline, fingerprint)
-        self._scale: float = pipeline.vae.config.scaling_factor
-        self._shift: float = pipeline.vae.config.shift_factor or 0.0
 
     @classmethod
     def open(
@@ -59,25 +51,18 @@ class StableDiffusion(DiffusersModel):
             raise Refusal(without_weights(name))
         return cls(name, build_stable_diffusion(architecture), architecture_hash(architecture))
 
+    @property
+    def condition_shape(self) -> tuple[int, int]:
+        """The tokenizer's length and the width of the text encoder's states."""
+        tokens = self.pipeline.text_encoder.config.max_position_embeddings
+        return tokens, self.pipeline.unet.config.cross_attention_dim
+
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Zero inputs of one forward pass at the model's own resolution and prompt length."""
-        device = self.device(component)
-        tokens = self.pipeline.text_encoder.config.max_position_embeddings
-        latents = torch.zeros(batch, *self.latent_shape, device=device)
-        if component == "text_encoder":
-            return {"input_ids": torch.zeros(batch, tokens, dtype=torch.long, device=device)}
-        if component == "vae":
-            side = self.latent_shape[-1] * 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
-            return {
-                "sample": torch.zeros(batch, self.pipeline.vae.config.in_channels, side, side, device=device)
-            }
-        width = self.pipeline.unet.config.cross_attention_dim
-        context = torch.zeros(batch, tokens, width, device=device)
-        return {
-            "sample": latents,
-            "timestep": torch.zeros(batch, dtype=torch.long, device=device),
-            "encoder_hidden_states": context,
-        }
+        if component != "text_encoder":
+            return super().example_inputs(component, batch)
+        tokens, device = self.condition_shape[0], self.device(component)
+        return {"input_ids": torch.zeros(batch, tokens, dtype=torch.long, device=device)}
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """Prompts to conditions of shape (batch, tokens, width), padded to the tokenizer's length."""
@@ -105,50 +90,6 @@ class StableDiffusion(DiffusersModel):
         if self.pipeline.tokenizer is None:
             raise Refusal(without_folder(self.name))
         return self.pipeline.tokenizer
-
-    def encode(self, media: Tensor) -> Tensor:
-        """uint8 images (batch, 3, H, W) to scaled latents: the posterior's mean, so that nothing is drawn."""
-        posterior = self.pipeline.vae.encode(media.float() / 127.5 - 1).latent_dist
-        latents: Tensor = (posterior.mean - self._shift) * self._scale
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents to images (batch, 3, H, W) in [0, 1]."""
-        images = self.pipeline.vae.decode(latents / self._scale + self._shift).sample
-        return (images / 2 + 0.5).clamp(0, 1)
-
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor | None) -> Tensor:
-        """The U-Net's output: noise, velocity or sample, as the scheduler's prediction type says."""
-        output: Tensor = self.components["denoiser"](
-            noisy, timesteps, encoder_hidden_states=conditions
-        ).sample
-        return output
-
-    def sample(
-        self,
-        conditions: Tensor | None,
-        latents: Tensor,
-        steps: int,
-        guidance: float,
-        **options: Unpack[SamplingOptions],
-    ) -> Tensor:
-        """Latents after every step, shape (steps or 1, batch, ...); guidance 1 needs no empty prompt."""
-        if conditions is None:
-            raise ValueError("a text-to-image model samples under conditions")
-        if guidance == 1.0:
-
-            def held(noisy: Tensor, timesteps: Tensor) -> Tensor:
-                return self.predict(noisy, timesteps, conditions)
-
-            return trajectory(self.pipeline.scheduler, held, latents, steps, **options)
-        empty = self.embed([""]).expand(len(conditions), -1, -1)
-        both = torch.cat([empty, conditions])
-
-        def guided(noisy: Tensor, timesteps: Tensor) -> Tensor:
-            free, held = self.predict(noisy.repeat(2, 1, 1, 1), timesteps.repeat(2), both).chunk(2)
-            return free + guidance * (held - free)
-
-        return trajectory(self.pipeline.scheduler, guided, latents, steps, **options)
 
     def save(self, folder: Path) -> None:
         """As every model does; refused where there is no tokenizer, as the folder could not be used."""
