@@ -72,6 +72,7 @@ def price() -> str:
 MODELS = {
     "t2i": "tiny_t2i",
     "uig": "tiny_uig",
+    "uig model=tiny_uig_epsilon": "tiny_uig_epsilon",
     "uig model=tiny_uig_latent": "tiny_uig_latent",
     "uag": "tiny_uag",
 }

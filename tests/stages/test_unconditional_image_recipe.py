@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DiffusionPipeline, LDMPipeline
+from diffusers import DDIMPipeline, DDIMScheduler, DiffusionPipeline, LDMPipeline
+from diffusers.models.unets.unet_2d import UNet2DOutput
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
@@ -17,11 +18,14 @@ from prunelab.data.grey_digits import GreyDigits
 from prunelab.engine.hardware import Hardware
 from prunelab.metrics.judge import Judge
 from prunelab.models.folders import EMBEDDED
+from prunelab.models.pixel_diffusion import PixelDiffusion
+from prunelab.models.process import target
+from prunelab.pretraining.unconditional import Unconditional
 from prunelab.stages.pretrain import pretrain
 from prunelab.stages.unconditional_image_recipe import UnconditionalImageRecipe
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
-KINDS = {"tiny_uig": DDIMPipeline, "tiny_uig_latent": LDMPipeline}
+KINDS = {"tiny_uig": DDIMPipeline, "tiny_uig_epsilon": DDIMPipeline, "tiny_uig_latent": LDMPipeline}
 
 
 def recipe(name: str) -> UnconditionalImageRecipe:
@@ -96,7 +100,7 @@ def test_the_pipeline_is_an_ordinary_one_like_the_shipped(straight: tuple[str, P
 def test_the_latents_are_scaled_to_unit_variance(straight: tuple[str, Path]) -> None:
     name, folder = straight
     prepared = recipe(name)._denoising(folder).latents
-    if name == "tiny_uig":
+    if name != "tiny_uig_latent":
         assert (prepared.min(), prepared.max()) == (-1, 1)
     else:
         assert prepared.std().item() == pytest.approx(1, abs=1e-3)
@@ -114,6 +118,46 @@ def test_what_decides_the_weights_is_in_the_fingerprint() -> None:
     rarely = replace(latent.autoencoder.schedule, checkpoint_every=1000)
     same = replace(latent, autoencoder=replace(latent.autoencoder, schedule=rarely))
     assert same.fingerprint == latent.fingerprint
+
+
+@torch.no_grad()
+def test_what_is_predicted_is_what_the_scheduler_says() -> None:
+    """A denoiser that always answers 0 has the mean square of its target as its loss."""
+
+    class Silent(torch.nn.Module):
+        def forward(self, sample: torch.Tensor, timestep: torch.Tensor) -> UNet2DOutput:
+            return UNet2DOutput(torch.zeros_like(sample))
+
+    latents = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4)
+    for kind in ("epsilon", "v_prediction"):
+        scheduler = DDIMScheduler(prediction_type=kind)
+        objective = Unconditional(Silent(), scheduler, latents, 0, target)
+        batch = objective.batch(range(6))
+        signal = scheduler.alphas_cumprod[batch["timesteps"]][:, None, None, None].sqrt()
+        velocity = signal * batch["noise"] - (1 - signal**2).sqrt() * batch["latents"]
+        wanted = batch["noise"] if kind == "epsilon" else velocity
+        torch.testing.assert_close(objective.loss(batch)["loss"], wanted.square().mean())
+
+
+@torch.no_grad()
+def test_thresholds_of_diff_pruning_leave_timesteps_out_of_the_shipped_weights() -> None:
+    """The mean loss of 16 training pictures, written out: it falls below 0.05 and 0.02 of its largest."""
+    model = PixelDiffusion.open("tiny_uig_epsilon", embedded="tiny_uig_epsilon")
+    pictures = (
+        torch.from_numpy(GreyDigits(train_size=16, test_size=1).train()[:]["image"]).float() / 127.5 - 1
+    )
+    noise = normal(model.latent_shape, 0, range(16), "calibration noise")
+    bars, losses = model.pipeline.scheduler.alphas_cumprod, []
+    for t in range(0, 1000, 50):
+        noisy = bars[t].sqrt() * pictures + (1 - bars[t]).sqrt() * noise
+        losses.append((model.components["denoiser"](noisy, t).sample - noise).square().mean())
+    shares = torch.stack(losses) / max(losses)
+    first = [int((shares <= threshold).nonzero()[0]) * 50 for threshold in (0.2, 0.05, 0.02)]
+    assert first == sorted(first)
+    assert shares[0] == 1
+    assert first[0] < 150
+    assert 300 < first[1] < 500
+    assert first[1] < first[2] < 800
 
 
 @torch.no_grad()

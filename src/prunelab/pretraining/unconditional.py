@@ -1,6 +1,6 @@
 """Training a U-Net that nothing conditions, on pixels or on latents."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,16 +8,20 @@ from torch.nn import functional as F
 
 from prunelab.core.draws import integers, normal, visits
 
+Target = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+
 
 class Unconditional:
-    """Squared error of the v-prediction (Salimans and Ho 2022) at a uniform time step.
+    """Squared error of what the scheduler says is predicted, at a uniform time step.
 
-    unet: a diffusers UNet2DModel. scheduler: gives the noise levels; it must predict velocity.
+    unet: a diffusers UNet2DModel. scheduler: gives the noise levels and the kind of prediction.
     latents: float32, (n, channels, height, width), of about unit variance, or pixels in [-1, 1].
+    target: scheduler, latents, time steps and noise -> what should be predicted.
     """
 
-    def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int) -> None:
+    def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int, target: Target) -> None:
         self.trained, self.scheduler, self.latents, self.seed = unet, scheduler, latents, seed
+        self.target = target
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         """Latents, noise and time steps."""
@@ -35,4 +39,4 @@ class Unconditional:
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         model: Any = self.trained
         predicted = model(noisy, timesteps).sample
-        return {"loss": F.mse_loss(predicted, self.scheduler.get_velocity(latents, noise, timesteps))}
+        return {"loss": F.mse_loss(predicted, self.target(self.scheduler, latents, timesteps, noise))}
