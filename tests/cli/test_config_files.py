@@ -137,7 +137,7 @@ def test_looking_at_groups_copies_no_schemas() -> None:
     from prunelab.cli.reading import read_carefully
 
     read_carefully()
-    source = SourcesRegistry.instance().resolve("structured")("test", "")
+    source = SourcesRegistry.instance().resolve("structured")("test", "structured://")
     assert copy.deepcopy(source) is source
     first, second = (source.load_config("hydra/config").config for _ in range(2))
     assert first == second

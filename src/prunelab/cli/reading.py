@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra._internal.core_plugins import structured_config_source
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
@@ -46,18 +46,21 @@ class Folder(FileConfigSource):
         return _READ[key]
 
 
-class Schemas(StructuredConfigSource):
-    """Hydra's own schemas; hydra copies all its sources for every look at a group, these never change."""
+class StructuredConfigSource(structured_config_source.StructuredConfigSource):
+    """Hydra's own schemas, which never change: hydra copies all its sources for every look at a group.
 
-    def __deepcopy__(self, memo: object) -> "Schemas":
+    Hydra knows the source by the name of its class.
+    """
+
+    def __deepcopy__(self, memo: object) -> "StructuredConfigSource":
         return self
 
 
 def read_carefully() -> None:
-    """Let hydra read every folder of configurations as a ``Folder``, and copy no ``Schemas``."""
+    """Let hydra read every folder of configurations as a ``Folder``, and copy no schemas."""
     Plugins.instance()  # brings hydra's own, which would otherwise come later and stay
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = Folder
-    SourcesRegistry.instance().types[StructuredConfigSource.scheme()] = Schemas
+    SourcesRegistry.instance().types[StructuredConfigSource.scheme()] = StructuredConfigSource
 
 
 def folders(places: Sequence[str] | None) -> list[str]:
