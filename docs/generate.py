@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from prunelab.cli import embedded
+from prunelab.core.presets import embedded
 from prunelab.models.blocks import TRACERS, WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
 

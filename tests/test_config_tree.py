@@ -15,9 +15,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.artifacts import Store
-from prunelab.cli import embedded
 from prunelab.cli.arguments import parse
-from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.checking import check
+from prunelab.core.presets import conf_folder, embedded
 from prunelab.core.protocols import Model
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware

@@ -12,8 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from prunelab.cli import embedded
-from prunelab.cli.checking import conf_folder
+from prunelab.core.presets import conf_folder, embedded
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
 

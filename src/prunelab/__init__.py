@@ -7,7 +7,31 @@ if TYPE_CHECKING:
 
     from diffusers import DiffusionPipeline
 
+    from prunelab.api import (
+        compare,
+        evaluate,
+        open_bench,
+        open_model,
+        open_task,
+        plan,
+        prune,
+        recover,
+        score,
+    )
+
 __version__ = "0.1.0"
+__all__ = [
+    "compare",
+    "evaluate",
+    "load_pruned",
+    "open_bench",
+    "open_model",
+    "open_task",
+    "plan",
+    "prune",
+    "recover",
+    "score",
+]
 
 
 def load_pruned(path: "str | Path") -> "DiffusionPipeline":
@@ -19,3 +43,12 @@ def load_pruned(path: "str | Path") -> "DiffusionPipeline":
     from prunelab.surgery.opening import open_pipeline
 
     return open_pipeline(path)
+
+
+def __getattr__(name: str) -> object:
+    """The door for programs, imported with all that it needs when something of it is asked for."""
+    if name in __all__:
+        import prunelab.api
+
+        return getattr(prunelab.api, name)
+    raise AttributeError(f"module 'prunelab' has no attribute {name!r}")

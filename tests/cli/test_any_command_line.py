@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from prunelab.cli import embedded
 from prunelab.cli.arguments import parse, quoted
-from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.checking import check
 from prunelab.core.errors import Refusal
+from prunelab.core.presets import conf_folder, embedded
 
 Command = Callable[..., Any]
 BRING_MANY = {"schedule", "sweep"}  # a part of other groups, and what takes -m

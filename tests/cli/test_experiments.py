@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from prunelab.cli.arguments import parse
-from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.checking import check
+from prunelab.core.presets import conf_folder
 
 Command = Callable[..., Any]
 MODELS = {"t2i": "tiny_t2i", "uig": "tiny_uig", "uag": "tiny_uag"}

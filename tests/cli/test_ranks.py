@@ -17,7 +17,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
-from prunelab.cli.checking import conf_folder
+from prunelab.core.presets import conf_folder
 
 Command = Callable[..., Any]
 DRIVER = Path(__file__).with_name("two_ranks.py")

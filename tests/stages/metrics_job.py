@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 from torch import Tensor, distributed
 
 from prunelab.artifacts import Store
-from prunelab.cli.checking import conf_folder
 from prunelab.core.estimates import Estimate
+from prunelab.core.presets import conf_folder
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.tasks import Asked, Examples, Judgement
 from prunelab.engine import ranks

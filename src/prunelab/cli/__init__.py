@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
-from prunelab.cli.checking import check, conf_folder
+from prunelab.cli.checking import check
 from prunelab.cli.parts import check_parts
 from prunelab.cli.relaunch import in_ranks, launched, launcher, leave_error, wants_ranks
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
+from prunelab.core.presets import conf_folder, embedded
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
@@ -78,11 +79,6 @@ def command(words: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *arguments.options, *arguments.words, f"job={arguments.job}"]
     _started(done.job)
     return done.finish(arguments.job)
-
-
-def embedded(name: str) -> str:
-    """``${embedded:NAME}`` in a configuration: a folder that comes with the package."""
-    return str(Path(__file__).resolve().parent.parent / "embedded" / name)
 
 
 def _started(job: Callable[[DictConfig], None]) -> None:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
@@ -21,15 +20,9 @@ from prunelab.cli.parts import check_parts
 from prunelab.cli.reading import folders, read_carefully
 from prunelab.core.complaints import shown
 from prunelab.core.errors import Refusal
+from prunelab.core.presets import conf_folder
 
 MOST_JOBS = 1000  # of one key in a sweep
-
-
-def conf_folder() -> Path:
-    """Where the configuration lies: inside the installed package, else at the top of the checkout."""
-    here = Path(__file__).resolve().parent.parent
-    installed = here / "conf"
-    return installed if installed.is_dir() else here.parent.parent / "conf"
 
 
 def check(arguments: Arguments) -> None:

@@ -7,15 +7,14 @@ from typing import Any
 
 from prunelab.core.previews import Preview
 from prunelab.core.units import Unit
-from prunelab.costs.disk import disk_bytes
 from prunelab.costs.zeros import single_weights
 from prunelab.report import Curve, Line
 from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
-from prunelab.stages.cost import compressed, costs, dense_costs
-from prunelab.stages.evaluate import as_rows, evaluate, load_samples, sample
+from prunelab.stages.evaluate import as_rows, load_samples
+from prunelab.stages.measured import Measured, measured
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import prune
 from prunelab.stages.recover import Recovery, recover
@@ -23,7 +22,6 @@ from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
 from prunelab.stages.state import State
-from prunelab.stages.time import measure
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -38,6 +36,14 @@ class Outcome:
     previews: list[Preview]
     curves: list[Curve]
     models: Mapping[str, Path]
+
+    def joined(self, other: "Outcome") -> "Outcome":
+        """Both: what is in the two of them, as the dense model is, once."""
+        known = {row["address"] for row in self.rows}
+        new = [number for number, row in enumerate(other.rows) if row["address"] not in known]
+        rows = self.rows + [other.rows[number] for number in new]
+        previews = self.previews + [other.previews[number] for number in new]
+        return Outcome(rows, previews, self.curves + other.curves, {**self.models, **other.models})
 
 
 def run(bench: Bench, request: Request) -> Outcome:
@@ -65,7 +71,7 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     """The pruned model and, with a recovery, the recovered one and the control trained from scratch."""
     units, origin = fit(bench, units, request.bypass)
     artifact, scores = in_rounds(bench, request, units, origin)
-    states = [replace(_reopened(bench, "pruned", artifact, artifact), history=load_history(scores))]
+    states = [replace(reopened_state(bench, "pruned", artifact, artifact), history=load_history(scores))]
     if request.recovery is not None:
         states.append(recovered(bench, request.recovery, artifact, scratch=False))
         if request.scratch:
@@ -93,13 +99,13 @@ def in_rounds(
 
 def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
     """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing."""
-    student = _reopened(bench, "student", artifact, artifact)
+    student = reopened_state(bench, "student", artifact, artifact)
     healed = recover(bench, student, recovery, scratch)
-    state = _reopened(bench, "scratch" if scratch else "recovered", healed, artifact)
+    state = reopened_state(bench, "scratch" if scratch else "recovered", healed, artifact)
     return replace(state, history=healed.json("history.json"))
 
 
-def _reopened(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> State:
+def reopened_state(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> State:
     """A saved model as every rank reads it back; ``pruned`` says what was removed from it."""
     folder = artifact.path / "model"
     achieved = pruned.json("pruned.json")["achieved"]
@@ -116,36 +122,28 @@ def _training_curve(state: State) -> Curve:
 
 
 def report(bench: Bench, request: Request, states: Sequence[State], single: bool) -> Outcome:
-    """Evaluate every state against the dense one and put each into a row.
+    """Every state measured against the dense one and put into a row.
 
     ``single``: weights were pruned one by one, so it is said how far the saved models shrink without loss.
     """
-    samples = {state.name: sample(bench, state.model, state.address, request.evaluation) for state in states}
-    timing = measure(
-        bench, {s.name: s.model for s in states}, {s.name: s.address for s in states}, request.timing
-    )
-    rows = []
-    for state in states:
-        measured = evaluate(bench, samples[state.name], samples["dense"], request.evaluation, request.metrics)
-        rows.append(
-            _row(request, state, as_rows(measured), {**_cost(bench, state, single), **timing[state.name]})
-        )
-    if before := bench.model.pruned():
+    found = measured(bench, states, request.evaluation, request.timing, request.metrics, single)
+    before = bench.model.pruned()
+    if before:
         say(f"{' and '.join(before)} had been pruned before: shares are of the model as it was given")
-        for row in rows:
-            row["sparsity"]["given_pruned"] = before
+    rows = [row(request, each, before) for each in found]
     for line in warnings(rows):
         say(line)
-    previews = [_preview(bench, state.name, samples[state.name]) for state in states]
+    previews = [_preview(bench, each) for each in found]
     curves = [_training_curve(state) for state in states if state.history]
     return Outcome(rows, previews, curves, {state.name: state.folder for state in states})
 
 
-def _row(
-    request: Request, state: State, metrics: Mapping[str, Any], cost: Mapping[str, Any]
-) -> dict[str, Any]:
-    """One row of ``report.json``; the dense model was not chosen by any scorer."""
-    chosen = dict(request.labels)
+def row(request: Request, found: Measured, given_pruned: Sequence[str] = ()) -> dict[str, Any]:
+    """One row of ``report.json``; the dense model was not chosen by any scorer.
+
+    ``given_pruned``: components that had been pruned before, so that shares are of what was left of them.
+    """
+    chosen, state = dict(request.labels), found.state
     if state.name == "dense":
         chosen = {key: chosen[key] for key in ("task", "model") if key in chosen}
         chosen |= dict.fromkeys(("scorer", "granularity", "budget", "recovery"))
@@ -154,31 +152,19 @@ def _row(
     asked: dict[str, Any] = {"requested": request.sparsity.asked, "of": request.sparsity.of}
     if state.name == "dense":
         asked = dict.fromkeys(asked)
+    asked |= {"given_pruned": list(given_pruned)} if given_pruned else {}
     return {
         "state": state.name,
         **chosen,
         "seed": request.seed,
         "sparsity": {**asked, **state.achieved},
-        "metrics": metrics,
-        "cost": cost,
+        "metrics": as_rows(found.metrics),
+        "cost": found.cost,
         "address": state.address,
     }
 
 
-def _cost(bench: Bench, state: State, single: bool) -> dict[str, Any]:
-    """Costs in total at the top level, and each component's below."""
-    dense = state.model is bench.model
-    found = dense_costs(bench) if dense else costs(bench, state.model, state.address)
-    total = found.pop("total")
-    return {
-        **total,
-        "disk_bytes": disk_bytes(state.folder),
-        "compressed_bytes": compressed(bench, state.folder, state.address) if single else None,
-        "components": found,
-    }
-
-
-def _preview(bench: Bench, state: str, samples: Artifact) -> Preview:
+def _preview(bench: Bench, found: Measured) -> Preview:
     """The first samples of the first seed: the same prompts and noise for every state."""
-    media = load_samples(samples).media[0, :PREVIEWS]
-    return bench.task.preview(state, media, bench.task.prompts(len(media)))
+    media = load_samples(found.samples).media[0, :PREVIEWS]
+    return bench.task.preview(found.state.name, media, bench.task.prompts(len(media)))

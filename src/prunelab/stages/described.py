@@ -1,0 +1,36 @@
+"""Parts made from objects: what a configuration would say of them, so that addresses are the same."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from prunelab.core.errors import Refusal
+from prunelab.core.presets import name_of
+from prunelab.core.settings import runtime
+from prunelab.stages.bench import Part
+
+
+def part(group: str, value: Any) -> Part[Any]:
+    """A part with the settings that decide its results, under the name that the command line has for it.
+
+    One's own, and one that several files of its group choose, is named by its class, in_snake_case.
+    """
+    settings, own = described(value), re.sub(r"(?<!^)(?=[A-Z])", "_", type(value).__name__).lower()
+    return Part(name_of(group, settings["_target_"]) or own, value, settings)
+
+
+def described(value: Any) -> Any:
+    """A part as a configuration says it: its class and its settings, less those that say how it runs."""
+    if isinstance(value, list | tuple):
+        return [described(each) for each in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {key: described(each) for key, each in value.items()}
+    kind = type(value)
+    if not is_dataclass(value):
+        raise Refusal(f"a {kind.__name__} is no dataclass: its results could not be told from another's")
+    settings = [each.name for each in fields(value) if each.init and each.name not in runtime(kind)]
+    target = f"{kind.__module__}.{kind.__qualname__}"
+    return {"_target_": target, **{name: described(getattr(value, name)) for name in settings}}
