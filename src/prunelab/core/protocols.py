@@ -119,7 +119,7 @@ class Model(Protocol):
         """Move every component."""
         ...
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write a diffusers folder, with how each of the components was pruned."""
         ...
 

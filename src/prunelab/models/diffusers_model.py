@@ -115,9 +115,9 @@ class DiffusersModel(ABC):
         for component in self.components.values():
             component.to(device)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write an ordinary diffusers folder; pruned components carry their structure."""
-        save_pipeline(self.pipeline, folder)
+        save_pipeline(self.pipeline, Path(folder))
 
     def device(self, component: str = "denoiser") -> torch.device:
         """Where a component is."""

@@ -130,7 +130,7 @@ class Flux(DiffusersModel):
         tokens = self._tokens(self.pipeline.tokenizer_2, prompts, self.prompt_length)
         return self._asked("text_encoder_2", tokens.input_ids)[0]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """As every model does; refused where there are shapes alone."""
         self._check_weights()
         super().save(folder)

@@ -91,7 +91,7 @@ class StableDiffusion(Conditioned):
             raise Refusal(without_folder(self.name))
         return self.pipeline.tokenizer
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """As every model does; refused where there is no tokenizer, as the folder could not be used."""
         self._tokenizer()
         super().save(folder)
