@@ -5,6 +5,7 @@ can mean, with tiny settings, and gives finite numbers of the units' shapes.
 """
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,12 @@ PARTS = [
     if group in ("budget", "bypass", "data", "recovery", "scorer", "trainer")
 ]
 # What makes a scorer quick, by its knobs' names.
-QUICK = {"samples": 4, "steps": 2, "stride": 400, "batch_size": 16, "prompts": 2}
+QUICK = {"samples": 2, "steps": 1, "stride": 500, "batch_size": 16, "prompts": 2}
 FEW = 30  # elements, of which a scorer that removes one after the other is quick; at least one unit
-QUICK_SCHEDULE = {"steps": 2, "batch_size": 2}
+QUICK_SCHEDULE = {"steps": 1, "batch_size": 2}
 
 
+@cache
 def composed(*words: str) -> DictConfig:
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     with initialize_config_dir(str(conf_folder()), version_base=None):

@@ -2,12 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run
 
 DRIVER = Path(__file__).with_name("killed_jobs.py")
 # The artifacts that are whole after the death in each stage, by the first word of their names.
@@ -28,9 +27,7 @@ def outcome(tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("kills")
     score = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1", "scorer.batch_size=32")
     words = [*tiny_trained, *score, "recovery.schedule.steps=12", "recovery.schedule.checkpoint_every=5"]
-    command = [sys.executable, str(DRIVER), str(folder), json.dumps(words)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    run(DRIVER, [str(folder), json.dumps(words)], folder)
     return json.loads((folder / "outcome.json").read_text())
 
 

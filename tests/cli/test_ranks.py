@@ -1,5 +1,6 @@
 """Two processes give what one gives: scores and weights to round-off, plans and samples exactly."""
 
+import contextlib
 import json
 import os
 import runpy
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from processes import run_ranks
 from safetensors.torch import load_file
 
 from prunelab.core.presets import conf_folder
@@ -107,26 +109,11 @@ def by_state(folder: str) -> dict[str, Any]:
 
 
 def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> list[str]:
-    """The command lines, each with how far it goes, under torch's launcher; what they print."""
+    """The command lines, each with how far it goes, what they print."""
     many = [(far, [*words, *DDP]) for far, words in lines]
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(DRIVER),
-        json.dumps(many),
-    ]
-    result = subprocess.run(
-        [sys.executable, *launch],
-        env={**os.environ, "PRUNELAB_STORE": str(store)},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=store.parent,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    printed = result.stdout.splitlines()
+    with contextlib.chdir(store.parent):
+        said = run_ranks(DRIVER, [json.dumps(many)], store.parent, 2, PRUNELAB_STORE=str(store))
+    printed = said.splitlines()
     assert len(printed) == len(many), "one of the ranks speaks, the other is silent"
     return printed
 

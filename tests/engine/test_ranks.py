@@ -1,12 +1,10 @@
-"""Two processes against one; started by torchrun, as in real life."""
+"""Two processes against one."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import run_ranks
 from safetensors.torch import load_file
 
 from prunelab.core.draws import normal
@@ -17,12 +15,8 @@ JOB = Path(__file__).with_name("two_ranks_job.py")
 
 def start(folder: Path, processes: int) -> dict[str, torch.Tensor]:
     """Run the job of ``two_ranks_job.py`` on so many processes; the tensors it wrote."""
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *(launch if processes > 1 else []), str(JOB), str(folder)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout == ""
+    said = run_ranks(JOB, [str(folder)], folder, processes)
+    assert said == ""
     return load_file(folder / "result.safetensors")
 
 

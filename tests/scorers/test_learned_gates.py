@@ -1,15 +1,13 @@
 """Learned gates against the formulas written out, and against themselves when they are interrupted."""
 
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import run_ranks
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -219,11 +217,7 @@ def test_the_model_is_left_as_it_was(model: StableDiffusion, tmp_path: Path) -> 
 
 
 def started(folder: Path, processes: int) -> dict[str, Tensor]:
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    job = str(Path(__file__).with_name("two_ranks_gates.py"))
-    command = [sys.executable, *(launch if processes > 1 else []), job, str(folder)]
-    result = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    run_ranks(Path(__file__).with_name("two_ranks_gates.py"), [str(folder)], folder, processes)
     return load_file(folder / "scores.safetensors")
 
 

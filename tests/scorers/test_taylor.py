@@ -1,14 +1,12 @@
 """Taylor scores against plain loops over tensors that share no code with the scorer."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import run_ranks
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -242,8 +240,5 @@ def test_two_ranks_score_as_one_does(tmp_path: Path) -> None:
 
 def _scores_of_ranks(folder: Path, processes: int) -> dict[str, Tensor]:
     folder.mkdir()
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(launch if processes > 1 else []), str(JOB), str(folder)]
-    result = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    run_ranks(JOB, [str(folder)], folder, processes)
     return load_file(folder / "result.safetensors")

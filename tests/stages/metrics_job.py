@@ -1,13 +1,9 @@
-"""What ``test_metrics_of_ranks.py`` runs: every metric on made-up samples, in groups of 1, 2 and 3 processes.
+"""What ``test_metrics_of_ranks.py`` runs: every metric on made-up samples, in every process of a group.
 
-Usage: ``metrics_job.py FOLDER``, which gets a ``PROCESSES.json`` of every group. Processes are forked: all is
-imported by then.
+Usage: ``metrics_job.py FOLDER``, which gets a ``PROCESSES.json``.
 """
 
 import json
-import multiprocessing
-import os
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +88,10 @@ class MadeUp:
         """Of no data."""
         return self.name
 
+    def judge_fingerprint(self) -> str:
+        """Of no weights."""
+        return "none"
+
 
 def noise(seed: int, *shape: int) -> Tensor:
     """Standard normal."""
@@ -131,30 +131,9 @@ def measured(task: str, folder: Path) -> Mapping[str, Any]:
     return {name: estimate.as_json() for name, estimate in found.items()}
 
 
-def one_rank(rank: int, world: int, port: int, folder: Path) -> None:
-    """A process of the group."""
-    if world > 1:
-        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "localhost"}
-        os.environ.update({key: str(value) for key, value in {**own, "MASTER_PORT": port}.items()})
-    ranks.start()
-    found = {task: measured(task, folder / f"{world}") for task in SHAPES}
-    if rank == 0:
-        (folder / f"{world}.json").write_text(json.dumps(found))
-
-
-def group(world: int, folder: Path) -> int:
-    """Run so many processes; the largest exit code."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=one_rank, args=(rank, world, port, folder)) for rank in range(world)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    return max(abs(process.exitcode or 0) for process in processes)
-
-
 if __name__ == "__main__":
-    sys.exit(max(group(world, Path(sys.argv[1])) for world in (1, 2, 3)))
+    ranks.start()
+    folder = Path(sys.argv[1])
+    found = {task: measured(task, folder / f"{ranks.world()}") for task in SHAPES}
+    if ranks.rank() == 0:
+        (folder / f"{ranks.world()}.json").write_text(json.dumps(found))
