@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from prunelab.budgets.everywhere import Everywhere
+from prunelab.core.sparsity import Sparsity
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.scorers.magnitude import Magnitude
 from prunelab.stages.bench import Bench, Part
@@ -25,7 +26,9 @@ def test_shares_are_of_the_model_as_it_was_given(
     bench = replace(make_bench(tmp_path / "store"), model=model.reopened(tmp_path / "given"))
     units = choose_units(bench, ["head"], ["denoiser"])
     scores = score(bench, Part("magnitude", Magnitude(), {}), units)
-    made = prune(bench, scores, units, Part("global", Everywhere("parameters"), {}), 0.05)
+    made = prune(
+        bench, scores, units, Part("global", Everywhere("parameters"), {}), Sparsity(0.05, "parameters")
+    )
     before, after = (
         sum(parameter.numel() for parameter in each.components["denoiser"].parameters())
         for each in (bench.model, bench.model.reopened(made.path / "model"))
