@@ -59,7 +59,7 @@ def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -
         assert job["err"][-1] == "prunelab: stopped by SIGTERM: the same command goes on from here"
         assert not [line for line in job["err"][:-1] if "prunelab:" in line or "Traceback" in line]
     assert {stage: kinds(job) for stage, job in outcome["stops"].items()} == {
-        "encode": ["dense", "prune", "score"],
+        "encode": ["cost", "dense", "prune", "score"],
         **{stage: WHOLE[stage] for stage in ("score", "recover", "time")},
     }
 
