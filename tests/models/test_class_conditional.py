@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.sparsity import Sparsity
 from prunelab.costs.ledger import CostLedger
 from prunelab.engine.hardware import Hardware
 from prunelab.models.class_conditional import ClassConditional
@@ -82,12 +83,12 @@ def test_scored_pruned_saved_and_reopened(classes: ClassConditional, tmp_path: P
     units = classes.units(["channel"], ["denoiser"])
     scores = follow(Taylor(samples=4, stride=500, batch_size=2).passes(classes, units, Sorted()), Hardware())
     assert all(scores[unit.name].min() > 0 for unit in units)
-    plan = Uniform().plan(scores, units, CostLedger("elements", classes, units), 0.5)
-    smaller, structure = slim(classes.components["denoiser"], units, plan)
+    plan = Uniform().plan(scores, units, CostLedger("elements", classes, units), Sparsity(0.5))
+    smaller = slim(classes.components["denoiser"], units, plan)
     assert smaller.encoder_hid_proj.weight.shape == (12, 5)
     assert smaller.conv_in.weight.shape[0] == 8
     pruned = classes.with_components({"denoiser": smaller})
-    pruned.save(tmp_path, {"denoiser": structure})
+    pruned.save(tmp_path)
     reopened = pruned.reopened(tmp_path)
     noise = normal(classes.latent_shape, 0, range(2), "test")
     drawn, again = (
