@@ -76,7 +76,7 @@ def command(words: Sequence[str]) -> int:
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     check(arguments)
     done = Done()
-    sys.argv = [sys.argv[0], *arguments.options, *arguments.words, f"job={arguments.job}"]
+    sys.argv = [sys.argv[0], *arguments.options, *arguments.as_run(arguments.words)]
     _started(done.job)
     return done.finish(arguments.job)
 

@@ -36,6 +36,16 @@ class Arguments:
         """The overrides as they are written."""
         return [str(override.input_line) for override in self.overrides]
 
+    def as_run(self, words: Sequence[str]) -> list[str]:
+        """What Hydra composes one job from: the overrides, its name, and its mode, which it would find out.
+
+        The jobs of a sweep say the mode first.
+        """
+        told = any(word.startswith("hydra.mode=") for word in self.words)
+        mode = [] if told else [f"hydra.mode={'MULTIRUN' if self.many else 'RUN'}"]
+        job = f"job={self.job}"
+        return [*mode, *words, job] if self.many else [*words, job, *mode]
+
 
 def parse(words: Sequence[str]) -> Arguments:
     """The parts of a command line, options and overrides in any order; refuses what is no part of one."""

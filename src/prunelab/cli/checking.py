@@ -18,6 +18,7 @@ from prunelab.cli.inputs import check_inputs
 from prunelab.cli.outputs import check_outputs
 from prunelab.cli.parts import check_parts
 from prunelab.cli.reading import folders, read_carefully
+from prunelab.cli.remembering import remember
 from prunelab.core.complaints import shown
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import conf_folder
@@ -28,14 +29,16 @@ MOST_JOBS = 1000  # of one key in a sweep
 def check(arguments: Arguments) -> None:
     """Refuse an unknown choice, an unknown key or an impossible value, in one line."""
     read_carefully()
-    with initialize_config_dir(str(conf_folder()), version_base=None):
+    remember()
+    with initialize_config_dir(str(conf_folder()), job_name="prunelab", version_base=None):
         search = [word for word in arguments.words if word.startswith(f"{SEARCH_PATH}=")]
         known = {key: choices(key, search) for key in {each.key_or_group for each in arguments.overrides}}
         for override in arguments.overrides:
             _check_override(override, arguments.many, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
         for words in _lines(arguments.overrides):
-            check_inputs(_check_composed(words, {*groups, SEARCH_PATH}), arguments.job)
+            as_run = arguments.as_run(words)
+            check_inputs(_check_composed(as_run, {*groups, SEARCH_PATH}), arguments.job)
 
 
 def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
