@@ -311,12 +311,10 @@ SHOWN = once([each for each in commands() if not each.refusal])
 
 
 @pytest.mark.parametrize("command", [each for each in SHOWN if composed_alone(each.words)], ids=name)
-def test_what_cannot_be_run_composes(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_run_composes(command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"composed alone: {composed_alone(command.words)[0]}")
-    write_files(command.page, tmp_path)
-    monkeypatch.chdir(tmp_path)
+    write_files(command.page, place)
+    monkeypatch.chdir(place)
     check(parse(command.words))
 
 

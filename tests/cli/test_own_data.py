@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 Command = Callable[..., Any]
-NO_MODEL = "path=not/there"  # what is refused all the same is refused without it
+NO_MODEL = "path=no_model"  # a folder without weights: what is refused all the same is refused before
 FEW = (
     "logger=none",
     "granularity=block",
@@ -39,6 +39,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that commands run in, with eight prompts and eight pictures with captions."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     random = np.random.default_rng(0)
+    (tmp_path / "no_model").mkdir()
+    (tmp_path / "no_model" / "model_index.json").write_text("{}")
     (tmp_path / "pictures").mkdir()
     prompts = [f"a red seven on a {ground} background" for ground in ("black", "blue", "brown", "grey")] * 2
     (tmp_path / "prompts.txt").write_text("\n".join(prompts))
