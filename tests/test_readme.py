@@ -440,6 +440,14 @@ def test_every_python_block_names_what_exists(block: Block) -> None:
             assert hasattr(modules[node.value.id], node.attr), ast.unparse(node)
 
 
+def test_every_step_of_the_walk_exists() -> None:
+    steps = re.findall(
+        r"^\| `([\w.]+)` \| `(\w+)` \|", (ROOT / "docs" / "walk.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(steps) > 30
+    assert [step for step in steps if not hasattr(importlib.import_module(step[0]), step[1])] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_file(page: Path) -> None:
     links = LINK.findall(page.read_text("utf-8"))
