@@ -231,7 +231,7 @@ for words in json.loads(sys.argv.pop()):
 heavy = {"torch", "diffusers", "transformers", "lightning", "datasets", "wandb", "numpy"}
 print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
 """
-    configurations = [words.split() for words in (*CONFIGURATIONS, *list(DECLARED)[::5])]
+    configurations = [words.split() for words in (*list(CONFIGURATIONS)[::3], *list(DECLARED)[::15])]
     lines = [["--help"], ["--cfg", "job"], *configurations]
     command = [sys.executable, "-c", code, json.dumps(lines)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
