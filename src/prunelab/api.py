@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.artifacts import Store, default_root
+from prunelab.core.errors import Refusal
 from prunelab.core.presets import companions, made, preset
 from prunelab.core.protocols import AnyScorer, Budget, Model
 from prunelab.core.scores import Plan, Scores
@@ -103,10 +104,8 @@ def score(
     components: Sequence[str] = ("denoiser",),
 ) -> Scored:
     """Scores of the units of these granularities in these components of the bench's model."""
-    kinds, chosen = (
-        [granularity] if isinstance(granularity, str) else list(granularity),
-        part("scorer", scorer),
-    )
+    kinds = [granularity] if isinstance(granularity, str) else list(granularity)
+    chosen = part("scorer", scorer)
     check_scorer(chosen, kinds, components)
     units = choose_units(bench, kinds, components)
     return Scored(chosen, kinds, units, score_stage(bench, chosen, units))
@@ -144,15 +143,19 @@ def recover(bench: Bench, pruned: Pruned, recovery: Recovery, scratch: bool = Fa
 def evaluate(
     bench: Bench, states: Sequence[Pruned], evaluation: Evaluation | None = None, timing: Timing | None = None
 ) -> running.Outcome:
-    """Rows as ``report.json`` has them, of the dense model and of ``states``, with samples to look at."""
+    """Rows as ``report.json`` has them, of the dense model and of ``states``, with samples to look at.
+
+    They are timed in turns, each under its own name: one is pruned, one recovered, one the control from
+    scratch. Others take a call of their own; ``compare`` joins them.
+    """
+    names = [state.name for state in states]
+    if not states or len({*names}) < len(names):
+        raise Refusal(f"evaluate({', '.join(names)}) cannot tell them apart: one state of a name at a time")
     measures, times = part("evaluation", evaluation or Evaluation()), part("evaluation", timing or Timing())
-    whole = running.Outcome([], [], [], {})
-    for state in states:
-        request = _request(bench, state, measures, times)
-        both = [running.dense(bench), state]
-        found = running.report(bench, request, both, single_weights(state.scored.units))
-        whole = whole.joined(found)
-    return whole
+    asked = {state.name: _request(bench, state, measures, times) for state in states}
+    single = any(single_weights(state.scored.units) for state in states)
+    everything = [running.dense(bench), *states]
+    return running.report(bench, {"dense": asked[names[0]], **asked}, everything, single)
 
 
 def _request(bench: Bench, state: Pruned, evaluation: Part[Evaluation], timing: Part[Timing]) -> Request:

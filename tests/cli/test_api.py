@@ -76,8 +76,10 @@ def test_what_is_recovered_and_measured_is_compared_on_a_page(bench: Bench, tmp_
     schedule = Schedule(steps=1, batch_size=2, learning_rate=1e-3, weight_decay=0.0)
     pruned = prunelab.prune(bench, prunelab.score(bench, LengthOfPath(), "head"), Everywhere(), 0.25)
     recovered = prunelab.recover(bench, pruned, Recovery(Finetune(), schedule, 8, 0))
+    timed = set(bench.store.root.glob("time-*"))
     outcome = prunelab.evaluate(bench, [pruned, recovered], FEW, ONCE)
     assert [row["state"] for row in outcome.rows] == ["dense", "pruned", "recovered"]
+    assert len(set(bench.store.root.glob("time-*")) - timed) == 1, "all in turns, and once"
     assert outcome.rows[1]["cost"]["parameters"] < outcome.rows[0]["cost"]["parameters"]
     page = prunelab.compare(tmp_path / "report", outcome, outcome)
     assert page.is_file()
@@ -94,6 +96,7 @@ def test_refusals(bench: Bench) -> None:
         (lambda: prunelab.open_model("sd21"), "path=FOLDER"),
         (lambda: prunelab.score(bench, Magnitude(), "haed"), "cannot score granularity=haed"),
         (lambda: prunelab.score(bench, object(), "head"), "no dataclass"),  # type: ignore[arg-type]
+        (lambda: prunelab.evaluate(bench, []), "one state of a name at a time"),
     ):
         with pytest.raises(Refusal, match=words):
             wrong()

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from prunelab.core.errors import Refusal
 
 PACKAGE = Path(__file__).resolve().parent.parent
+EMBEDDED = PACKAGE / "embedded"
 OVERRIDE = "override /"
 HYDRA_S = ("_target_", "_args_", "_convert_")  # what says how an object is made
 
@@ -22,7 +23,7 @@ def conf_folder() -> Path:
 
 def embedded(name: str) -> str:
     """``${embedded:NAME}`` in a configuration: a folder that comes with the package."""
-    return str(PACKAGE / "embedded" / name)
+    return str(EMBEDDED / name)
 
 
 def preset(group: str, name: str, **values: Any) -> dict[str, Any]:

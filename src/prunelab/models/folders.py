@@ -7,14 +7,12 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
 
-import prunelab
 from prunelab.core.contents import files, pipeline, sha256
 from prunelab.core.errors import Refusal
+from prunelab.core.presets import EMBEDDED
 from prunelab.surgery.components import reading
 from prunelab.surgery.opening import model_classes
 from prunelab.surgery.portable import PRUNED
-
-EMBEDDED = Path(prunelab.__file__).parent / "embedded"
 
 
 def locate(path: str | None, embedded: str | None = None) -> Path:

@@ -52,7 +52,8 @@ def run(bench: Bench, request: Request) -> Outcome:
     units = check(bench, request)
     states = [dense(bench)]
     states += pruned(bench, request, units)
-    return report(bench, request, states, single_weights(units))
+    asked = {state.name: request for state in states}
+    return report(bench, asked, states, single_weights(units))
 
 
 def dense(bench: Bench) -> State:
@@ -121,16 +122,18 @@ def _training_curve(state: State) -> Curve:
     return Curve(title, "step", "loss", lines)
 
 
-def report(bench: Bench, request: Request, states: Sequence[State], single: bool) -> Outcome:
-    """Every state measured against the dense one and put into a row.
+def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], single: bool) -> Outcome:
+    """Every state measured against the dense one and put into a row; all in turns, so that times compare.
 
-    ``single``: weights were pruned one by one, so it is said how far the saved models shrink without loss.
+    ``asked``: by state, what it was made by; all are evaluated alike. ``single``: weights were
+    pruned one by one, so it is said how far the saved models shrink without loss.
     """
-    found = measured(bench, states, request.evaluation, request.timing, request.metrics, single)
+    how = asked["dense"]
+    found = measured(bench, states, how.evaluation, how.timing, how.metrics, single)
     before = bench.model.pruned()
     if before:
         say(f"{' and '.join(before)} had been pruned before: shares are of the model as it was given")
-    rows = [row(request, each, before) for each in found]
+    rows = [row(asked[each.state.name], each, before) for each in found]
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
