@@ -16,8 +16,8 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from prunelab.core.presets import embedded
-from prunelab.models.blocks import TRACERS, WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.walkers.blocks import TRACERS, WALKERS
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -37,11 +37,11 @@ from prunelab.core.observation import Sums
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.stages import run as running
 from prunelab.stages.prune import slimmed
 from prunelab.tasks.judged_data import ShuffledExamples
+from prunelab.walkers.blocks import WALKERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import generator
 from prunelab.core.units import Unit
-from prunelab.models.blocks import WALKERS
 from prunelab.models.pixel_diffusion import PixelDiffusion
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.portable import replacement
 from prunelab.surgery.slimming import slim, step_of
 from prunelab.surgery.version_1 import renewed
+from prunelab.walkers.blocks import WALKERS
 
 ROUND_OFF = 2e-6
 SQRT2 = math.sqrt(2)

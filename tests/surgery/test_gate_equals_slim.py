@@ -11,11 +11,11 @@ from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
-from prunelab.models.blocks import WALKERS
 from prunelab.models.stable_diffusion import StableDiffusion
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
+from prunelab.walkers.blocks import WALKERS
 
 ROUND_OFF = 2e-5  # of float32 activations of order one
 GRANULARITIES = sorted(WALKERS.keys() - {"modulation"})  # a U-Net has none: see tests/models/test_flux.py

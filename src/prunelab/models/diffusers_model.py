@@ -14,10 +14,10 @@ from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
 from prunelab.models.folders import content_hash, locate, open_random
 from prunelab.models.process import noised, target
-from prunelab.models.units import units_of
 from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.opening import open_pipeline
 from prunelab.surgery.saving import save_pipeline
+from prunelab.walkers.units import units_of
 
 
 class DiffusersModel(ABC):
@@ -88,7 +88,7 @@ class DiffusersModel(ABC):
     def units(
         self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
     ) -> list[Unit]:
-        """See :func:`prunelab.models.units.units_of`."""
+        """See :func:`prunelab.walkers.units.units_of`."""
         return units_of(self, granularity, components, bypasses)
 
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from torch import nn
 
 from prunelab.core.draws import generator
 from prunelab.core.units import Gate, Instead, Slice, Unit
-from prunelab.models.blocks import operators
 from prunelab.surgery.portable import Bypass
+from prunelab.walkers.blocks import operators
 
 
 def shape_changing(component: str, root: nn.Module) -> Iterator[Unit]:

@@ -19,9 +19,9 @@ from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPE
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
-from prunelab.models.channels import channels, free_channels, norm_groups
-from prunelab.models.joint_attention import joint_heads, modulations, parallel_neurons
-from prunelab.models.weights import conv_weights, weights
+from prunelab.walkers.channels import channels, free_channels, norm_groups
+from prunelab.walkers.joint_attention import joint_heads, modulations, parallel_neurons
+from prunelab.walkers.weights import conv_weights, weights
 
 Walker = Callable[[str, nn.Module], Iterator[Unit]]
 Tracer = Callable[[str, nn.Module, Mapping[str, Any]], Iterator[Unit]]

@@ -5,8 +5,8 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from prunelab.core.units import Unit
-from prunelab.models.blocks import walk
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.walkers.blocks import walk
 
 
 def units_of(model: StableDiffusion, granularity: str) -> list[Unit]:

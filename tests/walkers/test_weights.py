@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from prunelab.core.errors import Refusal
-from prunelab.models.blocks import walk
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.walkers.blocks import walk
 
 CONFIG = Path(__file__).parents[2] / "conf" / "model" / "sd21.yaml"
 

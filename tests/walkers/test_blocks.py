@@ -6,8 +6,8 @@ from diffusers import UNet2DModel
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Instead, overlap
-from prunelab.models.blocks import WALKERS, walk
 from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.walkers.blocks import WALKERS, walk
 
 
 def test_counts_on_the_embedded_model(model: StableDiffusion) -> None:

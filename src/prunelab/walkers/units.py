@@ -8,8 +8,8 @@ from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
-from prunelab.models.blocks import walk
-from prunelab.models.bypasses import shape_changing
+from prunelab.walkers.blocks import walk
+from prunelab.walkers.bypasses import shape_changing
 
 
 class Holder(Protocol):
