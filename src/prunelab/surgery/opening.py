@@ -25,11 +25,7 @@ def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
     or broken, when a component's weights are not exactly those of its model, or when what it says of a
     pruned one cannot be meant.
     """
-    folder = Path(path).expanduser()
-    if not (folder / "model_index.json").is_file():
-        raise Refusal(
-            f"no diffusers model at {path}: a folder with a model_index.json is needed (path=FOLDER)"
-        )
+    folder = pipeline_folder(path)
     kinds = {name: kind for name, kind in model_classes(folder).items() if name not in components}
     opened = {name: open_component(folder / name, kind) for name, kind in kinds.items()}
     # The folder names the module its pruned classes live in; ours stands in for the one it carries.
@@ -41,9 +37,19 @@ def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
         )
 
 
+def pipeline_folder(path: str | Path) -> Path:
+    """The folder of a pipeline at ``path``; Refusal where there is none."""
+    folder = Path(path).expanduser()
+    if not (folder / "model_index.json").is_file():
+        raise Refusal(
+            f"no diffusers model at {path}: a folder with a model_index.json is needed (path=FOLDER)"
+        )
+    return folder
+
+
 def model_classes(folder: Path) -> dict[str, Any]:
     """Component -> the class that opens it, for those that have weights."""
-    index = _mapping(folder / "model_index.json")
+    index = mapping(folder / "model_index.json")
     found = {}
     for name, entry in index.items():
         plain = Path(name).name == name  # a part of this folder
@@ -57,13 +63,18 @@ def model_classes(folder: Path) -> dict[str, Any]:
 
 def _class(folder: Path, library: object, class_name: object) -> Any:
     """The class of the component in ``folder``; None where it is not one of the libraries' models."""
-    config = _mapping(folder / "config.json")
+    config = mapping(folder / "config.json")
     if not isinstance(library, str) or not isinstance(class_name, str):
         return None
     if "structure" in config:
         return _pruned_class(folder, config["structure"], class_name)
     if library == MODULE:
         raise Refusal(f"{folder} is called pruned, but its config.json has no structure: save it again")
+    return stock_class(library, class_name)
+
+
+def stock_class(library: str, class_name: str) -> Any:
+    """What model_index.json means by a library and a class's name; None where neither library has it."""
     inside = {"diffusers": diffusers, "transformers": transformers}.get(library)
     return getattr(inside or getattr(diffusers.pipelines, library, None), class_name, None)
 
@@ -81,7 +92,8 @@ def _pruned_class(folder: Path, structure: object, class_name: str) -> Any:
     return kind
 
 
-def _mapping(file: Path) -> dict[str, Any]:
+def mapping(file: Path) -> dict[str, Any]:
+    """What a file of JSON holds; Refusal where that is no mapping."""
     with reading(file):
         content = json.loads(file.read_text("utf-8"))
     if not isinstance(content, dict):
