@@ -39,6 +39,7 @@ def test_it_runs(command: Command, tiny: tuple[str, ...], folder: Path, tmp_path
     rows = ended.rows()
     assert {row["task"] for row in rows.values()} == {"free_drawing"}
     assert rows["dense"]["metrics"].keys() == {"frechet_distance", "output_distance", "colourfulness"}
+    assert ">Colourfulness</th>" in (ended.folder / "report.html").read_text("utf-8"), "as the metric says"
     drawn = [load_file(file) for file in (tmp_path / "store").glob("sample-*/samples.safetensors")]
     expected = [
         np.mean([colourfulness(picture.permute(1, 2, 0).numpy()) for picture in each["media"].flatten(0, 1)])

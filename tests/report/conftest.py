@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from prunelab.core.previews import Picture
+from prunelab.core.quantities import Quantity
 
 MakeRow = Callable[..., dict[str, Any]]
+QUANTITIES = {
+    "frechet_distance": Quantity("Fréchet distance", "lower", "to real data", breaks=True),
+    "prompt_accuracy": Quantity("Prompt accuracy", "higher", "as asked", percent=True, breaks=True),
+    "psnr": Quantity("PSNR to dense", "higher", "same seeds", unit="dB", aside=True),
+}
 
 
 def estimate(value: float | None, width: float = 0.01) -> dict[str, Any]:
@@ -43,6 +49,7 @@ def make_row(
             "prompt_accuracy": estimate(0.9),
             "psnr": estimate(None if dense else 24.0),
         },
+        "quantities": {name: kind.as_json() for name, kind in QUANTITIES.items()},
         "cost": {
             **counts,
             "latency_ms": {"denoiser_b1": {"median": median, "p95": median * 1.1}},

@@ -45,6 +45,7 @@ def test_a_sweep_cuts_no_number_at_eighty_columns(row: Callable[..., dict[str, A
         one["granularity"] = "weight" if one["scorer"] == "magnitude" else ["head", "neuron"]
         one["metrics"]["prompt_accuracy"]["value"] -= one["seed"] / 50
         one["metrics"]["frechet_distance"]["value"] *= 100
+        one["quantities"]["ssim"] = {"title": "SSIM to dense", "better": "higher"}
         one["metrics"]["ssim"] = {"value": 0.5 + one["seed"] / 1000, "low": 0.1, "high": 0.9, "n": 5}
         one["metrics"]["another"] = {"value": 0.5, "low": 0.1, "high": 0.9, "n": 5}
     text = printed([row("dense"), *made], 80)

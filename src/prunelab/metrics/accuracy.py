@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
@@ -15,6 +16,14 @@ class PromptAccuracy:
     """The share of samples whose every predicted label equals the asked one; higher is better."""
 
     name: Text = "prompt_accuracy"
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "Prompt accuracy",
+        "higher",
+        "samples that show everything their prompt asked for",
+        percent=True,
+        breaks=True,
+    )
 
     of_prompts: ClassVar[bool] = True
 

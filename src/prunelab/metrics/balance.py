@@ -1,9 +1,12 @@
 """Whether samples show the classes as often as real data do."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import spread
@@ -19,6 +22,10 @@ class ClassImbalance:
     """
 
     name: Text = "class_imbalance"
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "Class imbalance", "lower", "distance of the classes' shares to those of real data"
+    )
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without names or real data."""

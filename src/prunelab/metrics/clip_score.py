@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
 from prunelab.core.digests import digest
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Device, Place, Runtime
 from prunelab.metrics.clip import prepared
@@ -27,6 +28,9 @@ class ClipScore:
 
     name = "clip_score"
     of_prompts = True
+    quantity = Quantity(
+        "CLIP score", "higher", "cosine of samples and their prompts in CLIP's eyes, times 100"
+    )
 
     def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
         self.model, self.tokenizer, self.processor = model, tokenizer, processor

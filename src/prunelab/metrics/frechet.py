@@ -7,8 +7,9 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
-from prunelab.core.settings import Text, settings
+from prunelab.core.settings import Runtime, Text, settings
 from prunelab.metrics.floor import floor
 from prunelab.metrics.intervals import spread
 from prunelab.metrics.passthrough import PassThrough
@@ -23,6 +24,13 @@ class FrechetDistance:
     """
 
     name: Text = "frechet_distance"
+    title: Runtime[Text] = "Fréchet distance"
+
+    @property
+    def quantity(self) -> Quantity:
+        """See the class; of sounds it has another name and title."""
+        hint = "between Gaussians fitted to features of samples and of real data"
+        return Quantity(self.title, "lower", hint, breaks=True)
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from prunelab.core.draws import order
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
-from prunelab.core.settings import Several, Text, settings
+from prunelab.core.settings import Runtime, Several, Text, settings
 from prunelab.metrics.floor import floor
 from prunelab.metrics.intervals import spread
 
@@ -28,6 +29,13 @@ class KernelDistance:
 
     name: Text = "kernel_distance"
     most: Several = 20_000
+    title: Runtime[Text] = "Kernel distance"
+
+    @property
+    def quantity(self) -> Quantity:
+        """See the class; of sounds it has another name and title."""
+        hint = "squared MMD between features of samples and of real data"
+        return Quantity(self.title, "lower", hint, aside=True)
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""

@@ -1,6 +1,9 @@
 """How far the denoiser's outputs are from the dense model's on the same held-out inputs."""
 
+from typing import ClassVar
+
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
@@ -14,6 +17,13 @@ class OutputDistance:
     """
 
     name: Text = "output_distance"
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "Output distance",
+        "lower",
+        "mean squared difference of the denoiser's outputs to the dense model's",
+        aside=True,
+    )
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over held-out inputs of each input's mean squared difference; undefined without any."""

@@ -1,12 +1,13 @@
 """How far a picture looks from the dense model's."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
 from prunelab.metrics.extra import extra
@@ -22,6 +23,10 @@ class PerceptualDistance:
 
     net: Literal["alex", "vgg", "squeeze"] = "alex"
     name: Text = "lpips"
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "LPIPS to dense", "lower", "perceptual distance to the dense model's images, same seeds"
+    )
 
     def __post_init__(self) -> None:
         """Refuse, before anything runs, what cannot be measured here."""

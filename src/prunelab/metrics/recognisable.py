@@ -1,8 +1,11 @@
 """How many samples the judge recognises as something, where nothing was asked for."""
 
+from typing import ClassVar
+
 import torch
 
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Fraction, Text, settings
 from prunelab.metrics.intervals import bootstrap
@@ -19,6 +22,10 @@ class Recognisable:
 
     name: Text = "recognisable"
     sure: Fraction = 0.9
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "Recognisable", "higher", "samples the judge is sure of; only with the Fréchet distance", percent=True
+    )
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The share over all seeds and draws; undefined where the judge names nothing."""

@@ -1,11 +1,14 @@
 """How like the dense model's images are the images from the same prompts and seeds."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
 from prunelab.metrics.intervals import bootstrap
@@ -26,6 +29,10 @@ class StructuralSimilarity:
 
     name: Text = "ssim"
 
+    quantity: ClassVar[Quantity] = Quantity(
+        "SSIM to dense", "higher", "structural similarity to the dense model's images, same seeds"
+    )
+
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; exactly 1 where they are the same, undefined where no window fits."""
         if min(generated.media.shape[-2:]) < WINDOW:
@@ -39,6 +46,14 @@ class PeakSignalToNoise:
     """PSNR in dB to the dense model's image; higher is closer."""
 
     name: Text = "psnr"
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "PSNR to dense",
+        "higher",
+        "peak signal to noise against the dense model's images",
+        unit="dB",
+        aside=True,
+    )
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over images; undefined as soon as one pair is equal, for its PSNR is infinite."""

@@ -1,9 +1,12 @@
 """How far the spectrum of a sound is from that of the dense model's sound from the same seed."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from prunelab.core.estimates import Estimate
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Counts, Positive, Text, settings
 from prunelab.core.waveforms import FULL_SCALE
@@ -26,6 +29,10 @@ class SpectralDistance:
     name: Text = "spectral_distance"
     windows: Counts = (256, 512, 1024)
     floor: Positive = 1e-3
+
+    quantity: ClassVar[Quantity] = Quantity(
+        "Spectral distance", "lower", "of magnitudes at several resolutions to the dense model's sounds"
+    )
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sounds; 0 for the dense model itself."""

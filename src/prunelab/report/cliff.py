@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prunelab.core.quantities import Quantity
 from prunelab.core.sparsity import Sparsity
 from prunelab.report.labels import COMPARED, label, varying
-from prunelab.report.quantities import UNDEFINED, quantity, share
+from prunelab.report.numbers import UNDEFINED, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table
+from prunelab.report.titles import metrics_of, quantity
 
-# One alone misses breaks that the other sees; which of them a report has is a matter of the task.
-METRICS = ("frechet_distance", "frechet_audio_distance", "prompt_accuracy")
 FACTOR = 2.0
 
 
@@ -22,7 +22,7 @@ class Cliff:
 
     at: the smallest requested share from which on quality is broken at every larger one that was measured;
     None where it is not broken at the largest. before: the largest measured share below it, None where
-    there is none. measured: share -> each metric's mean over seeds.
+    there is none. measured: share -> each metric's mean over seeds. kinds: what these metrics are.
     """
 
     component: str
@@ -31,14 +31,17 @@ class Cliff:
     at: float | None
     before: float | None
     measured: Mapping[float, Mapping[str, float]]
+    kinds: Mapping[str, Quantity]
 
 
-def cliffs(rows: Sequence[Row], metrics: Sequence[str] = METRICS, factor: float = FACTOR) -> list[Cliff]:
+def cliffs(rows: Sequence[Row]) -> list[Cliff]:
     """The cliff of every component that was pruned alone at two shares or more.
 
-    Broken: one of the metrics that are there is more than ``factor`` times the dense model's where lower is
-    better, less than the dense model's divided by it where higher is.
+    Broken: one of the metrics that say so of themselves is more than ``FACTOR`` times the dense model's
+    where lower is better, less than the dense model's divided by it where higher is. There are several, as
+    one alone misses breaks that another sees.
     """
+    kinds = {name: kind for name in metrics_of(rows) if (kind := quantity(rows, name)).breaks}
     fields = [field for field in varying(rows) if field not in ("requested", "of", "seed")]
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
@@ -46,7 +49,7 @@ def cliffs(rows: Sequence[Row], metrics: Sequence[str] = METRICS, factor: float 
         if component:
             groups.setdefault((component, row["state"], *_choice(row)), []).append(row)
     found = [
-        _cliff(component, members, _dense(members[0], rows, metrics), fields, factor)
+        _cliff(component, members, _dense(members[0], rows, list(kinds)), fields, kinds)
         for (component, *_), members in groups.items()
     ]
     return [cliff for cliff in found if cliff is not None]
@@ -81,7 +84,11 @@ def _values(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
 
 
 def _cliff(
-    component: str, rows: Sequence[Row], dense: Mapping[str, float], fields: Sequence[str], factor: float
+    component: str,
+    rows: Sequence[Row],
+    dense: Mapping[str, float],
+    fields: Sequence[str],
+    kinds: Mapping[str, Quantity],
 ) -> Cliff | None:
     groups: dict[float, list[Row]] = {}
     for row in rows:
@@ -89,27 +96,27 @@ def _cliff(
     if not dense or len(groups) < 2:
         return None
     measured = {level: _values(groups[level], list(dense)) for level in sorted(groups)}
-    at = _edge(measured, dense, factor)
+    known = {name: kinds[name] for name in dense}
+    at = _edge(measured, dense, known)
     below = [level for level in measured if at is None or level < at]
-    return Cliff(
-        component, rows[0]["state"], label(rows[0], fields), at, below[-1] if below else None, measured
-    )
+    before = below[-1] if below else None
+    return Cliff(component, rows[0]["state"], label(rows[0], fields), at, before, measured, known)
 
 
 def _edge(
-    measured: Mapping[float, Mapping[str, float]], dense: Mapping[str, float], factor: float
+    measured: Mapping[float, Mapping[str, float]], dense: Mapping[str, float], kinds: Mapping[str, Quantity]
 ) -> float | None:
     """The smallest share with nothing but broken ones from it on."""
     edge = None
     for level in sorted(measured, reverse=True):
-        if not any(_broken(name, value, dense[name], factor) for name, value in measured[level].items()):
+        if not any(_broken(kinds[name], value, dense[name]) for name, value in measured[level].items()):
             break
         edge = level
     return edge
 
 
-def _broken(name: str, value: float, dense: float, factor: float) -> bool:
-    return value < dense / factor if quantity(name).better == "higher" else value > dense * factor
+def _broken(kind: Quantity, value: float, dense: float) -> bool:
+    return value < dense / FACTOR if kind.better == "higher" else value > dense * FACTOR
 
 
 def cliff_table(found: Sequence[Cliff]) -> Table:
@@ -128,9 +135,12 @@ def cliff_table(found: Sequence[Cliff]) -> Table:
         )
         for cliff in found
     ]
+    edges = {"higher": "less than half", "lower": "more than twice", "": "more than twice"}
+    kinds = {name: kind for cliff in found for name, kind in cliff.kinds.items()}
+    signs = " or ".join(f"{kind.title} is {edges[kind.better]}" for kind in kinds.values())
     note = (
         "A component pruned alone breaks at the smallest share from which on, at every larger one measured, "
-        "the Fréchet distance is more than twice the dense model's or the prompt accuracy less than half."
+        f"{signs} of the dense model's."
     )
     return Table("Cliff per component", note, headings, tuple(lines))
 

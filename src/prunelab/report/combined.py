@@ -22,6 +22,10 @@ from prunelab.report.sounds import read_sounds
 from prunelab.report.summary import markdown, over_seeds
 
 SUMMARY = "summary.md"  # the table over seeds, to be pasted
+UNDESCRIBED = (
+    "these reports were written before metrics described themselves, so they have bare names and no better "
+    "side here; running the jobs again, which finds everything in the store, writes them anew"
+)
 PROMPTS = 6  # of every job's pictures or sounds
 Shown = Picture | Sound
 
@@ -45,6 +49,8 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     found = _readable(reports)
     rows = _merged([report for _, report in found])
     fields = varying(rows)
+    if not any("quantities" in row for row in rows):
+        print(UNDESCRIBED, file=sys.stderr)
     previews: list[Shown] = []
     for path, report in found:
         _add_new(previews, [_relabelled(one, report, fields) for one in _previews(path, report)])
@@ -86,7 +92,9 @@ def _merged(reports: Sequence[dict[str, Any]]) -> list[Row]:
     merged: dict[str, Row] = {}
     for report in reports:
         for row in report["rows"]:
-            merged.setdefault(_identity(row), row)
+            known = merged.get(_identity(row), {})
+            if "quantities" not in known:  # the first that says what its metrics are, else the first
+                merged[_identity(row)] = row
     return list(merged.values())
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from prunelab.report.drawing import COLOURS, INK, SERIES, STROKES, dress, figure
 from prunelab.report.labels import label, text, varying
-from prunelab.report.quantities import quantity, titled
 from prunelab.report.schema import ACHIEVED, Row
+from prunelab.report.titles import metrics_of, quantity, titled
 
 AXES = ("x", "y", "low", "high")
 
@@ -62,8 +62,7 @@ def sparsity_curves(rows: Sequence[Row]) -> list[Curve]:
     models = [row for row in rows if row["state"] != "dense" and row["sparsity"][of] is not None]
     if len({text(row, "requested") for row in models}) < 2:
         return []
-    names = dict.fromkeys(name for row in rows for name in row["metrics"])
-    curves = (_sparsity_curve(name, of, models, rows) for name in names)
+    curves = (_sparsity_curve(name, of, models, rows) for name in metrics_of(rows))
     return [curve for curve in curves if curve.lines]
 
 
@@ -106,27 +105,26 @@ def _sparsity_curve(name: str, of: str, models: Sequence[Row], rows: Sequence[Ro
         if row["metrics"].get(name, {}).get("value") is not None:
             family = " · ".join(filter(None, (row["scorer"], label(row, fields))))
             groups[family, row["state"]].append(row)
-    lines = [_line(name, of, key, members) for key, members in groups.items()]
-    kind = quantity(name)
+    kind = quantity(rows, name)
+    lines = [_line(name, kind.scale, of, key, members) for key, members in groups.items()]
     dense = [row["metrics"].get(name, {}).get("value") for row in rows if row["state"] == "dense"]
     level = dense[0] * kind.scale if len(set(dense)) == 1 and dense[0] is not None else None
-    return Curve(titled(name), f"{of} removed, %", kind.shown_unit, lines, level)
+    return Curve(titled(kind), f"{of} removed, %", kind.shown_unit, lines, level)
 
 
-def _line(name: str, of: str, key: tuple[str, str], members: Sequence[Row]) -> Line:
+def _line(name: str, scale: float, of: str, key: tuple[str, str], members: Sequence[Row]) -> Line:
     """A point per requested sparsity: the mean over seeds; the interval of the only one, or their range."""
     points: dict[str, list[Row]] = defaultdict(list)
     for row in members:
         points[text(row, "requested")].append(row)
-    drawn = sorted(_point(name, of, group) for group in points.values())
+    drawn = sorted(_point(name, scale, of, group) for group in points.values())
     x, y, low, high = zip(*drawn, strict=True)
     family, state = key
     return Line(f"{family}, {state}", x, y, low, high, family, state)
 
 
-def _point(name: str, of: str, group: Sequence[Row]) -> tuple[float, float, float, float]:
+def _point(name: str, scale: float, of: str, group: Sequence[Row]) -> tuple[float, float, float, float]:
     estimates: list[Mapping[str, float]] = [row["metrics"][name] for row in group]
-    scale = quantity(name).scale
     values, lows, highs = (
         [estimate[side] * scale for estimate in estimates] for side in ("value", "low", "high")
     )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunelab.report.quantities import quantity
 from prunelab.report.schema import Row
+from prunelab.report.titles import quantity
 
 FLOOR = "Floor of real data"
 HINT = "the same distance of as many held-out real examples to the other real ones: what a perfect model has"
@@ -25,5 +25,5 @@ def have_floors(rows: Sequence[Row], name: str) -> bool:
 def warnings(rows: Sequence[Row]) -> list[str]:
     """The warnings of the rows' metrics, each once, after the metric's title."""
     measured = [(name, estimate) for row in rows for name, estimate in row["metrics"].items()]
-    found = [f"{quantity(name).title}: {one['warning']}" for name, one in measured if "warning" in one]
+    found = [f"{quantity(rows, name).title}: {one['warning']}" for name, one in measured if "warning" in one]
     return list(dict.fromkeys(found))

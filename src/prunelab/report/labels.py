@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prunelab.core.sparsity import Sparsity
-from prunelab.report.quantities import share
+from prunelab.report.numbers import share
 from prunelab.report.quoting import printable
 from prunelab.report.schema import Row
 

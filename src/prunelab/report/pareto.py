@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prunelab.core.quantities import Quantity
 from prunelab.report.labels import label, text, varying
-from prunelab.report.quantities import main_metrics, quantity, titled
 from prunelab.report.schema import Row
 from prunelab.report.summary import Group, over_seeds
+from prunelab.report.titles import main_metrics, quantity, titled
 
 COSTS = {"nonzeros": "non-zero parameters", "macs": "multiply-accumulates"}
 FULL = 100.0  # per cent: where the dense model lies on every axis of cost
@@ -85,12 +86,12 @@ def _of_model(rows: Sequence[Row], name: str) -> Iterator[Pareto]:
         return
     touched = _touched(rows, dense)
     for metric in main_metrics(rows):
-        kind = quantity(metric)
-        found = [_point(group, method, metric, dense, touched) for method, group in methods]
+        kind = quantity(rows, metric)
+        found = [_point(group, method, metric, kind, dense, touched) for method, group in methods]
         points = tuple(point for point in found if point is not None)
         value = dense["metrics"].get(metric, {}).get("value")
         scaled = None if value is None else value * kind.scale
-        yield Pareto(f"{name}{titled(metric)}", kind.shown_unit, kind.better, points, scaled)
+        yield Pareto(f"{name}{titled(kind)}", kind.shown_unit, kind.better, points, scaled)
 
 
 def _touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
@@ -105,11 +106,13 @@ def _counts(cost: Mapping[str, int] | None) -> list[int] | None:
     return None if cost is None else [cost[name] for name in ("parameters", *COSTS)]
 
 
-def _point(group: Group, method: str, metric: str, dense: Row, touched: Sequence[str]) -> Point | None:
+def _point(
+    group: Group, method: str, metric: str, kind: Quantity, dense: Row, touched: Sequence[str]
+) -> Point | None:
     spread = group.interval(metric)
     if spread is None:
         return None
-    value, low, high = (number * quantity(metric).scale for number in spread)
+    value, low, high = (number * kind.scale for number in spread)
     left = {cost: fmean(_left(row, dense, cost, touched) for row in group.rows) for cost in COSTS}
     scorer = text(group.rows[0], "scorer")
     return Point(method, scorer, group.state, _asked(group), left, value, low, high)

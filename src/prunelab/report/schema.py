@@ -47,6 +47,18 @@ class Estimate(Part):
         return self
 
 
+class Described(Part):
+    """What a metric says of itself, see :class:`prunelab.core.quantities.Quantity`."""
+
+    title: Text
+    better: Literal["", "lower", "higher"] = ""
+    hint: str = ""
+    percent: bool = False
+    unit: str = ""
+    aside: bool = False
+    breaks: bool = False
+
+
 class Latency(Part):
     """Milliseconds; ``low`` and ``high`` where they were measured."""
 
@@ -112,6 +124,7 @@ class Evaluated(Part):
     seed: Count
     sparsity: Sparsity
     metrics: dict[Text, Estimate]
+    quantities: dict[Text, Described] = {}
     cost: Cost
     address: Text
     bypass: Text | None = None

@@ -1,15 +1,17 @@
 """A sweep over seeds in one table: the mean of each choice, and how far its seeds lie apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prunelab.core.quantities import Quantity
 from prunelab.report.floors import floor_of, have_floors
 from prunelab.report.labels import COMPARED, label, varying
-from prunelab.report.quantities import UNDEFINED, decimal, decimals, quantity, share
+from prunelab.report.numbers import UNDEFINED, decimal, decimals, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
 from prunelab.report.table import Cell, Heading, Line, Table, metric_headings
+from prunelab.report.titles import metrics_of, quantity
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}
 ZEROED = {"nonzeros": "non-zeros removed"}  # where single weights went, which takes neither of those
@@ -62,6 +64,15 @@ class Group:
         return [estimate for estimate in found if estimate.get("value") is not None]
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A metric of a table: its name, what it is, and whether the table has a column of its floor."""
+
+    name: str
+    kind: Quantity
+    floors: bool
+
+
 def over_seeds(rows: Sequence[Row]) -> list[Group]:
     """Rows grouped by everything but the seed, in their order.
 
@@ -94,46 +105,49 @@ def markdown(groups: Sequence[Group]) -> str:
     Means over the seeds, and [smallest, largest] where they differ.
     """
     rows = [row for group in groups for row in group.rows]
-    metrics = {name: have_floors(rows, name) for row in rows for name in row["metrics"]}
+    measures = _measures(rows)
     single = any(row["sparsity"].get("nominal") is not None for row in rows)
     achieved = {**ACHIEVED, **(ZEROED if single else {})}
     differing = [field for field in varying(rows) if field != "seed"]
     fields = [field for field in differing if field != "of" or "requested" not in differing]
     names = [NAMES.get(field, field) for field in fields]
-    titles = [quoted(heading.text) for name in metrics for heading in metric_headings(rows, name)]
+    titles = [quoted(heading.text) for one in measures for heading in metric_headings(rows, one.name)]
     head = ["state", *map(quoted, names), "seeds", *achieved.values(), *titles]
-    body = (_cells(group, fields, list(achieved), metrics) for group in groups)
+    body = (_cells(group, fields, list(achieved), measures) for group in groups)
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def _measures(rows: Sequence[Row]) -> list[Measure]:
+    return [Measure(name, quantity(rows, name), have_floors(rows, name)) for name in metrics_of(rows)]
+
+
 def _cells(
-    group: Group, fields: Sequence[str], achieved: Sequence[str], metrics: Mapping[str, bool]
+    group: Group, fields: Sequence[str], achieved: Sequence[str], measures: Sequence[Measure]
 ) -> list[str]:
     first, dense = group.rows[0], group.state == "dense"
     chosen = ["" if dense else quoted(label(first, [field])) for field in fields]
     if group.repeat and chosen:
         chosen[0] += f" ({group.repeat})"
     removed = [share(group.achieved(name)) for name in achieved]
-    measured = [" ".join(filter(None, texts)) for texts in _texts(group, metrics)]
+    measured = [" ".join(filter(None, texts)) for texts in _texts(group, measures)]
     return [group.state, *chosen, str(len(group.rows)), *removed, *measured]
 
 
-def _texts(group: Group, metrics: Mapping[str, bool]) -> list[tuple[str, str]]:
+def _texts(group: Group, measures: Sequence[Measure]) -> list[tuple[str, str]]:
     """Every metric's mean and spread and, where the table has a column of it, its floor."""
     texts = []
-    for name, floors in metrics.items():
-        texts.append(spread_texts(group.metric(name), name))
-        if floors:
-            texts.append(spread_texts(group.floor(name), name))
+    for one in measures:
+        texts.append(spread_texts(group.metric(one.name), one.kind))
+        if one.floors:
+            texts.append(spread_texts(group.floor(one.name), one.kind))
     return texts
 
 
-def spread_texts(values: Spread | None, name: str) -> tuple[str, str]:
+def spread_texts(values: Spread | None, kind: Quantity) -> tuple[str, str]:
     """A metric's mean with its unit, and [smallest, largest] where these differ."""
     if values is None:
         return UNDEFINED, ""
-    kind = quantity(name)
     mean, low, high = (value * kind.scale for value in values)
     places = 1 if kind.percent else decimals(max(abs(mean), abs(low), abs(high)))
     unit = f" {kind.shown_unit}" if kind.shown_unit else ""
@@ -146,17 +160,17 @@ def means(rows: Sequence[Row]) -> Table | None:
     groups = over_seeds(rows)
     if all(len(group.rows) == 1 for group in groups):
         return None
-    metrics = {name: have_floors(rows, name) for row in rows for name in row["metrics"]}
+    measures = _measures(rows)
     headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
-    headings += [heading for name in metrics for heading in metric_headings(rows, name)]
-    lines = [Line(group.state, group.label, _page_cells(group, metrics)) for group in groups]
+    headings += [heading for one in measures for heading in metric_headings(rows, one.name)]
+    lines = [Line(group.state, group.label, _page_cells(group, measures)) for group in groups]
     note = "Means over the seeds that differ in nothing else; [the smallest, the largest]."
     return Table("Means over seeds", note, tuple(headings), tuple(lines))
 
 
-def _page_cells(group: Group, metrics: Mapping[str, bool]) -> tuple[Cell, ...]:
+def _page_cells(group: Group, measures: Sequence[Measure]) -> tuple[Cell, ...]:
     return (
         Cell(str(len(group.rows))),
         *(Cell(share(group.achieved(name))) for name in ACHIEVED),
-        *(Cell(*texts) for texts in _texts(group, metrics)),
+        *(Cell(*texts) for texts in _texts(group, measures)),
     )

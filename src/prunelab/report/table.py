@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prunelab.report.floors import FLOOR, HINT, NONE, floor_of, have_floors, warnings
 from prunelab.report.labels import DESCRIBED, labels, shares
-from prunelab.report.quantities import (
+from prunelab.report.numbers import (
     UNDEFINED,
     change,
     count,
@@ -13,13 +13,12 @@ from prunelab.report.quantities import (
     decimals,
     estimate_texts,
     milliseconds,
-    quantity,
     share,
     size,
-    titled,
 )
 from prunelab.report.schema import ACHIEVED, COUNTS, Row
 from prunelab.report.speed import verdict
+from prunelab.report.titles import metrics_of, quantity, titled
 
 TITLES = {
     "elements": "Elements",
@@ -68,7 +67,7 @@ class Table:
 
 def quality(rows: Sequence[Row]) -> Table:
     """Every metric that any row has, with its interval, and beside a distance its floor."""
-    names = tuple(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    names = metrics_of(rows)
     headings = tuple(heading for name in names for heading in metric_headings(rows, name))
     cells = [tuple(cell for name in names for cell in _metric_cells(rows, row, name)) for row in rows]
     note = (
@@ -150,19 +149,21 @@ def _lines(
 
 def metric_headings(rows: Sequence[Row], name: str) -> list[Heading]:
     """A metric's heading and, where any row has one, that of its floor."""
-    own = Heading(titled(name), quantity(name).hint)
+    kind = quantity(rows, name)
+    own = Heading(titled(kind), kind.hint)
     return [own, Heading(FLOOR, HINT)] if have_floors(rows, name) else [own]
 
 
 def _metric_cells(rows: Sequence[Row], row: Row, name: str) -> list[Cell]:
     """What stands below ``metric_headings``."""
     estimate, floor = row["metrics"].get(name), floor_of(row, name)
-    own = Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, quantity(name)))
+    kind = quantity(rows, name)
+    own = Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, kind))
     if not have_floors(rows, name):
         return [own]
     if floor is None:
         return [own, Cell(UNDEFINED)]
-    return [own, Cell(NONE) if floor["value"] is None else Cell(*estimate_texts(floor, quantity(name)))]
+    return [own, Cell(NONE) if floor["value"] is None else Cell(*estimate_texts(floor, kind))]
 
 
 def _requested(row: Row) -> Cell:

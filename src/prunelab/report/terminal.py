@@ -8,11 +8,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from prunelab.core.quantities import Quantity
 from prunelab.report.floors import FLOOR
-from prunelab.report.quantities import UNDEFINED, decimal, decimals, main_metrics, quantity, share, titled
+from prunelab.report.numbers import UNDEFINED, decimal, decimals, share
 from prunelab.report.schema import Row
 from prunelab.report.summary import Group, Spread, over_seeds, spread_texts
 from prunelab.report.table import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
+from prunelab.report.titles import main_metrics, metrics_of, quantity, titled
 
 ACROSS = 4  # this many models fit side by side; more are listed below each other
 WIDTH = 80  # characters that a sweep's table may take
@@ -83,7 +85,8 @@ class Column:
 
 def _fitting(groups: Sequence[Group], metrics: Sequence[str]) -> list[Column]:
     """What was removed, and as many metrics as 80 characters hold beside choices and states."""
-    single = any(row["sparsity"].get("nominal") is not None for group in groups for row in group.rows)
+    rows = [row for group in groups for row in group.rows]
+    single = any(row["sparsity"].get("nominal") is not None for row in rows)
     removed = {("nonzeros" if single else "parameters"): "Non-0" if single else "Params", "macs": "MACs"}
     columns = [
         Column((title, "removed"), [share(group.achieved(name)) for group in groups])
@@ -91,8 +94,9 @@ def _fitting(groups: Sequence[Group], metrics: Sequence[str]) -> list[Column]:
     ]
     left = WIDTH - NARROWEST - 1 - max(len(group.state) for group in groups) - sum(c.width for c in columns)
     for name in metrics:
-        cells = [_measured(group.metric(name), name) for group in groups]
-        column = Column(wrap(titled(name), 11), cells)
+        kind = quantity(rows, name)
+        cells = [_measured(group.metric(name), kind) for group in groups]
+        column = Column(wrap(titled(kind), 11), cells)
         left -= column.width
         if left >= 0:
             columns.append(column)
@@ -101,20 +105,19 @@ def _fitting(groups: Sequence[Group], metrics: Sequence[str]) -> list[Column]:
 
 def _floors(groups: Sequence[Group]) -> list[str]:
     """A line per distance with the floors that the groups have of it."""
-    names = dict.fromkeys(name for group in groups for row in group.rows for name in row["metrics"])
+    rows = [row for group in groups for row in group.rows]
     lines = []
-    for name in names:
-        found = [group.floor(name) for group in groups]
-        texts = dict.fromkeys(" ".join(spread_texts(floor, name)).strip() for floor in found if floor)
-        lines += [f"{FLOOR}: {quantity(name).title} {' or '.join(texts)}"] if texts else []
+    for name in metrics_of(rows):
+        kind, found = quantity(rows, name), [group.floor(name) for group in groups]
+        texts = dict.fromkeys(" ".join(spread_texts(floor, kind)).strip() for floor in found if floor)
+        lines += [f"{FLOOR}: {kind.title} {' or '.join(texts)}"] if texts else []
     return lines
 
 
-def _measured(spread: Spread | None, name: str) -> str:
+def _measured(spread: Spread | None, kind: Quantity) -> str:
     """``43.9 ±1.3``."""
     if spread is None:
         return UNDEFINED
-    kind = quantity(name)
     mean, low, high = (value * kind.scale for value in spread)
     places = 1 if kind.percent else decimals(max(abs(mean), abs(low), abs(high)))
     far = max(mean - low, high - mean)

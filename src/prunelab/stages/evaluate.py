@@ -12,7 +12,8 @@ from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
 from prunelab.core.observation import Observation
-from prunelab.core.protocols import Model, NetworkMetric, PromptMetric, SamplingOptions
+from prunelab.core.protocols import Metric, Model, NetworkMetric, PromptMetric, SamplingOptions
+from prunelab.core.quantities import Described, Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
@@ -232,6 +233,13 @@ def _reference(task: Task, knobs: Evaluation, dense: Samples, judged: Artifact |
         return Reference(none, {}, asked, dense, prompts, held_out)
     real = load_judgement(judged)
     return Reference(real.features, real.predictions, asked, dense, prompts, held_out)
+
+
+def quantities(metrics: Sequence[Metric]) -> dict[str, Quantity]:
+    """What the metrics say of themselves, by the names under which they are evaluated."""
+    told = {metric.name: metric.quantity for metric in metrics if isinstance(metric, Described)}
+    seen = [metric.name for metric in metrics if isinstance(metric, PromptMetric) and metric.name in told]
+    return told | {f"{name}{SEEN}": told[name].of_seen() for name in seen}
 
 
 def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:

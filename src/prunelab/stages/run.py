@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.core.previews import Preview
+from prunelab.core.quantities import Quantity
 from prunelab.core.units import Unit
 from prunelab.costs.zeros import single_weights
 from prunelab.report import Curve, Line
@@ -13,7 +14,7 @@ from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
-from prunelab.stages.evaluate import as_rows, load_samples
+from prunelab.stages.evaluate import as_rows, load_samples, quantities
 from prunelab.stages.measured import Measured, measured
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import prune
@@ -133,7 +134,8 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     before = bench.model.pruned()
     if before:
         say(f"{' and '.join(before)} had been pruned before: shares are of the model as it was given")
-    rows = [row(asked[each.state.name], each, before) for each in found]
+    told = quantities(bench.task.metrics)
+    rows = [row(asked[each.state.name], each, told, before) for each in found]
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
@@ -141,10 +143,13 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     return Outcome(rows, previews, curves, {state.name: state.folder for state in states})
 
 
-def row(request: Request, found: Measured, given_pruned: Sequence[str] = ()) -> dict[str, Any]:
+def row(
+    request: Request, found: Measured, told: Mapping[str, Quantity], given_pruned: Sequence[str] = ()
+) -> dict[str, Any]:
     """One row of ``report.json``; the dense model was not chosen by any scorer.
 
-    ``given_pruned``: components that had been pruned before, so that shares are of what was left of them.
+    ``told``: what the metrics say of themselves. ``given_pruned``: components that had been pruned before,
+    so that shares are of what was left of them.
     """
     chosen, state = dict(request.labels), found.state
     if state.name == "dense":
@@ -162,6 +167,7 @@ def row(request: Request, found: Measured, given_pruned: Sequence[str] = ()) -> 
         "seed": request.seed,
         "sparsity": {**asked, **state.achieved},
         "metrics": as_rows(found.metrics),
+        "quantities": {name: told[name].as_json() for name in found.metrics if name in told},
         "cost": found.cost,
         "address": state.address,
     }

@@ -1,0 +1,52 @@
+"""What a metric says of itself to whoever shows its numbers."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric for readers.
+
+    title: what it is called. better: which way; empty where neither is. hint: what it is, in half a sentence.
+    percent: a share, shown in per cent. unit: behind a shown value. aside: it says nearly what another metric
+    says, so it stays away where there is room for few. breaks: at twice the dense model's value (at half of
+    it, where higher is better) a model is broken; cliffs are looked for in it.
+    """
+
+    title: str
+    better: Literal["", "lower", "higher"] = ""
+    hint: str = ""
+    percent: bool = False
+    unit: str = ""
+    aside: bool = False
+    breaks: bool = False
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by before it is shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def shown_unit(self) -> str:
+        """What stands behind a shown value; may be empty."""
+        return "%" if self.percent else self.unit
+
+    def of_seen(self) -> "Quantity":
+        """The same of prompts that training and recovery saw."""
+        hint = "the same of prompts that training and recovery saw"
+        return replace(self, title=f"{self.title}, seen", hint=hint, breaks=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that say something, under their names, as ``report.json`` holds them."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A metric that describes itself; one that does not is shown by its name."""
+
+    @property
+    def quantity(self) -> Quantity:
+        """Title, unit, which way is better."""
+        ...
