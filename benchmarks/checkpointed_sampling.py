@@ -27,7 +27,7 @@ from prunelab.core.draws import normal
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
 from prunelab.costs.memory import peak_memory
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.gating import gated
 
 
@@ -35,7 +35,7 @@ from prunelab.surgery.gating import gated
 class Passage:
     """One gradient of a loss of the last latents through ``steps`` of the sampler."""
 
-    model: StableDiffusion
+    model: PipelineModel
     units: list[Unit]
     batch: int
     device: torch.device
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    model = StableDiffusion.open("benchmark", arguments.path, embedded="tiny_t2i")
+    model = PipelineModel.open("benchmark", arguments.path, embedded="tiny_t2i")
     model.to(device)
     passage = Passage(model, model.units(["head", "neuron"], ["denoiser"]), arguments.batch, device)
     passage.gradient(1, checkpointed=True)  # warm-up

@@ -23,16 +23,14 @@ from torch import Tensor
 from prunelab.core.observation import Sums
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.tasks.judged_data import ShuffledExamples
 
 BATCH = 64
 
 
-def scores(
-    model: StableDiffusion, units: list[Unit], scorer: LatentShift, prompts: ShuffledExamples
-) -> Tensor:
+def scores(model: PipelineModel, units: list[Unit], scorer: LatentShift, prompts: ShuffledExamples) -> Tensor:
     """One score per operator, batch by batch."""
     observation, totals = scorer.observation(model, units, prompts), Sums()
     for rows in observation.batches:
@@ -49,7 +47,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8, help="calibration samples per operator")
     parser.add_argument("--rounds", type=int, default=5, help="how often either is timed")
     arguments = parser.parse_args()
-    model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
     units = model.units(["operator"], ["denoiser"])[::4]
     prompts = ShuffledExamples(Digits(train_size=64).train(), 0)
     many = LatentShift(samples=arguments.samples, steps=5, batch_size=BATCH)

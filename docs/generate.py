@@ -16,7 +16,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from prunelab.core.presets import embedded
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import TRACERS, WALKERS
 
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ def components() -> str:
 def price() -> str:
     """What one latent shift of each granularity costs on the embedded model."""
     shift = scorers()["latent_shift"]
-    model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
     rows = []
     for name in shift.granularities:
         elements = sum(unit.elements for unit in model.units([name], ["denoiser"]))

@@ -13,8 +13,10 @@ import pytest
 
 if TYPE_CHECKING:
     from prunelab.core.protocols import Model
-    from prunelab.models.flux import Flux
-    from prunelab.models.stable_diffusion import StableDiffusion
+    from prunelab.models.pipeline import PipelineModel
+
+# What a small FluxPipeline is asked with: its sides, T5's tokens, and the guidance that it is told.
+FLUX_CALL = {"height": 16, "width": 16, "max_sequence_length": 8, "guidance_scale": 3.5}
 
 os.environ.update(
     OMP_WAIT_POLICY="PASSIVE",
@@ -25,27 +27,27 @@ os.environ.update(
 
 
 @pytest.fixture(scope="session")
-def model() -> "StableDiffusion":
+def model() -> "PipelineModel":
     """The embedded text-to-image model; tests must leave it as it was."""
-    from prunelab.models.stable_diffusion import StableDiffusion
+    from prunelab.models.pipeline import PipelineModel
 
-    return StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    return PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
 
 
 @pytest.fixture(scope="session")
 def pixels() -> "Model":
     """The embedded unconditional model of pixels; tests must leave it as it was."""
-    from prunelab.models.pixel_diffusion import PixelDiffusion
+    from prunelab.models.pipeline import PipelineModel
 
-    return PixelDiffusion.open("tiny_uig", embedded="tiny_uig")
+    return PipelineModel.open("tiny_uig", embedded="tiny_uig")
 
 
 @pytest.fixture(scope="session")
 def latents() -> "Model":
     """The embedded unconditional model of latents; tests must leave it as it was."""
-    from prunelab.models.latent_diffusion import LatentDiffusion
+    from prunelab.models.pipeline import PipelineModel
 
-    return LatentDiffusion.open("tiny_uig_latent", embedded="tiny_uig_latent")
+    return PipelineModel.open("tiny_uig_latent", embedded="tiny_uig_latent")
 
 
 @pytest.fixture(params=["pixels", "latents"])
@@ -58,13 +60,15 @@ def unconditional(request: pytest.FixtureRequest) -> "Model":
 @pytest.fixture(scope="session")
 def classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A class-conditional model of 4 classes and the null class, its weights drawn from seed 0."""
-    from omegaconf import OmegaConf
+    import shutil
 
-    from prunelab.models.architectures import build_class_conditional
+    from prunelab.models.opening import published
+    from prunelab.models.skeletons import skeleton
 
-    preset = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / "ldm4_imagenet.yaml")
-    architecture: Any = OmegaConf.to_container(preset.open.architecture)
-    architecture["unet"] |= {
+    small = tmp_path_factory.mktemp("classes") / "configurations"
+    shutil.copytree(published("ldm4_imagenet"), small)
+    changed: dict[str, dict[str, Any]] = {}
+    changed["unet"] = {
         "sample_size": 8,
         "block_out_channels": [16, 32],
         "layers_per_block": 1,
@@ -75,16 +79,18 @@ def classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cross_attention_dim": 12,
         "encoder_hid_dim": 5,
     }
-    architecture["vqvae"] |= {
+    changed["vqvae"] = {
         "sample_size": 32,
         "block_out_channels": [8, 8, 16],
         "layers_per_block": 1,
         "norm_num_groups": 4,
         "num_vq_embeddings": 16,
     }
-    folder = tmp_path_factory.mktemp("classes") / "model"
-    build_class_conditional(architecture).save_pretrained(folder)
-    return folder
+    for part, settings in changed.items():
+        config = json.loads((small / part / "config.json").read_text())
+        (small / part / "config.json").write_text(json.dumps({**config, **settings}))
+    skeleton(small, "cpu").save_pretrained(small.parent / "model")
+    return small.parent / "model"
 
 
 @pytest.fixture(scope="session")
@@ -135,11 +141,11 @@ def flux_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def flux(flux_folder: Path) -> "Flux":
+def flux(flux_folder: Path) -> "PipelineModel":
     """A FLUX-like model with random weights; tests must leave it as it was."""
-    from prunelab.models.flux import Flux
+    from prunelab.models.pipeline import PipelineModel
 
-    return Flux.open("flux", str(flux_folder), prompt_length=8)
+    return PipelineModel.open("flux", str(flux_folder), call=FLUX_CALL)
 
 
 @pytest.fixture(scope="session")

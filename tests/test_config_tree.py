@@ -22,8 +22,7 @@ from prunelab.core.presets import conf_folder, embedded
 from prunelab.core.protocols import Model
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
-from prunelab.models.flux import Flux
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.history import History
 from prunelab.stages.score import check_scorer, choose_units, compute
@@ -89,7 +88,7 @@ def scorer(name: str, **knobs: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bench(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(model: PipelineModel, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     config = composed("data.train_size=64", "data.test_size=16")
     task = instantiate(config.task, _partial_=True, _convert_="all")(data=instantiate(config.data))
     return Bench(Store(tmp_path_factory.mktemp("store")), SilentTracker(), Hardware(), model, task)
@@ -97,7 +96,7 @@ def bench(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> B
 
 @pytest.mark.parametrize(("name", "granularity"), pairs())
 def test_every_scorer_scores_what_it_says_it_can(
-    bench: Bench, flux: Flux, name: str, granularity: str, tmp_path: Path
+    bench: Bench, flux: PipelineModel, name: str, granularity: str, tmp_path: Path
 ) -> None:
     if granularity == "modulation":  # of transformers alone
         bench = replace(bench, model=flux)

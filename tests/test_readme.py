@@ -37,7 +37,7 @@ from prunelab.core.observation import Sums
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages import run as running
 from prunelab.stages.prune import slimmed
 from prunelab.tasks.judged_data import ShuffledExamples
@@ -117,27 +117,10 @@ STAND_INS = {
     "evaluation.held_out=100": "evaluation.held_out=4",
     "devices=2": "devices=1",  # two: tests/cli/test_ranks.py
 }
-ARCHITECTURE = "model.open.architecture"
 ADDED = {
     "judge=clip": ["judge.path=my_clip"],
     "task=t2i_clip": ["judge.path=my_clip"],
-    "path=my_flux": ["model.open.prompt_length=8"],
-    "model=sd21 weights=random": [
-        f"{ARCHITECTURE}.unet.block_out_channels=[32,32,64,64]",
-        f"{ARCHITECTURE}.unet.attention_head_dim=[1,1,2,2]",
-        f"{ARCHITECTURE}.vae.block_out_channels=[32,32,32,32]",
-        f"{ARCHITECTURE}.text_encoder.num_hidden_layers=1",
-    ],
-    "model=ldm4_imagenet weights=random": [
-        f"{ARCHITECTURE}.unet.block_out_channels=[32,32,64,64]",
-        f"{ARCHITECTURE}.vqvae.block_out_channels=[32,32,32]",
-    ],
-    "model=flux weights=random": [
-        f"{ARCHITECTURE}.transformer.num_layers=1",
-        f"{ARCHITECTURE}.transformer.num_single_layers=1",
-        f"{ARCHITECTURE}.text_encoder.num_hidden_layers=1",
-        f"{ARCHITECTURE}.text_encoder_2.num_layers=1",
-    ],
+    "path=my_flux": ["model.open.call={height:16,width:16,max_sequence_length:8,guidance_scale:3.5}"],
 }
 # Parts of commands that are composed alone, and why.
 COMPOSED = {
@@ -366,7 +349,7 @@ def fences(page: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def pruned(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pruned(model: PipelineModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a run leaves it, with a pruned model where the pages look for one."""
     folder = tmp_path_factory.mktemp("pruned")
     units = model.units(["head"], ["denoiser"])
@@ -493,7 +476,7 @@ def heads_by_hand(unit: Unit, attention: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/adding-a-scorer.md"])
-def test_the_scorer_from_weights_scores_as_by_hand(model: StableDiffusion, page: str, tmp_path: Path) -> None:
+def test_the_scorer_from_weights_scores_as_by_hand(model: PipelineModel, page: str, tmp_path: Path) -> None:
     scorer = example(page, "mine/largest.py", tmp_path)["Largest"]()
     units = model.units(["head"], ["denoiser"])
     scores = scorer.score(model, units)
@@ -503,7 +486,7 @@ def test_the_scorer_from_weights_scores_as_by_hand(model: StableDiffusion, page:
         assert scores[unit.name].tolist() == heads_by_hand(unit, attention)
 
 
-def test_the_scorer_with_forward_passes_adds_up(model: StableDiffusion, tmp_path: Path) -> None:
+def test_the_scorer_with_forward_passes_adds_up(model: PipelineModel, tmp_path: Path) -> None:
     """One batch of 4 and two of 2 agree, and a mean of squares is one taken by hand."""
     energy = example("docs/adding-a-scorer.md", "mine/energy.py", tmp_path)["Energy"]
     units = model.units(["head", "neuron"], ["denoiser"])[:12]
@@ -521,7 +504,7 @@ def test_the_scorer_with_forward_passes_adds_up(model: StableDiffusion, tmp_path
         torch.testing.assert_close(found[0][unit.name], found[1][unit.name], rtol=1e-5, atol=1e-9)
 
 
-def test_the_budget_lets_no_unit_lose_more_than_its_cap(model: StableDiffusion, tmp_path: Path) -> None:
+def test_the_budget_lets_no_unit_lose_more_than_its_cap(model: PipelineModel, tmp_path: Path) -> None:
     budget = example("docs/adding-a-budget.md", "mine/capped.py", tmp_path)["Capped"]
     units = model.units(["neuron"], ["denoiser"])
     scores = {unit.name: torch.arange(unit.elements).double() + 200 * i for i, unit in enumerate(units)}
@@ -535,7 +518,7 @@ def test_the_budget_lets_no_unit_lose_more_than_its_cap(model: StableDiffusion, 
         budget().plan(scores, units, None, Sparsity(0.6))
 
 
-def test_a_hook_of_the_example_takes_a_mean_of_squares(model: StableDiffusion, tmp_path: Path) -> None:
+def test_a_hook_of_the_example_takes_a_mean_of_squares(model: PipelineModel, tmp_path: Path) -> None:
     defined = example("docs/adding-a-scorer.md", "mine/energy.py", tmp_path)
     unit = model.units(["head"], ["denoiser"])[0]
     sums = Sums()

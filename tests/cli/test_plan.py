@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.random import Random
 
 Command = Callable[..., Any]
@@ -34,13 +34,13 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something was computed on data")
 
     for name in ("sample", "predict", "encode", "decode", "embed"):
-        monkeypatch.setattr(StableDiffusion, name, used)
+        monkeypatch.setattr(PipelineModel, name, used)
     monkeypatch.setattr("prunelab.data.digits.Digits.train", used)
     monkeypatch.setattr("prunelab.data.digits.Digits.test", used)
 
 
 @pytest.mark.usefixtures("no_data")
-def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: StableDiffusion) -> None:
+def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: PipelineModel) -> None:
     ended = command("plan", *CHOICES, "logger=none", store=tmp_path / "store")
     plan = planned(ended)
     assert ended.computed == []
@@ -81,7 +81,7 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Stab
 
 
 @pytest.mark.usefixtures("no_data")
-def test_what_a_plan_costs(command: Command, tmp_path: Path, model: StableDiffusion) -> None:
+def test_what_a_plan_costs(command: Command, tmp_path: Path, model: PipelineModel) -> None:
     plan = planned(command("plan", *CHOICES, "logger=none", store=tmp_path / "store"))
     assert set(plan["components"]) == {"denoiser", "text_encoder", "vae"}
     for figures in (*plan["components"].values(), plan["total"]):

@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prunelab.core.protocols import Model
 from prunelab.costs.macs import macs
-from prunelab.models.audio_diffusion import AudioDiffusion
+from prunelab.models.mdct import Mdct
+from prunelab.models.pipeline import PipelineModel
 
 
 class Layers(nn.Module):
@@ -270,7 +271,7 @@ def test_models_against_torchs_counter(fixture: str, request: pytest.FixtureRequ
 
 
 def test_audio_against_torchs_counter() -> None:
-    check_against_torch(AudioDiffusion.open("tiny_uag", embedded="tiny_uag", rate=8000))
+    check_against_torch(PipelineModel.open("tiny_uag", embedded="tiny_uag", media=Mdct(8000)))
 
 
 def layout(made: Tensor) -> tuple[Any, ...]:

@@ -10,14 +10,14 @@ from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import quantised
 from prunelab.data.notes import Notes
 from prunelab.metrics.listener import Listener
-from prunelab.models.audio_diffusion import AudioDiffusion
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.mdct import as_waveforms
+from prunelab.models.mdct import Mdct, as_waveforms
+from prunelab.models.pipeline import PipelineModel
 
 
 @pytest.fixture(scope="module")
-def model() -> AudioDiffusion:
-    return AudioDiffusion.open("tiny_uag", embedded="tiny_uag", rate=8000)
+def model() -> PipelineModel:
+    return PipelineModel.open("tiny_uag", embedded="tiny_uag", media=Mdct(8000))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def listener() -> Listener:
 
 
 @torch.no_grad()
-def test_sounds_go_to_latents_and_nearly_come_back(model: AudioDiffusion, listener: Listener) -> None:
+def test_sounds_go_to_latents_and_nearly_come_back(model: PipelineModel, listener: Listener) -> None:
     data = Notes(train_size=1, test_size=20).test()[:]
     sounds = torch.from_numpy(data["audio"]).to(torch.int16)
     latents = model.encode(sounds)
@@ -43,7 +43,7 @@ def test_sounds_go_to_latents_and_nearly_come_back(model: AudioDiffusion, listen
 
 
 @torch.no_grad()
-def test_what_it_plays_is_recognisable(model: AudioDiffusion, listener: Listener) -> None:
+def test_what_it_plays_is_recognisable(model: PipelineModel, listener: Listener) -> None:
     noise = normal(model.latent_shape, 0, range(16), "test")
     sounds = model.decode(model.sample(None, noise, 10, 1.0)[-1])
     _, logits = listener(quantised(sounds))
@@ -53,17 +53,19 @@ def test_what_it_plays_is_recognisable(model: AudioDiffusion, listener: Listener
 
 
 @torch.no_grad()
-def test_pictures_of_the_plain_pipeline_become_the_same_sounds(model: AudioDiffusion) -> None:
+def test_pictures_of_the_plain_pipeline_become_the_same_sounds(model: PipelineModel) -> None:
     latents = normal(model.latent_shape, 0, range(2), "test")
     pictures = model.pipeline.vqvae.decode(latents).sample
     assert torch.equal(as_waveforms(pictures).clamp(-1, 1), model.decode(latents))
 
 
-def test_the_rate_stays_with_the_model(model: AudioDiffusion, tmp_path: Path) -> None:
+def test_the_rate_stays_with_the_model(model: PipelineModel, tmp_path: Path) -> None:
     model.save(tmp_path)
-    assert model.reopened(tmp_path).rate == model.with_components({}).rate == model.rate == 8000
+    found = [model, model.reopened(tmp_path), model.with_components({})]
+    assert [each.media.rate for each in found if isinstance(each.media, Mdct)] == [8000] * 3
+    assert {each.makes for each in found} == {"sounds"}
 
 
 def test_a_model_without_a_rate_is_refused() -> None:
-    with pytest.raises(Refusal, match="needs a rate"):
-        AudioDiffusion.open("tiny_uag", embedded="tiny_uag")
+    with pytest.raises(Refusal, match="need a rate"):
+        Mdct(0)

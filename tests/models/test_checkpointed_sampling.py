@@ -3,17 +3,19 @@
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from prunelab.core.draws import generator, normal
-from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.conditions import Conditions
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.gating import gated
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
@@ -22,7 +24,7 @@ PROMPTS = ["a red seven on a blue background", "a white two on a black backgroun
 class Noisy:
     """Gates from logits and fresh noise at every step, drawn anew on every entry."""
 
-    def __init__(self, model: StableDiffusion, units: list[Unit], logits: list[Tensor]) -> None:
+    def __init__(self, model: PipelineModel, units: list[Unit], logits: list[Tensor]) -> None:
         self.model, self.units, self.logits = model, units, logits
         self.entered = list[int]()
 
@@ -41,36 +43,45 @@ class Noisy:
             yield
 
 
-def double(model: StableDiffusion) -> StableDiffusion:
-    """The denoiser in float64, with gradients for one of its weights."""
-    denoiser = copy.deepcopy(model.components["denoiser"]).double()
-    exact = model.with_components({"denoiser": denoiser})
-    denoiser.conv_in.weight.requires_grad_(True)
+def double(model: PipelineModel) -> PipelineModel:
+    """Denoiser and text encoder in float64, with gradients for one of the former's weights."""
+    parts = {name: copy.deepcopy(model.components[name]).double() for name in ("denoiser", "text_encoder")}
+    exact = model.with_components(parts)
+    parts["denoiser"].conv_in.weight.requires_grad_(True)
     return exact
 
 
-def gradients(model: StableDiffusion, guidance: float, checkpointed: bool) -> tuple[list[Tensor], list[int]]:
+def read(conditions: Conditions | None) -> list[Tensor]:
+    """The tensors that prompts became."""
+    assert conditions is not None
+    return [each for each in tree_leaves(list(conditions.known.values())) if isinstance(each, Tensor)]
+
+
+def gradients(model: PipelineModel, guidance: float, checkpointed: bool) -> tuple[list[Tensor], list[int]]:
     """Those of logits, latents, conditions and a weight for a loss of the last latents; the steps entered."""
     denoiser = model.components["denoiser"]
     denoiser.zero_grad()
     units = model.units(["head", "neuron"], ["denoiser"])
     logits = [torch.linspace(-1, 2, u.elements, dtype=torch.float64).requires_grad_(True) for u in units]
     latents = normal(model.latent_shape, 0, range(2), "test").double().requires_grad_(True)
-    conditions = model.embed(PROMPTS).detach().double().requires_grad_(True)
+    conditions = model.embed(PROMPTS)
+    (states,) = read(conditions)
+    states.requires_grad_(True)
     within = Noisy(model, units, logits)
     last = model.sample(
         conditions, latents, 3, guidance, last=True, checkpointed=checkpointed, within=within
     )[-1]
     (last - normal(model.latent_shape, 1, range(2), "test").double()).pow(2).mean().backward()
-    leaves = [*logits, latents, conditions, denoiser.conv_in.weight]
+    leaves = [*logits, latents, states, denoiser.conv_in.weight]
     return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None], within.entered
 
 
-@pytest.mark.parametrize("scheduler", ["DDIM", "Euler"])
-def test_the_gradient_is_that_of_plain_backpropagation(model: StableDiffusion, scheduler: str) -> None:
+@pytest.mark.parametrize("scheduler", [None, EulerDiscreteScheduler, DPMSolverMultistepScheduler])
+def test_the_gradient_is_that_of_plain_backpropagation(model: PipelineModel, scheduler: Any) -> None:
+    """Also through a solver that remembers earlier steps: its own arithmetic is not repeated."""
     exact = double(model)
-    if scheduler == "Euler":
-        exact.pipeline.scheduler = EulerDiscreteScheduler.from_config(model.pipeline.scheduler.config)
+    if scheduler is not None:
+        exact.pipeline.scheduler = scheduler.from_config(model.pipeline.scheduler.config)
     plain, once = gradients(exact, 1.0, checkpointed=False)
     checked, twice = gradients(exact, 1.0, checkpointed=True)
     assert once == [0, 1, 2]
@@ -82,7 +93,7 @@ def test_the_gradient_is_that_of_plain_backpropagation(model: StableDiffusion, s
         assert float((found - expected).abs().max()) < 1e-12 * scale
 
 
-def test_noise_that_is_not_replayed_gives_another_gradient(model: StableDiffusion) -> None:
+def test_noise_that_is_not_replayed_gives_another_gradient(model: PipelineModel) -> None:
     """What the identity above would miss if the noise came from a generator that goes on."""
     exact = double(model)
     source = torch.Generator().manual_seed(0)
@@ -98,7 +109,7 @@ def test_noise_that_is_not_replayed_gives_another_gradient(model: StableDiffusio
     found = []
     for checkpointed in (False, True):
         source.manual_seed(0)
-        conditions = exact.embed(PROMPTS[:1]).detach().double()
+        conditions = exact.embed(PROMPTS[:1])
         latents = normal(exact.latent_shape, 0, range(1), "test").double()
         passed = exact.sample(conditions, latents, 3, 1.0, checkpointed=checkpointed, within=within)
         (gradient,) = torch.autograd.grad(passed[-1].pow(2).mean(), logit)
@@ -106,7 +117,7 @@ def test_noise_that_is_not_replayed_gives_another_gradient(model: StableDiffusio
     assert found[0] != pytest.approx(found[1], rel=1e-3)
 
 
-def test_guidance_is_checkpointed_too(model: StableDiffusion) -> None:
+def test_guidance_is_checkpointed_too(model: PipelineModel) -> None:
     found = []
     unit = model.units(["neuron"], ["denoiser"])[0]
     for checkpointed in (False, True):
@@ -118,14 +129,14 @@ def test_guidance_is_checkpointed_too(model: StableDiffusion) -> None:
             with gated(model.components, [unit], {unit.name: gate}):
                 yield
 
-        conditions = model.embed(PROMPTS).detach()
+        conditions = model.embed(PROMPTS)
         passed = model.sample(conditions, noise, 2, 3.0, checkpointed=checkpointed, within=within)
         (gradient,) = torch.autograd.grad(passed[-1].pow(2).mean(), gate)
         found.append(gradient)
     assert torch.allclose(found[0], found[1], rtol=1e-5, atol=1e-8)
 
 
-def saved(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
+def saved(model: PipelineModel, steps: int, checkpointed: bool) -> int:
     """Bytes of what autograd keeps between the forward and the backward pass, each storage once."""
     kept: dict[int, Tensor] = {}
 
@@ -134,25 +145,27 @@ def saved(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
         return tensor
 
     latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
-    conditions = model.embed(PROMPTS).detach()
+    conditions = model.embed(PROMPTS)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def test_one_latent_per_step_is_kept_and_no_more(model: StableDiffusion) -> None:
+def test_one_latent_per_step_is_kept_and_no_more(model: PipelineModel) -> None:
     latent = 2 * 4 * 8 * 8 * 4  # bytes of both samples
     kept = {steps: saved(model, steps, checkpointed=True) for steps in (1, 2, 5)}
-    assert kept[2] - kept[1] == latent
-    assert kept[5] - kept[1] == 4 * latent
-    assert kept[1] < 2 * latent
+    numbers = 64  # beside each latent, the scheduler's factors of the step
+    assert latent <= kept[2] - kept[1] <= latent + numbers
+    assert 4 * latent <= kept[5] - kept[1] <= 4 * (latent + numbers)
+    (states,) = read(model.embed(PROMPTS))  # shared by all steps
+    assert kept[1] < 2 * latent + states.untyped_storage().nbytes()
     assert saved(model, 2, checkpointed=False) - saved(model, 1, checkpointed=False) > 100 * latent
 
 
-def peak(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
+def peak(model: PipelineModel, steps: int, checkpointed: bool) -> int:
     """Bytes of live tensors at their highest, forward and backward."""
     latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
-    conditions = model.embed(PROMPTS).detach()
+    conditions = model.embed(PROMPTS)
 
     def there_and_back() -> None:
         passed = model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
@@ -161,14 +174,14 @@ def peak(model: StableDiffusion, steps: int, checkpointed: bool) -> int:
     return peak_of_new_tensors(there_and_back)
 
 
-def test_peak_memory_grows_by_one_latent_per_step_and_no_more(model: StableDiffusion) -> None:
+def test_peak_memory_grows_by_one_latent_per_step_and_no_more(model: PipelineModel) -> None:
     latent = 2 * 4 * 8 * 8 * 4
     few, many = peak(model, 2, checkpointed=True), peak(model, 6, checkpointed=True)
     assert 0 < many - few <= 4 * (latent + 64)  # beside each latent, the step's timestep
     assert peak(model, 2, checkpointed=False) > 1.5 * few
 
 
-def test_last_is_the_last_of_all(model: StableDiffusion) -> None:
+def test_last_is_the_last_of_all(model: PipelineModel) -> None:
     noise, conditions = normal(model.latent_shape, 0, range(2), "test"), model.embed(PROMPTS)
     with torch.no_grad():
         every = model.sample(conditions, noise, 3, 2.0)
@@ -177,16 +190,7 @@ def test_last_is_the_last_of_all(model: StableDiffusion) -> None:
     assert torch.equal(every[-1], last[0])
 
 
-def test_a_scheduler_that_remembers_steps_is_refused(model: StableDiffusion) -> None:
-    other = model.with_components({})
-    other.pipeline.scheduler = DPMSolverMultistepScheduler.from_config(model.pipeline.scheduler.config)
-    noise = normal(model.latent_shape, 0, range(1), "test")
-    with pytest.raises(Refusal, match="DDIMScheduler, EulerDiscreteScheduler"):
-        other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0, checkpointed=True)
-    assert other.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0).shape == (2, 1, 4, 8, 8)
-
-
-def test_each_step_runs_twice_forward_and_once_back(model: StableDiffusion) -> None:
+def test_each_step_runs_twice_forward_and_once_back(model: PipelineModel) -> None:
     attention = model.components["denoiser"].down_blocks[0].attentions[0].transformer_blocks[0].attn1
     there, back = list[int](), list[int]()
 

@@ -5,16 +5,16 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.data.digits import Digits
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 
 
 @torch.no_grad()
-def test_4_steps_without_guidance_end_near_16_guided_ones(model: StableDiffusion) -> None:
-    student = StableDiffusion.open("tiny_t2i_4step", embedded="tiny_t2i_4step")
+def test_4_steps_without_guidance_end_near_16_guided_ones(model: PipelineModel) -> None:
+    student = PipelineModel.open("tiny_t2i_4step", embedded="tiny_t2i_4step")
     prompts = list(Digits(train_size=8, test_size=40).test()["caption"])
     noise = normal(model.latent_shape, 5, range(len(prompts)), "test")
 
-    def ends(of: StableDiffusion, steps: int, guidance: float) -> Tensor:
+    def ends(of: PipelineModel, steps: int, guidance: float) -> Tensor:
         return of.sample(of.embed(prompts), noise, steps, guidance, last=True)
 
     guided = ends(model, 16, 2.0)

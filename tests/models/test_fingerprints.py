@@ -11,7 +11,7 @@ from prunelab.core.contents import files
 from prunelab.core.errors import Refusal
 from prunelab.costs.disk import disk_bytes
 from prunelab.models.folders import EMBEDDED, content_hash
-from prunelab.models.pixel_diffusion import PixelDiffusion
+from prunelab.models.pipeline import PipelineModel
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -45,14 +45,14 @@ def linked_files(plain: Path, place: Path) -> Path:
 @pytest.mark.parametrize("layout", [linked_folders, linked_files])
 def test_links_count_as_what_they_lead_to(layout: object, plain: Path, tmp_path: Path) -> None:
     twin = layout(plain, tmp_path / "linked")  # type: ignore[operator]
-    before = PixelDiffusion.open("pixels", str(plain)).fingerprint()
-    assert PixelDiffusion.open("pixels", str(twin)).fingerprint() == before
+    before = PipelineModel.open("pixels", str(plain)).fingerprint()
+    assert PipelineModel.open("pixels", str(twin)).fingerprint() == before
     assert disk_bytes(twin) == disk_bytes(plain) > 0
     weights = (twin / WEIGHTS).resolve()
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert PixelDiffusion.open("pixels", str(twin)).fingerprint() != before
+    assert PipelineModel.open("pixels", str(twin)).fingerprint() != before
 
 
 def test_the_place_of_a_folder_does_not_count(plain: Path) -> None:
@@ -62,16 +62,16 @@ def test_the_place_of_a_folder_does_not_count(plain: Path) -> None:
 def test_links_in_a_circle_are_refused(plain: Path) -> None:
     (plain / "unet" / "again").symlink_to("..")
     with pytest.raises(Refusal, match="lead back to it without an end"):
-        PixelDiffusion.open("pixels", str(plain))
+        PipelineModel.open("pixels", str(plain))
 
 
 def test_random_weights_are_refused_in_one_line_too(plain: Path) -> None:
     config = plain / "unet" / "config.json"
     whole = json.loads(config.read_text())
-    assert PixelDiffusion.open("pixels", str(plain), "random").components["denoiser"] is not None
+    assert PipelineModel.open("pixels", str(plain), "random").components["denoiser"] is not None
     structure = {"version": 2, "base": "UNet2DModel", "steps": []}
     for junk in ({**whole, "layers_per_block": "x"}, {**whole, "structure": structure}):
         config.write_text(json.dumps(junk))
         with pytest.raises(Refusal) as error:
-            PixelDiffusion.open("pixels", str(plain), "random")
+            PipelineModel.open("pixels", str(plain), "random")
         assert "\n" not in str(error.value)

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.engine.hardware import Hardware
-from prunelab.models.pixel_diffusion import PixelDiffusion
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.score import follow
 
@@ -28,13 +27,22 @@ UNET: dict[str, Any] = {
 SCHEDULER: dict[str, Any] = {"num_train_timesteps": 100, "prediction_type": "epsilon"}
 
 
-def drawn() -> PixelDiffusion:
-    return PixelDiffusion.open("pixels", weights="random", unet=UNET, scheduler=SCHEDULER)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("pixels") / "model"
+    DDPMPipeline(UNet2DModel(**UNET), DDPMScheduler(**SCHEDULER)).save_pretrained(found)
+    return found
+
+
+@pytest.fixture
+def drawn(folder: Path) -> PipelineModel:
+    """Of the folder's configurations alone."""
+    return PipelineModel.open("pixels", str(folder), weights="random")
 
 
 @torch.no_grad()
-def test_sampling_equals_the_pipeline() -> None:
-    model = drawn()
+def test_sampling_equals_the_pipeline(drawn: PipelineModel) -> None:
+    model = drawn
     scheduler = DDIMScheduler.from_config(model.pipeline.scheduler.config)
     pipeline = DDIMPipeline(model.components["denoiser"], scheduler)
     pipeline.set_progress_bar_config(disable=True)
@@ -50,8 +58,8 @@ def test_sampling_equals_the_pipeline() -> None:
     assert (ours.permute(0, 2, 3, 1) - torch.as_tensor(theirs.images)).abs().max() < 1e-5
 
 
-def test_nothing_conditions_it_and_pixels_are_latents() -> None:
-    model, images = drawn(), torch.arange(192, dtype=torch.uint8).reshape(1, 3, 8, 8)
+def test_nothing_conditions_it_and_pixels_are_latents(drawn: PipelineModel) -> None:
+    model, images = drawn, torch.arange(192, dtype=torch.uint8).reshape(1, 3, 8, 8)
     assert model.embed(["a word"]) is None
     assert model.latent_shape == (3, 8, 8)
     assert torch.equal((model.decode(model.encode(images)) * 255).round().to(torch.uint8), images)
@@ -59,8 +67,8 @@ def test_nothing_conditions_it_and_pixels_are_latents() -> None:
     assert torch.equal(model.target(model.encode(images), timesteps, noise), noise)
 
 
-def test_random_weights_are_the_same_every_time_and_survive_the_disk(tmp_path: Path) -> None:
-    first, again = drawn(), drawn()
+def test_random_weights_are_the_same_every_time_and_survive_the_disk(folder: Path, tmp_path: Path) -> None:
+    first, again = (PipelineModel.open("pixels", str(folder), weights="random") for _ in range(2))
     weights = first.components["denoiser"].state_dict()
     assert all(torch.equal(v, weights[n]) for n, v in again.components["denoiser"].state_dict().items())
     assert first.fingerprint() == again.fingerprint()
@@ -70,7 +78,7 @@ def test_random_weights_are_the_same_every_time_and_survive_the_disk(tmp_path: P
     assert reopened.fingerprint() != first.fingerprint()
 
 
-def test_taylor_scores_it_without_prompts() -> None:
+def test_taylor_scores_it_without_prompts(drawn: PipelineModel) -> None:
     class Noise:
         def prompts(self, draws: range) -> list[str]:
             return [""] * len(draws)
@@ -78,26 +86,26 @@ def test_taylor_scores_it_without_prompts() -> None:
         def media(self, draws: range) -> Tensor:
             return torch.full((len(draws), 3, 8, 8), 100, dtype=torch.uint8)
 
-    model = drawn()
-    units = model.units(["channel"], ["denoiser"])
+    units = drawn.units(["channel"], ["denoiser"])
     scorer = Taylor(samples=2, stride=50, batch_size=2)
-    scores = follow(scorer.passes(model, units, Noise()), Hardware())
+    scores = follow(scorer.passes(drawn, units, Noise()), Hardware())
     assert all(scores[unit.name].min() > 0 for unit in units)
 
 
-def test_what_cannot_be_opened_is_one_line(model: StableDiffusion, tmp_path: Path) -> None:
+def test_what_cannot_be_opened_is_one_line(drawn: PipelineModel) -> None:
     with pytest.raises(Refusal, match="path=FOLDER"):
-        PixelDiffusion.open("pixels", unet=UNET, scheduler=SCHEDULER)
+        PipelineModel.open("pixels")
+    with pytest.raises(Refusal, match=r"comes without weights: give path=FOLDER.*weights=random"):
+        PipelineModel.open("pixels", architecture="ddpm_cifar10")
+    with pytest.raises(Refusal, match=r"no architecture 'ddpm': choose from .*ddpm_cifar10"):
+        PipelineModel.open("pixels", architecture="ddpm", weights="random")
     with pytest.raises(Refusal, match="pretrained, random"):
-        PixelDiffusion.open("pixels", weights="none")
+        PipelineModel.open("pixels", weights="none")
     with pytest.raises(Refusal, match="unknown component 'vae'"):
-        drawn().units(["channel"], ["vae"])
-    model.save(tmp_path)
-    with pytest.raises(Refusal, match="unconditional U-Net"):
-        PixelDiffusion.open("pixels", path=str(tmp_path))
+        drawn.units(["channel"], ["vae"])
 
 
-def test_options_of_the_sampler_and_tokens(pixels: PixelDiffusion) -> None:
+def test_options_of_the_sampler_and_tokens(pixels: PipelineModel) -> None:
     """``last`` alone is looked at here: test_checkpointed_sampling.py has the others."""
     assert pixels.latent_shape == (1, 16, 16)
     noise = normal(pixels.latent_shape, 0, range(2), "noise")

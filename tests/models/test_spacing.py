@@ -10,7 +10,6 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-from prunelab.models.process import trajectory
 from prunelab.models.spacing import QuadraticSampler
 
 NOISE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -50,7 +49,10 @@ def by_hand(kind: str, steps: int) -> Tensor:
 def test_quadratic_steps_by_hand(kind: str) -> None:
     own = scheduler(kind, beta_start=1e-4, beta_end=0.02, beta_schedule="linear")
     for steps in (5, 100):
-        found = trajectory(own, answer, NOISE, steps, last=True, quadratic=True)[-1]
+        sampler, found = QuadraticSampler(own), NOISE
+        sampler.set_timesteps(steps)
+        for timestep in sampler.timesteps:
+            found = sampler.step(answer(found, timestep.expand(2)), timestep, found).prev_sample
         assert torch.allclose(found.double(), by_hand(kind, steps), rtol=1e-3, atol=1e-3)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Gate, Unit
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill
 from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
@@ -23,22 +23,22 @@ LORA = Lora(Finetune(), rank=2, alpha=4.0)
 
 
 @pytest.fixture
-def student(model: StableDiffusion) -> StableDiffusion:
+def student(model: PipelineModel) -> PipelineModel:
     return model.with_components({"denoiser": copy.deepcopy(model.components["denoiser"])})
 
 
 @pytest.fixture
-def draws(model: StableDiffusion) -> Draws:
+def draws(model: PipelineModel) -> Draws:
     latents = torch.randn(3, *model.latent_shape, generator=generator(0, 0, "bank"))
     return Draws(latents, ["a red seven on a blue background"] * 3, model.timesteps, drop=0.0, seed=4)
 
 
-def adapted(student: StableDiffusion, model: StableDiffusion, draws: Draws, knobs: Lora = LORA) -> Adaptation:
+def adapted(student: PipelineModel, model: PipelineModel, draws: Draws, knobs: Lora = LORA) -> Adaptation:
     return knobs.objective(student, model, draws)
 
 
 def test_untrained_adapters_change_nothing(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws
+    model: PipelineModel, student: PipelineModel, draws: Draws
 ) -> None:
     plain = Finetune().objective(model, model, draws)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_untrained_adapters_change_nothing(
 
 @pytest.mark.parametrize("method", [Finetune(), Distill()])
 def test_merged_weights_are_w_plus_b_a(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws, method: Finetune | Distill
+    model: PipelineModel, student: PipelineModel, draws: Draws, method: Finetune | Distill
 ) -> None:
     before = {name: weight.clone() for name, weight in student.components["denoiser"].state_dict().items()}
     objective = adapted(student, model, draws, Lora(method, rank=2, alpha=4.0))
@@ -77,7 +77,7 @@ def test_merged_weights_are_w_plus_b_a(
     assert all(float(delta.abs().max()) > 0 for delta in deltas.values())
 
 
-def test_adapters_are_drawn_from_the_seed_alone(model: StableDiffusion, draws: Draws) -> None:
+def test_adapters_are_drawn_from_the_seed_alone(model: PipelineModel, draws: Draws) -> None:
     made = []
     for global_seed in (1, 2):
         torch.manual_seed(global_seed)
@@ -86,7 +86,7 @@ def test_adapters_are_drawn_from_the_seed_alone(model: StableDiffusion, draws: D
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
 
 
-def test_convolutions_can_be_adapted(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
+def test_convolutions_can_be_adapted(model: PipelineModel, student: PipelineModel, draws: Draws) -> None:
     objective = adapted(student, model, draws, Lora(Finetune(), rank=1, targets=["conv1"]))
     objective.loss(objective.batch(range(2)))["loss"].backward()
     objective.finish()
@@ -96,7 +96,7 @@ def test_convolutions_can_be_adapted(model: StableDiffusion, student: StableDiff
 
 
 def test_what_adapters_cannot_do_is_refused(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws
+    model: PipelineModel, student: PipelineModel, draws: Draws
 ) -> None:
     with pytest.raises(Refusal, match=r"\['to_nowhere'\] names no layer"):
         adapted(student, model, draws, Lora(Finetune(), targets=["to_nowhere"]))

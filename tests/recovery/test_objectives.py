@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from states import states
 from torch import Tensor, nn
 
 from prunelab.core.draws import generator
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill, stages
 from prunelab.recovery.draws import Batch, Draws
 from prunelab.recovery.finetune import Finetune
@@ -17,7 +18,7 @@ PROMPTS = ["a red seven on a blue background", "", "a white two on a black backg
 
 
 @pytest.fixture(scope="module")
-def student(model: StableDiffusion) -> StableDiffusion:
+def student(model: PipelineModel) -> PipelineModel:
     """The model without a few of its blocks, with weights of its own."""
     units = model.units(["head", "neuron"], ["denoiser"])
     plan = {u.name: torch.rand(u.elements, generator=generator(0, 0, u.name)) > 0.4 for u in units}
@@ -26,12 +27,12 @@ def student(model: StableDiffusion) -> StableDiffusion:
 
 
 @pytest.fixture
-def draws(model: StableDiffusion) -> Draws:
+def draws(model: PipelineModel) -> Draws:
     latents = torch.randn(3, *model.latent_shape, generator=generator(0, 0, "bank"))
     return Draws(latents, PROMPTS, model.timesteps, drop=0.0, seed=4)
 
 
-def outputs(model: StableDiffusion, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+def outputs(model: PipelineModel, batch: Batch) -> tuple[Tensor, list[Tensor]]:
     """The denoiser's velocity and what its top-level stages put out, by a call of one's own."""
     bar = model.pipeline.scheduler.alphas_cumprod[batch.timesteps][:, None, None, None]
     noisy = bar.sqrt() * batch.latents + (1 - bar).sqrt() * batch.noise
@@ -42,13 +43,13 @@ def outputs(model: StableDiffusion, batch: Batch) -> tuple[Tensor, list[Tensor]]
         for name, child in unet.named_modules()
         if name in ("down_blocks.0", "down_blocks.1", "up_blocks.0", "up_blocks.1")
     ]
-    predicted = unet(noisy, batch.timesteps, encoder_hidden_states=model.embed(batch.prompts or [])).sample
+    predicted = unet(noisy, batch.timesteps, encoder_hidden_states=states(model, batch.prompts or [])).sample
     for handle in handles:
         handle.remove()
     return predicted, seen
 
 
-def velocity(model: StableDiffusion, batch: Batch) -> Tensor:
+def velocity(model: PipelineModel, batch: Batch) -> Tensor:
     bar = model.pipeline.scheduler.alphas_cumprod[batch.timesteps][:, None, None, None]
     return bar.sqrt() * batch.noise - (1 - bar).sqrt() * batch.latents
 
@@ -57,7 +58,7 @@ def squared(a: Tensor, b: Tensor) -> float:
     return float(((a - b).detach().double() ** 2).mean())
 
 
-def test_finetune(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
+def test_finetune(model: PipelineModel, student: PipelineModel, draws: Draws) -> None:
     objective = Finetune().objective(student, model, draws)
     batch = objective.batch(range(6))
     expected = squared(outputs(student, batch)[0], velocity(model, batch))
@@ -66,13 +67,13 @@ def test_finetune(model: StableDiffusion, student: StableDiffusion, draws: Draws
 
 
 def test_finetune_with_antithetic_timesteps(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws
+    model: PipelineModel, student: PipelineModel, draws: Draws
 ) -> None:
     timesteps = Finetune(antithetic=True).objective(student, model, draws).batch(range(4)).timesteps
     assert (timesteps[::2] + timesteps[1::2]).tolist() == [model.timesteps - 1] * 2
 
 
-def test_distill(model: StableDiffusion, student: StableDiffusion, draws: Draws) -> None:
+def test_distill(model: PipelineModel, student: PipelineModel, draws: Draws) -> None:
     objective = Distill(task=0.5, output=2.0, feature=3.0).objective(student, model, draws)
     batch = objective.batch(range(6))
     losses = {name: float(value.detach()) for name, value in objective.loss(batch).items()}
@@ -90,7 +91,7 @@ def test_distill(model: StableDiffusion, student: StableDiffusion, draws: Draws)
     assert expected["feature"] > 1e-4
 
 
-def test_stages_that_became_narrower_are_left_out(model: StableDiffusion, draws: Draws) -> None:
+def test_stages_that_became_narrower_are_left_out(model: PipelineModel, draws: Draws) -> None:
     """Stages of another width than the teacher's are not compared; the rest of the loss stays."""
     units = model.units(["channel"], ["denoiser"])
     plan = {u.name: torch.ones(u.elements, dtype=torch.bool) for u in units}
@@ -106,9 +107,7 @@ def test_stages_that_became_narrower_are_left_out(model: StableDiffusion, draws:
     assert losses["output"].item() == pytest.approx(squared(learned, known), rel=1e-4)
 
 
-def test_a_student_like_its_teacher_has_nothing_to_learn_from_it(
-    model: StableDiffusion, draws: Draws
-) -> None:
+def test_a_student_like_its_teacher_has_nothing_to_learn_from_it(model: PipelineModel, draws: Draws) -> None:
     twin = model.with_components({"denoiser": copy.deepcopy(model.components["denoiser"])})
     losses = Distill().objective(twin, model, draws).loss(draws.batch(range(4)))
     assert losses["output"].item() == 0
@@ -117,7 +116,7 @@ def test_a_student_like_its_teacher_has_nothing_to_learn_from_it(
 
 
 def test_gradients_reach_the_student_and_nothing_else(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws
+    model: PipelineModel, student: PipelineModel, draws: Draws
 ) -> None:
     objective = Distill().objective(student, model, draws)
     objective.loss(objective.batch(range(2)))["loss"].backward()
@@ -131,7 +130,7 @@ def test_gradients_reach_the_student_and_nothing_else(
 
 
 def test_the_hooks_of_the_features_leave_nothing_behind(
-    model: StableDiffusion, student: StableDiffusion, draws: Draws
+    model: PipelineModel, student: PipelineModel, draws: Draws
 ) -> None:
     objective = Distill().objective(student, model, draws)
     objective.loss(objective.batch(range(1)))

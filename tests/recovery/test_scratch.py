@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.scratch import forget
 from prunelab.surgery.slimming import slim
 from prunelab.surgery.zeros import hold_zeros, kept_weights
@@ -90,7 +90,7 @@ def test_nothing_of_the_donor_is_left(
             assert abs(correlation(drawn, before[0][name])) < 0.25, f"{name} is like the donor's"
 
 
-def test_a_reopened_student_starts_as_the_one_in_memory(model: StableDiffusion, tmp_path: Path) -> None:
+def test_a_reopened_student_starts_as_the_one_in_memory(model: PipelineModel, tmp_path: Path) -> None:
     units = model.units(["head"], ["denoiser"])
     student = slim(model.components["denoiser"], units, some(units))
     model.with_components({"denoiser": student}).save(tmp_path)
@@ -136,7 +136,7 @@ def test_what_does_not_say_how_it_starts_is_refused() -> None:
         forget(nn.ModuleDict({"inner": Own()}), seed=0)
 
 
-def test_single_weights_that_went_stay_zero(model: StableDiffusion) -> None:
+def test_single_weights_that_went_stay_zero(model: PipelineModel) -> None:
     units = model.units(["weight"], ["denoiser"])[:2]
     plan = {unit.name: torch.arange(unit.elements) % 2 == 0 for unit in units}
     student = slim(model.components["denoiser"], units, plan)

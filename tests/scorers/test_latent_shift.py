@@ -11,7 +11,7 @@ from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.stages.bench import Part
 from prunelab.stages.prune import slimmed
@@ -29,13 +29,13 @@ class Prompts:
         return [PROMPTS[i % len(PROMPTS)] for i in draws]
 
 
-def scored(model: StableDiffusion, units: list[Unit], scorer: LatentShift) -> Tensor:
+def scored(model: PipelineModel, units: list[Unit], scorer: LatentShift) -> Tensor:
     statistics = observe(scorer.observation(model, units, Prompts()), Hardware(), "score")
     scores = scorer.reduce(statistics, units)
     return torch.cat([scores[unit.name] for unit in units])
 
 
-def latents(model: StableDiffusion, samples: int, steps: int) -> np.ndarray:
+def latents(model: PipelineModel, samples: int, steps: int) -> np.ndarray:
     """Latents after every step of a plain DDIM loop over v-predictions, shape (samples, steps, ...)."""
     scheduler = model.pipeline.scheduler
     rows = []
@@ -60,7 +60,7 @@ def latents(model: StableDiffusion, samples: int, steps: int) -> np.ndarray:
 
 @torch.no_grad()
 @pytest.mark.parametrize("granularity", ["operator", "block", "head"])
-def test_equals_removing_one_element_at_a_time(model: StableDiffusion, granularity: str) -> None:
+def test_equals_removing_one_element_at_a_time(model: PipelineModel, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])[::9]
     dense = latents(model, 4, 2)[:, -1]
     scores = scored(model, units, LatentShift(samples=4, steps=2, batch_size=5))
@@ -78,7 +78,7 @@ def test_equals_removing_one_element_at_a_time(model: StableDiffusion, granulari
 
 @torch.no_grad()
 @pytest.mark.parametrize("granularity", ["neuron", "free_channel", "norm_group"])
-def test_many_elements_of_one_unit_at_a_time(model: StableDiffusion, granularity: str) -> None:
+def test_many_elements_of_one_unit_at_a_time(model: PipelineModel, granularity: str) -> None:
     """Every neuron of a feed-forward in one go, of which a few are removed from the network itself."""
     unit = model.units([granularity], ["denoiser"])[2]
     dense = latents(model, 2, 1)[:, -1]
@@ -95,7 +95,7 @@ def test_many_elements_of_one_unit_at_a_time(model: StableDiffusion, granularity
 
 
 @torch.no_grad()
-def test_variants_by_the_formula(model: StableDiffusion) -> None:
+def test_variants_by_the_formula(model: PipelineModel) -> None:
     units = model.units(["block"], ["denoiser"])[3:4]
     dense = latents(model, 4, 2)
     without = latents(slimmed(model, units, {units[0].name: torch.tensor([False])}), 4, 2)
@@ -113,7 +113,7 @@ def test_variants_by_the_formula(model: StableDiffusion) -> None:
         assert float(scored(model, units, scorer)) == pytest.approx(value, rel=2e-3)
 
 
-def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
+def test_one_batch_of_8_equals_two_of_4(model: PipelineModel) -> None:
     units = model.units(["block"], ["denoiser"])[:4]
     eight = scored(model, units, LatentShift(samples=8, steps=2, batch_size=8))
     four = scored(model, units, LatentShift(samples=8, steps=2, batch_size=4))
@@ -127,7 +127,7 @@ def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
 
 
 def test_a_batch_gives_its_own_elements_and_equal_prompts_are_embedded_once(
-    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+    model: PipelineModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ten ablations, each batch of four rows sees two; all batches ask for the same two prompts."""
     asked, embed = list[tuple[str, ...]](), model.embed

@@ -9,6 +9,7 @@ import pytest
 import torch
 from processes import run_ranks
 from safetensors.torch import load_file
+from states import states
 from torch import Tensor
 
 from prunelab.core.draws import generator, normal
@@ -17,7 +18,7 @@ from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Sc
 from prunelab.core.scores import check_scores
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Fitting, Schedule, optimise
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
 
 PROMPTS = [
@@ -66,13 +67,13 @@ def test_the_open_probability_is_that_of_undamped_gates() -> None:
         assert float(opened.float().mean()) == pytest.approx(expected, abs=1e-4)
 
 
-def objective(model: StableDiffusion, scorer: LearnedGates, *granularity: str) -> GateTraining:
+def objective(model: PipelineModel, scorer: LearnedGates, *granularity: str) -> GateTraining:
     return scorer.objective(model, model.units(granularity or ["head"], ["denoiser"]), Prompts())
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("same_noise", [True, False])
-def test_the_loss_by_a_loop_over_samples_and_steps(model: StableDiffusion, same_noise: bool) -> None:
+def test_the_loss_by_a_loop_over_samples_and_steps(model: PipelineModel, same_noise: bool) -> None:
     """One sample at a time, weights scaled in place of hooks, the sampler written out."""
     scorer = replace(SMALL, same_noise=same_noise, initial=0.2)
     training = objective(model, scorer, "neuron")
@@ -94,11 +95,11 @@ def test_the_loss_by_a_loop_over_samples_and_steps(model: StableDiffusion, same_
 
 
 def sampled(
-    model: StableDiffusion, training: GateTraining, prompt: str, noise: Tensor, draw: int | None
+    model: PipelineModel, training: GateTraining, prompt: str, noise: Tensor, draw: int | None
 ) -> Tensor:
     """Two DDIM steps of one sample; with a ``draw``, neurons are gated by scaling the columns after them."""
     bars = model.pipeline.scheduler.alphas_cumprod.double()
-    denoiser, conditions, current = model.components["denoiser"], model.embed([prompt]), noise.double()
+    denoiser, conditions, current = model.components["denoiser"], states(model, [prompt]), noise.double()
     sizes = [unit.elements for unit in training.units]
     for step, (now, then) in enumerate([(999, 499), (499, None)]):
         columns = [denoiser.get_submodule(unit.gate.module).weight for unit in training.units]
@@ -120,7 +121,7 @@ def sampled(
     return current
 
 
-def test_only_units_whose_gates_are_their_removal_are_trained(model: StableDiffusion) -> None:
+def test_only_units_whose_gates_are_their_removal_are_trained(model: PipelineModel) -> None:
     for granularity in LearnedGates.granularities:
         assert all(unit.exact for unit in model.units([granularity], ["denoiser"])), granularity
     assert "channel" not in LearnedGates.granularities
@@ -133,7 +134,7 @@ def test_rates_of_nothing_are_refused() -> None:
         replace(SMALL, regulariser="l2")
 
 
-def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusion) -> None:
+def test_penalties_are_means_over_units_and_sums_over_kinds(model: PipelineModel) -> None:
     batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
     both = objective(model, replace(SMALL, initial=-2.0), "head", "neuron").loss(batch)
     assert float(both["penalty"].detach()) == pytest.approx(2 * 2.0)
@@ -142,7 +143,7 @@ def test_penalties_are_means_over_units_and_sums_over_kinds(model: StableDiffusi
     assert float(l0["penalty"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_penalty_for_flux_and_its_rates_per_kind(model: StableDiffusion) -> None:
+def test_the_penalty_for_flux_and_its_rates_per_kind(model: PipelineModel) -> None:
     """sigmoid(0.4 l + 1); the first step of AdamW without decay moves every logit by its kind's rate."""
     scorer = replace(SMALL, regulariser="sigmoid_l1", initial=-2.0, rates={"head": 0.5})
     batch = {"draws": torch.tensor([0]), "items": torch.tensor([0])}
@@ -165,7 +166,7 @@ def gradient(training: GateTraining, draws: range) -> Tensor:
 
 
 @pytest.mark.parametrize("granularity", sorted({*LearnedGates.granularities} - {"modulation"}))
-def test_a_batch_of_4_is_two_of_2(model: StableDiffusion, granularity: str) -> None:
+def test_a_batch_of_4_is_two_of_2(model: PipelineModel, granularity: str) -> None:
     training = objective(model, SMALL, granularity)
     four = gradient(training, range(4))
     halves = (gradient(training, range(2)) + gradient(training, range(2, 4))) / 2
@@ -173,7 +174,7 @@ def test_a_batch_of_4_is_two_of_2(model: StableDiffusion, granularity: str) -> N
     assert torch.allclose(four, halves, rtol=1e-3, atol=1e-5 * float(four.abs().max()))
 
 
-def test_a_batch_is_the_same_whenever_it_is_asked_for(model: StableDiffusion) -> None:
+def test_a_batch_is_the_same_whenever_it_is_asked_for(model: PipelineModel) -> None:
     training = objective(model, SMALL)
     first = gradient(training, range(6, 8))
     torch.rand(3)
@@ -181,7 +182,7 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(model: StableDiffusion) ->
     assert torch.equal(gradient(training, range(6, 8)), first)
 
 
-def trained(model: StableDiffusion, folder: Path, failing: int | None = None) -> dict[str, Tensor]:
+def trained(model: PipelineModel, folder: Path, failing: int | None = None) -> dict[str, Tensor]:
     training = objective(model, SMALL, "head", "neuron")
     loss, calls = training.loss, iter(range(100))
 
@@ -197,7 +198,7 @@ def trained(model: StableDiffusion, folder: Path, failing: int | None = None) ->
     return dict(scores)
 
 
-def test_a_killed_training_ends_bitwise_where_it_would_have(model: StableDiffusion, tmp_path: Path) -> None:
+def test_a_killed_training_ends_bitwise_where_it_would_have(model: PipelineModel, tmp_path: Path) -> None:
     straight = trained(model, tmp_path / "straight")
     with pytest.raises(KeyError, match="the power went"):
         trained(model, tmp_path / "killed", failing=2)
@@ -208,7 +209,7 @@ def test_a_killed_training_ends_bitwise_where_it_would_have(model: StableDiffusi
     assert len(values.unique()) > len(values) / 2  # elements have come apart
 
 
-def test_the_model_is_left_as_it_was(model: StableDiffusion, tmp_path: Path) -> None:
+def test_the_model_is_left_as_it_was(model: PipelineModel, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.components["denoiser"].state_dict().items()}
     trained(model, tmp_path)
     after = model.components["denoiser"].state_dict()
@@ -236,7 +237,7 @@ def test_a_scorer_is_of_one_kind() -> None:
     assert not isinstance(SMALL, Scorer | ObservingScorer)
 
 
-def test_what_cannot_be_is_refused(model: StableDiffusion) -> None:
+def test_what_cannot_be_is_refused(model: PipelineModel) -> None:
     units = model.units(["head"], ["denoiser", "text_encoder"])
     with pytest.raises(Refusal, match=r"text_encoder: use components=\[denoiser\]"):
         SMALL.objective(model, units, Prompts())

@@ -14,7 +14,7 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.engine.hardware import Hardware
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor, prefix
 from prunelab.stages.score import follow
 
@@ -32,11 +32,11 @@ class Pictures:
         return (normal((3, 32, 32), 5, draws, "pictures") * 60 + 128).clamp(0, 255).to(torch.uint8)
 
 
-def scored(model: StableDiffusion, units: list[Unit], scorer: Taylor) -> dict[str, Tensor]:
+def scored(model: PipelineModel, units: list[Unit], scorer: Taylor) -> dict[str, Tensor]:
     return dict(follow(scorer.passes(model, units, Pictures()), Hardware()))
 
 
-def gradients(model: StableDiffusion, samples: int, timesteps: list[int]) -> dict[str, np.ndarray]:
+def gradients(model: PipelineModel, samples: int, timesteps: list[int]) -> dict[str, np.ndarray]:
     """Of the mean velocity loss, one example and one timestep at a time, by name."""
     unet, pipeline = model.components["denoiser"], model.pipeline
     named = dict(unet.named_parameters())
@@ -67,7 +67,7 @@ def gradients(model: StableDiffusion, samples: int, timesteps: list[int]) -> dic
 
 
 @pytest.fixture(scope="module")
-def reference(model: StableDiffusion) -> dict[str, np.ndarray]:
+def reference(model: PipelineModel) -> dict[str, np.ndarray]:
     """w * g of every parameter, with gradients summed over t = 0, 300, 600 and 900."""
     found = gradients(model, 2, [0, 300, 600, 900])
     weights = {n: p.detach().double().numpy() for n, p in model.components["denoiser"].named_parameters()}
@@ -84,13 +84,13 @@ def by_hand(parts: list[np.ndarray], importance: str) -> float:
     return sum(float((part**2).sum()) for part in parts)
 
 
-def one(model: StableDiffusion, granularity: str, ending: str) -> Unit:
+def one(model: PipelineModel, granularity: str, ending: str) -> Unit:
     return next(u for u in model.units([granularity], ["denoiser"]) if u.path.endswith(ending))
 
 
 @pytest.mark.parametrize("importance", ["sum_abs", "abs_sum", "squared"])
 def test_channels_of_a_block_by_hand(
-    model: StableDiffusion, reference: Mapping[str, np.ndarray], importance: str
+    model: PipelineModel, reference: Mapping[str, np.ndarray], importance: str
 ) -> None:
     unit = one(model, "channel", "resnets.0.conv1")
     block = unit.path.removesuffix(".conv1")
@@ -108,7 +108,7 @@ def test_channels_of_a_block_by_hand(
 
 
 def test_heads_neurons_operators_and_blocks_by_hand(
-    model: StableDiffusion, reference: Mapping[str, np.ndarray]
+    model: PipelineModel, reference: Mapping[str, np.ndarray]
 ) -> None:
     head, neuron = one(model, "head", "attn1"), one(model, "neuron", "ff")
     conv, norm = one(model, "operator", "resnets.0.conv2"), one(model, "operator", "resnets.0.norm1")
@@ -198,7 +198,7 @@ def test_prefix_on_its_own() -> None:
         prefix(torch.tensor([0.01, 1.0]), 0.05)
 
 
-def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
+def test_one_batch_of_8_equals_two_of_4(model: PipelineModel) -> None:
     units = model.units(["channel"], ["denoiser"])[:6]
     eight = scored(model, units, Taylor(8, 0.25, 250, batch_size=8))
     four = scored(model, units, Taylor(8, 0.25, 250, batch_size=4))
@@ -206,14 +206,14 @@ def test_one_batch_of_8_equals_two_of_4(model: StableDiffusion) -> None:
         assert torch.allclose(eight[unit.name], four[unit.name], rtol=1e-3)
 
 
-def test_the_model_is_left_as_it_was(model: StableDiffusion) -> None:
+def test_the_model_is_left_as_it_was(model: PipelineModel) -> None:
     scored(model, model.units(["head"], ["denoiser"])[:2], Taylor(2, None, 500))
     parameters = list(model.components["denoiser"].parameters())
     assert not any(parameter.requires_grad for parameter in parameters)
     assert all(parameter.grad is None for parameter in parameters)
 
 
-def test_the_text_encoder_is_reached_and_the_autoencoder_is_not(model: StableDiffusion) -> None:
+def test_the_text_encoder_is_reached_and_the_autoencoder_is_not(model: PipelineModel) -> None:
     words = model.units(["head"], ["text_encoder"])
     assert all(score.min() > 0 for score in scored(model, words, Taylor(2, None, 500)).values())
     pixels = model.units(["operator"], ["vae"])

@@ -11,7 +11,7 @@ from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.score import follow
 
@@ -36,12 +36,12 @@ def examples() -> Examples:
     return Examples()
 
 
-def scored(model: StableDiffusion, units: list[Unit], scorer: Wanda, examples: Examples) -> dict[str, Tensor]:
+def scored(model: PipelineModel, units: list[Unit], scorer: Wanda, examples: Examples) -> dict[str, Tensor]:
     return dict(follow(scorer.passes(model, units, examples), Hardware()))
 
 
 @torch.no_grad()
-def inputs_of(model: StableDiffusion, module: nn.Module, examples: Examples) -> list[Tensor]:
+def inputs_of(model: PipelineModel, module: nn.Module, examples: Examples) -> list[Tensor]:
     """The input of ``module`` for one sample after the other, through the model's own calls."""
     seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
@@ -57,7 +57,7 @@ def inputs_of(model: StableDiffusion, module: nn.Module, examples: Examples) -> 
     return seen
 
 
-def some(model: StableDiffusion, component: str, granularity: str, paths: list[str]) -> list[Unit]:
+def some(model: PipelineModel, component: str, granularity: str, paths: list[str]) -> list[Unit]:
     units = model.units([granularity], [component])
     return [unit for unit in units if any(unit.path.endswith(path) for path in paths)][:6]
 
@@ -70,7 +70,7 @@ def some(model: StableDiffusion, component: str, granularity: str, paths: list[s
     ],
 )
 def test_linear_weights_by_a_loop(
-    model: StableDiffusion, examples: Examples, component: str, paths: list[str]
+    model: PipelineModel, examples: Examples, component: str, paths: list[str]
 ) -> None:
     units = some(model, component, "weight", paths)
     scores = scored(model, units, Wanda(samples=SAMPLES, batch_size=4), examples)
@@ -85,7 +85,7 @@ def test_linear_weights_by_a_loop(
         assert torch.allclose(scores[unit.name].reshape(expected.shape), expected, rtol=1e-4, atol=1e-12)
 
 
-def test_convolution_weights_by_a_loop(model: StableDiffusion, examples: Examples) -> None:
+def test_convolution_weights_by_a_loop(model: PipelineModel, examples: Examples) -> None:
     unit = some(model, "denoiser", "conv_weight", ["downsamplers.0.conv"])[0]
     conv = model.components["denoiser"].get_submodule(unit.path)
     score = scored(model, [unit], Wanda(samples=SAMPLES), examples)[unit.name].reshape(conv.weight.shape)
@@ -99,7 +99,7 @@ def test_convolution_weights_by_a_loop(model: StableDiffusion, examples: Example
     assert torch.allclose(score, expected, rtol=1e-4, atol=1e-12)
 
 
-def test_a_grouped_convolution_reads_its_own_channels(model: StableDiffusion) -> None:
+def test_a_grouped_convolution_reads_its_own_channels(model: PipelineModel) -> None:
     from prunelab.core.units import Gate, Slice
     from prunelab.scorers.wanda import _score
 
@@ -112,7 +112,7 @@ def test_a_grouped_convolution_reads_its_own_channels(model: StableDiffusion) ->
     assert torch.allclose(_score(unit, root, squares).reshape(6, 2), expected)
 
 
-def test_padding_tokens_count_or_do_not(model: StableDiffusion, examples: Examples) -> None:
+def test_padding_tokens_count_or_do_not(model: PipelineModel, examples: Examples) -> None:
     unit = some(model, "text_encoder", "weight", ["layers.0.self_attn.q_proj"])[0]
     linear = model.components["text_encoder"].get_submodule(unit.path)
     real = model.real_tokens(examples.prompts(range(SAMPLES)))
@@ -125,7 +125,7 @@ def test_padding_tokens_count_or_do_not(model: StableDiffusion, examples: Exampl
     assert not torch.allclose(without, scored(model, [unit], Wanda(samples=SAMPLES), examples)[unit.name])
 
 
-def test_batches_and_ranks_agree(model: StableDiffusion, examples: Examples) -> None:
+def test_batches_and_ranks_agree(model: PipelineModel, examples: Examples) -> None:
     """One batch of 6, batches of 4 and 2, and two ranks that share out the chunks."""
     units = model.units(["weight"], ["text_encoder", "denoiser"])[::11]
     six, four, two = (
@@ -140,7 +140,7 @@ def test_batches_and_ranks_agree(model: StableDiffusion, examples: Examples) -> 
         assert torch.allclose(value, shared, rtol=1e-4)
 
 
-def test_scoring_leaves_no_hooks(model: StableDiffusion, examples: Examples) -> None:
+def test_scoring_leaves_no_hooks(model: PipelineModel, examples: Examples) -> None:
     units = model.units(["weight"], ["text_encoder", "denoiser"])
     scored(model, units, Wanda(samples=2), examples)
     modules = [module for component in model.components.values() for module in component.modules()]

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from prunelab.core.errors import Refusal
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.magnitude import Magnitude
 from prunelab.scorers.random import Random
 
 
-def test_magnitude_of_a_head_by_hand(model: StableDiffusion) -> None:
+def test_magnitude_of_a_head_by_hand(model: PipelineModel) -> None:
     unit = model.units(["head"], ["denoiser"])[2]
     attention = model.components["denoiser"].get_submodule(unit.path)
     width = attention.to_q.out_features // attention.heads
@@ -25,7 +25,7 @@ def test_magnitude_of_a_head_by_hand(model: StableDiffusion) -> None:
             assert float(total[head]) == pytest.approx(float(weights.sum()))
 
 
-def test_magnitude_of_an_operator_is_that_of_all_its_weights(model: StableDiffusion) -> None:
+def test_magnitude_of_an_operator_is_that_of_all_its_weights(model: PipelineModel) -> None:
     unit = next(u for u in model.units(["operator"], ["denoiser"]) if u.path.endswith("conv2"))
     module = model.components["denoiser"].get_submodule(unit.path)
     weights = torch.cat([p.detach().flatten() for p in module.parameters()])
@@ -38,7 +38,7 @@ def test_magnitude_refuses_an_unknown_reduction() -> None:
         Magnitude(reduce="median")
 
 
-def test_random_depends_on_the_seed_and_the_unit_alone(model: StableDiffusion) -> None:
+def test_random_depends_on_the_seed_and_the_unit_alone(model: PipelineModel) -> None:
     units = model.units(["neuron"], ["denoiser"])
     first, alone = Random(3).score(model, units), Random(3).score(model, units[4:5])
     assert torch.equal(first[units[4].name], alone[units[4].name])
@@ -46,7 +46,7 @@ def test_random_depends_on_the_seed_and_the_unit_alone(model: StableDiffusion) -
     assert not torch.equal(first[units[0].name], first[units[1].name])
 
 
-def test_magnitude_of_single_weights_is_their_size(model: StableDiffusion) -> None:
+def test_magnitude_of_single_weights_is_their_size(model: PipelineModel) -> None:
     for granularity in ("weight", "conv_weight"):
         for unit in model.units([granularity], ["denoiser"])[:3]:
             weight = model.components["denoiser"].get_submodule(unit.path).weight.detach()
@@ -54,7 +54,7 @@ def test_magnitude_of_single_weights_is_their_size(model: StableDiffusion) -> No
             assert Magnitude().score(model, [unit])[unit.name].tolist() == expected
 
 
-def test_random_scores_are_drawn_when_they_are_read(model: StableDiffusion) -> None:
+def test_random_scores_are_drawn_when_they_are_read(model: PipelineModel) -> None:
     units = model.units(["weight"], ["denoiser"])
     drawn = Random(0).score(model, units)
     assert len(drawn) == len(units)

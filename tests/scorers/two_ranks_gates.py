@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.learned_gates import LearnedGates
 
 SCHEDULE = Schedule(steps=3, batch_size=2, learning_rate=0.5, decay="constant", clip=None, checkpoint_every=1)
@@ -26,7 +26,7 @@ class Prompts:
 def main(folder: Path) -> None:
     """Train, and let rank 0 write the scores down."""
     ranks.start()
-    model = StableDiffusion.open("tiny_t2i", embedded="tiny_t2i")
+    model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
     units = model.units(["head"], ["denoiser"])
     scorer = LearnedGates(SCHEDULE, prompts=4, steps=2, initial=1.0, weight=0.1)
     objective = scorer.objective(model, units, Prompts())

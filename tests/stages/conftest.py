@@ -13,7 +13,7 @@ from prunelab.metrics.judge import Judge
 from prunelab.metrics.output_distance import OutputDistance
 from prunelab.metrics.similarity import PeakSignalToNoise, StructuralSimilarity
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bench import Bench
 from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.protocol import Tracker
@@ -21,7 +21,7 @@ from prunelab.tracking.silent import SilentTracker
 
 
 @pytest.fixture
-def make_bench(model: StableDiffusion) -> Callable[..., Bench]:
+def make_bench(model: PipelineModel) -> Callable[..., Bench]:
     """``make_bench(FOLDER)``: a bench whose store is FOLDER, optionally with another tracker."""
     metrics = [PromptAccuracy(), StructuralSimilarity(), PeakSignalToNoise(), OutputDistance()]
     judge = Judge.load(EMBEDDED / "digit_judge")

@@ -11,13 +11,13 @@ from prunelab.core.errors import Refusal
 from prunelab.core.scores import Plan, removed
 from prunelab.core.sparsity import Sparsity
 from prunelab.costs.macs import macs
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.prune import make_plan, slimmed
 
 
-def share_left(model: StableDiffusion, plan: Plan, of: str) -> float:
+def share_left(model: PipelineModel, plan: Plan, of: str) -> float:
     """Of the denoiser's cost after slimming with all weights, counted without a ledger."""
     units = model.units(["channel"], ["denoiser"])
     small = slimmed(model, units, plan)
@@ -32,7 +32,7 @@ def share_left(model: StableDiffusion, plan: Plan, of: str) -> float:
 
 @pytest.mark.parametrize("of", ["parameters", "macs"])
 def test_the_smallest_share_that_meets_the_cost(
-    make_bench: Callable[..., Bench], model: StableDiffusion, tmp_path: Path, of: str
+    make_bench: Callable[..., Bench], model: PipelineModel, tmp_path: Path, of: str
 ) -> None:
     bench, units = make_bench(tmp_path), model.units(["channel"], ["denoiser"])
     scores = Random(seed=3).score(model, units)
@@ -48,7 +48,7 @@ def test_the_smallest_share_that_meets_the_cost(
 
 
 def test_what_channels_cannot_give(
-    make_bench: Callable[..., Bench], model: StableDiffusion, tmp_path: Path
+    make_bench: Callable[..., Bench], model: PipelineModel, tmp_path: Path
 ) -> None:
     units = model.units(["channel"], ["denoiser"])
     scores = Random(seed=3).score(model, units)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from states import states
 from torch import Tensor
 
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.tasks import Examples
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.evaluate import Evaluation, evaluate, load_samples, sample
 from prunelab.stages.judge import judge_real, load_judgement
@@ -37,14 +38,14 @@ def dense(bench: Bench) -> Artifact:
     return sample(bench, bench.model, "dense-by-hand", part())
 
 
-def pruned(model: StableDiffusion) -> StableDiffusion:
+def pruned(model: PipelineModel) -> PipelineModel:
     """The model without one attention head in each of a few layers."""
     units = model.units(["head"], ["denoiser"])[:6]
     plan = {unit.name: torch.arange(unit.elements) > 0 for unit in units}
     return slimmed(model, units, plan)
 
 
-def drawn(model: StableDiffusion, prompts: list[str]) -> Tensor:
+def drawn(model: PipelineModel, prompts: list[str]) -> Tensor:
     """What diffusers' own pipeline draws from the evaluation's noise, uint8 (2, 4, 3, 32, 32)."""
     noise = normal(model.latent_shape, 5, range(8), "evaluation latents")
     model.pipeline.set_progress_bar_config(disable=True)
@@ -75,7 +76,7 @@ def test_held_out_outputs(bench: Bench, dense: Artifact) -> None:
         times = integers(1000, 5, range(6), "held-out timestep")
         bar = model.pipeline.scheduler.alphas_cumprod[times][:, None, None, None]
         noisy = bar.sqrt() * latents + (1 - bar).sqrt() * noise
-        conditions = model.embed(examples.prompts)
+        conditions = states(model, examples.prompts)
         expected = model.components["denoiser"](noisy, times, encoder_hidden_states=conditions).sample
     torch.testing.assert_close(load_samples(dense).outputs, expected, rtol=1e-4, atol=1e-4)
 

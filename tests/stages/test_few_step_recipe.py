@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.few_step_recipe import WEIGHTS, FewStepRecipe
 from prunelab.stages.pretrain import pretrain
 
@@ -44,7 +44,7 @@ def test_all_but_the_unet_is_the_teachers(made: Path) -> None:
     differing = {name for name in names if (teacher / name).read_bytes() != (pipeline / name).read_bytes()}
     assert differing == {WEIGHTS}
     assert {tensor.dtype for tensor in load_file(pipeline / WEIGHTS).values()} == {torch.float16}
-    opened = StableDiffusion.open("few", str(pipeline))
+    opened = PipelineModel.open("few", str(pipeline))
     assert opened.components["denoiser"].conv_in.weight.dtype == torch.float32
 
 

@@ -9,7 +9,7 @@ import torch
 
 from prunelab.budgets.everywhere import Everywhere
 from prunelab.core.sparsity import Sparsity
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.magnitude import Magnitude
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.prune import prune, slimmed
@@ -18,7 +18,7 @@ from prunelab.surgery.carried import structure_of
 
 
 def test_shares_are_of_the_model_as_it_was_given(
-    make_bench: Callable[..., Bench], model: StableDiffusion, tmp_path: Path
+    make_bench: Callable[..., Bench], model: PipelineModel, tmp_path: Path
 ) -> None:
     blocks = model.units(["block"], ["denoiser"])
     given = slimmed(model, blocks, {unit.name: torch.tensor([unit not in blocks[:3]]) for unit in blocks})

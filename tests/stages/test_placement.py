@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.observation import Observation
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
@@ -28,7 +28,7 @@ FEW = {"samples": 4, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")
-def model(model: StableDiffusion) -> StableDiffusion:
+def model(model: PipelineModel) -> PipelineModel:
     """The embedded model without its numbers; its sampler takes one step, whose levels need none."""
     parts = {name: copy.deepcopy(part).to(ELSEWHERE) for name, part in model.components.items()}
     there = model.with_components(parts)
@@ -38,10 +38,12 @@ def model(model: StableDiffusion) -> StableDiffusion:
         return there.predict(latents, timesteps, conditions)[None]
 
     there.sample = sample  # type: ignore[method-assign]
+    for seen in ("_inverse", "picture_shape"):  # from numbers
+        setattr(there._autoencoding, seen, getattr(model._autoencoding, seen))
     return there
 
 
-def observations(model: StableDiffusion) -> Iterator[tuple[str, Observation]]:
+def observations(model: PipelineModel) -> Iterator[tuple[str, Observation]]:
     operators = model.units(["operator"], ["denoiser"], bypasses=True)
     weights = model.units(["weight"], ["text_encoder", "denoiser"])
     judged = SimpleNamespace(features=MEDIA, predictions={}, confidences={})
@@ -59,7 +61,7 @@ def observations(model: StableDiffusion) -> Iterator[tuple[str, Observation]]:
 
 
 def test_every_observation_is_on_the_device_that_it_is_told(
-    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+    model: PipelineModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prunelab.stages.evaluate._check_finite", lambda *_: None)  # it would read numbers
     for name, observation in observations(model):

@@ -3,7 +3,7 @@
 import torch
 
 from prunelab.core.scores import keep_all
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.scratch import forget
 from prunelab.stages.prune import slimmed
 from prunelab.stages.score import first_to_go
@@ -19,7 +19,7 @@ def test_what_is_gone_stays_the_first_to_go() -> None:
     assert first_to_go(scores, {}) is scores
 
 
-def test_scratch_keeps_the_shape_and_nothing_else(model: StableDiffusion) -> None:
+def test_scratch_keeps_the_shape_and_nothing_else(model: PipelineModel) -> None:
     units = model.units(["head"], ["denoiser"])
     plan = keep_all(units)
     plan[units[0].name][0] = False

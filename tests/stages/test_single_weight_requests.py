@@ -9,7 +9,7 @@ import pytest
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.sparsity import Sparsity
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Part
@@ -43,7 +43,7 @@ def test_a_model_without_a_text_encoder_has_its_denoiser_pruned() -> None:
         fitted(request(["text_encoder"], 0.3), model)
 
 
-def test_misspelt_components_are_not_taken_for_absent_ones(model: StableDiffusion) -> None:
+def test_misspelt_components_are_not_taken_for_absent_ones(model: PipelineModel) -> None:
     asked = request(["unet"], 0.3)
     assert fitted(asked, model) == asked  # and choosing units refuses it
 
@@ -71,7 +71,7 @@ def test_scorers_and_granularities_that_do_not_go_together() -> None:
         check_scorer(Part("latent_shift", LatentShift(), {}), ["weight"])
 
 
-def test_only_single_weights_have_a_nominal_total(model: StableDiffusion) -> None:
+def test_only_single_weights_have_a_nominal_total(model: PipelineModel) -> None:
     both = ["text_encoder", "denoiser"]
     asked = {"text_encoder": 0.475, "denoiser": 0.35}
     text, unet = (sum(p.numel() for p in model.components[name].parameters()) for name in both)

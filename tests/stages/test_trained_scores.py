@@ -14,7 +14,7 @@ from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule
 from prunelab.metrics.judge import Judge
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.score import load_history, load_scores, score, stored_scores
@@ -25,22 +25,22 @@ SCHEDULE = Schedule(steps=4, batch_size=2, learning_rate=0.5, decay="constant", 
 SCORER = Part("learned_gates", LearnedGates(SCHEDULE, prompts=2, steps=2, initial=1.0), {"steps": 2})
 
 
-def bench(model: StableDiffusion, root: Path) -> Bench:
+def bench(model: PipelineModel, root: Path) -> Bench:
     task = TextToImage(Digits(train_size=8, test_size=8), Judge.load(EMBEDDED / "digit_judge"), [])
     return Bench(Store(root), SilentTracker(), Hardware(), model, task)
 
 
-def units(model: StableDiffusion) -> list[Unit]:
+def units(model: PipelineModel) -> list[Unit]:
     return model.units(["head"], ["denoiser"])[:6]
 
 
-def scored(model: StableDiffusion, root: Path) -> tuple[dict[str, Tensor], Artifact]:
+def scored(model: PipelineModel, root: Path) -> tuple[dict[str, Tensor], Artifact]:
     artifact = score(bench(model, root), SCORER, units(model))
     return load_scores(artifact), artifact
 
 
 def test_a_killed_scoring_resumes_from_its_checkpoint(
-    model: StableDiffusion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: PipelineModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight, artifact = scored(model, tmp_path / "straight")
     seen = list[int]()
@@ -64,7 +64,7 @@ def test_a_killed_scoring_resumes_from_its_checkpoint(
     assert {"loss", "difference", "penalty"} < set(load_history(again)[0])
 
 
-def test_one_training_serves_all_sparsities(model: StableDiffusion, tmp_path: Path) -> None:
+def test_one_training_serves_all_sparsities(model: PipelineModel, tmp_path: Path) -> None:
     """The address holds nothing of a budget, so the second call trains nothing."""
     _, first = scored(model, tmp_path)
     before = first.path.stat().st_mtime_ns

@@ -15,8 +15,8 @@ from prunelab.core.waveforms import scaled
 from prunelab.data.notes import Notes
 from prunelab.engine.hardware import Hardware
 from prunelab.metrics.listener import Listener
-from prunelab.models.audio_diffusion import AudioDiffusion
-from prunelab.models.mdct import as_pictures
+from prunelab.models.mdct import Mdct, as_pictures
+from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.stages.pretrain import pretrain
 from prunelab.stages.unconditional_audio_recipe import UnconditionalAudioRecipe
@@ -85,7 +85,7 @@ def test_the_pipeline_is_an_ordinary_one(straight: Path) -> None:
 
 
 def test_the_latents_of_the_data_are_standardised(straight: Path) -> None:
-    model = AudioDiffusion.open("tiny_uag", str(straight / "pipeline"), rate=8000)
+    model = PipelineModel.open("tiny_uag", str(straight / "pipeline"), media=Mdct(8000))
     waveforms = torch.from_numpy(recipe().data.train()[:]["audio"]).to(torch.int16)
     with torch.no_grad():
         latents = model.encode(waveforms)

@@ -18,8 +18,8 @@ from prunelab.data.grey_digits import GreyDigits
 from prunelab.engine.hardware import Hardware
 from prunelab.metrics.judge import Judge
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.pixel_diffusion import PixelDiffusion
-from prunelab.models.process import target
+from prunelab.models.pipeline import PipelineModel
+from prunelab.models.process import process_of
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.stages.pretrain import pretrain
 from prunelab.stages.unconditional_image_recipe import UnconditionalImageRecipe
@@ -131,7 +131,7 @@ def test_what_is_predicted_is_what_the_scheduler_says() -> None:
     latents = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4)
     for kind in ("epsilon", "v_prediction"):
         scheduler = DDIMScheduler(prediction_type=kind)
-        objective = Unconditional(Silent(), scheduler, latents, 0, target)
+        objective = Unconditional(Silent(), scheduler, latents, 0, process_of(scheduler).target)
         batch = objective.batch(range(6))
         signal = scheduler.alphas_cumprod[batch["timesteps"]][:, None, None, None].sqrt()
         velocity = signal * batch["noise"] - (1 - signal**2).sqrt() * batch["latents"]
@@ -142,7 +142,7 @@ def test_what_is_predicted_is_what_the_scheduler_says() -> None:
 @torch.no_grad()
 def test_thresholds_of_diff_pruning_leave_timesteps_out_of_the_shipped_weights() -> None:
     """The mean loss of 16 training pictures, written out: it falls below 0.05 and 0.02 of its largest."""
-    model = PixelDiffusion.open("tiny_uig_epsilon", embedded="tiny_uig_epsilon")
+    model = PipelineModel.open("tiny_uig_epsilon", embedded="tiny_uig_epsilon")
     pictures = (
         torch.from_numpy(GreyDigits(train_size=16, test_size=1).train()[:]["image"]).float() / 127.5 - 1
     )

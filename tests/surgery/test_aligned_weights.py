@@ -11,7 +11,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from prunelab.core.draws import generator
-from prunelab.models.pixel_diffusion import PixelDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery import portable
 from prunelab.surgery.slimming import slim
 
@@ -32,14 +32,14 @@ def misplaced(module: nn.Module) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> PixelDiffusion:
+def drawn() -> PipelineModel:
     torch.manual_seed(0)
     unet = UNet2DModel(
         sample_size=8, block_out_channels=(16, 32), layers_per_block=1,
         norm_num_groups=4, attention_head_dim=8,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
-    return PixelDiffusion("drawn", DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)), "")
+    return PipelineModel("drawn", DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)), "")
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def answer(module: nn.Module) -> Tensor:
 
 @pytest.mark.parametrize("pruned", [False, True])
 def test_opened_equals_saved_wherever_the_weights_lie(
-    drawn: PixelDiffusion, pruned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: PipelineModel, pruned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     units = drawn.units(["head", "channel"], ["denoiser"])[: 2 if pruned else 0]
     plan = {unit.name: torch.arange(unit.elements) % 2 == 0 for unit in units}
@@ -72,7 +72,7 @@ def test_opened_equals_saved_wherever_the_weights_lie(
         assert misplaced(unet) == found["missing_keys"] == []
 
 
-def test_the_file_may_change_once_a_model_is_open(drawn: PixelDiffusion, tmp_path: Path) -> None:
+def test_the_file_may_change_once_a_model_is_open(drawn: PipelineModel, tmp_path: Path) -> None:
     drawn.save(tmp_path)
     opened = drawn.reopened(tmp_path).components["denoiser"]
     before = answer(opened)

@@ -13,7 +13,7 @@ from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bypass import Bypasses, activations, solve
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
@@ -24,12 +24,12 @@ PROMPTS = ["a red seven on a blue background", "a white two on a black backgroun
 
 
 @pytest.fixture
-def changing(model: StableDiffusion) -> list[Unit]:
+def changing(model: PipelineModel) -> list[Unit]:
     return [u for u in model.units(["operator"], ["denoiser"], bypasses=True) if u.gate.bypass is not None]
 
 
 def test_they_are_the_convolutions_that_the_others_leave_out(
-    model: StableDiffusion, changing: list[Unit]
+    model: PipelineModel, changing: list[Unit]
 ) -> None:
     root = model.components["denoiser"]
     shapes = {(root.get_submodule(u.path).in_channels, root.get_submodule(u.path).stride) for u in changing}
@@ -41,7 +41,7 @@ def test_they_are_the_convolutions_that_the_others_leave_out(
 
 @torch.no_grad()
 def test_gate_equals_slim_and_saved_equals_loaded(
-    model: StableDiffusion, changing: list[Unit], tmp_path: Path
+    model: PipelineModel, changing: list[Unit], tmp_path: Path
 ) -> None:
     root = model.components["denoiser"]
     inputs = {
@@ -61,7 +61,7 @@ def test_gate_equals_slim_and_saved_equals_loaded(
 
 
 @torch.no_grad()
-def test_least_squares_is_what_numpy_finds(model: StableDiffusion, changing: list[Unit]) -> None:
+def test_least_squares_is_what_numpy_finds(model: PipelineModel, changing: list[Unit]) -> None:
     knobs = Bypasses("least_squares", samples=4, steps=2)
     sums = observe(activations(model, changing, PROMPTS, knobs), Hardware(), "bypass")
     for unit in changing:
@@ -76,7 +76,7 @@ def test_least_squares_is_what_numpy_finds(model: StableDiffusion, changing: lis
         assert best < ((untrained - wanted) ** 2).mean()
 
 
-def _activations(model: StableDiffusion, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
+def _activations(model: PipelineModel, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
     """Pooled inputs and outputs of one operator along two sampler steps, one row per position."""
     rows, wanted = [], []
 

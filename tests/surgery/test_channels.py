@@ -21,8 +21,7 @@ from prunelab.core.draws import generator
 from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
-from prunelab.models.pixel_diffusion import PixelDiffusion
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
@@ -47,10 +46,10 @@ def small_unet() -> UNet2DModel:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> PixelDiffusion:
+def drawn() -> PipelineModel:
     """An unconditional model with skip connections of two widths, attention of several heads and samplers."""
     pipeline = DDPMPipeline(small_unet(), DDPMScheduler(num_train_timesteps=100))
-    return PixelDiffusion("pixels", pipeline, "a small U-Net")
+    return PipelineModel("pixels", pipeline, "a small U-Net")
 
 
 @pytest.fixture(params=["model", "drawn", "pixels", "latents"])
@@ -149,7 +148,7 @@ def test_sparsity_zero_is_dense_bitwise(either: Model, granularity: str) -> None
     assert all(torch.equal(value, dense[name]) for name, value in smaller.state_dict().items())
 
 
-def test_uneven_and_empty_runs_are_an_error(model: StableDiffusion) -> None:
+def test_uneven_and_empty_runs_are_an_error(model: PipelineModel) -> None:
     unit = next(u for u in model.units(["channel"], ["denoiser"]) if u.path == "conv_in")
     for gone in ([0], range(unit.elements)):
         plan = keep_all([unit])
@@ -212,7 +211,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, "HF_HOME": str(home / "hub"), "HF_MODULES_CACHE": str(home / "modules")}
 
 
-def test_structures_are_json_with_the_new_widths(model: StableDiffusion) -> None:
+def test_structures_are_json_with_the_new_widths(model: PipelineModel) -> None:
     units = [u for u in model.units(["channel"], ["denoiser"]) if u.path.endswith("attentions.0.proj_in")]
     plan = random_plan(units, 0.5)
     (step,) = json.loads(json.dumps(structure_of(slim(model.components["denoiser"], units, plan))))["steps"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import generator
 from prunelab.core.units import Unit
-from prunelab.models.pixel_diffusion import PixelDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.portable import replacement
 from prunelab.surgery.slimming import slim, step_of
@@ -116,7 +116,7 @@ def test_a_feed_forward_of_another_width_leaves_zeros_of_that_width() -> None:
 
 
 @pytest.fixture
-def scored() -> PixelDiffusion:
+def scored() -> PipelineModel:
     """A U-Net as NCSN++ has them (Song et al. 2021), whose blocks are scaled by the root of two."""
     unet = UNet2DModel(
         sample_size=8, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=4,
@@ -125,12 +125,12 @@ def scored() -> PixelDiffusion:
         up_block_types=("AttnSkipUpBlock2D", "SkipUpBlock2D"),
     )  # fmt: skip
     drawn(unet)
-    return PixelDiffusion("scored", DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)), "")
+    return PipelineModel("scored", DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=100)), "")
 
 
 @torch.no_grad()
 def test_a_rescaling_model_without_heads_is_exact_and_saved_equals_loaded(
-    scored: PixelDiffusion, tmp_path: Path
+    scored: PipelineModel, tmp_path: Path
 ) -> None:
     root, units = scored.components["denoiser"], scored.units(["head"], ["denoiser"])
     assert {root.get_submodule(unit.path).rescale_output_factor for unit in units} == {SQRT2}
@@ -150,7 +150,7 @@ def test_a_rescaling_model_without_heads_is_exact_and_saved_equals_loaded(
 
 @torch.no_grad()
 def test_structures_written_before_the_rescaling_was_kept_still_mean_what_they_did(
-    scored: PixelDiffusion,
+    scored: PipelineModel,
 ) -> None:
     def replaced(entry: dict[str, Any]) -> nn.Module:
         content = {"version": 1, "base": "UNet2DModel", "modules": {path: entry}}

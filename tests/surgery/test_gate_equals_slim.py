@@ -11,7 +11,7 @@ from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
@@ -53,7 +53,7 @@ def both(
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 @pytest.mark.parametrize("component", ["denoiser", "text_encoder"])
-def test_gate_equals_slim(model: StableDiffusion, component: str, granularity: str, share: float) -> None:
+def test_gate_equals_slim(model: PipelineModel, component: str, granularity: str, share: float) -> None:
     units = model.units([granularity], [component])
     assert all(
         unit.exact for unit in units
@@ -81,7 +81,7 @@ def test_gate_equals_slim_where_nothing_conditions(
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
-def test_nothing_left_still_equals(model: StableDiffusion, granularity: str) -> None:
+def test_nothing_left_still_equals(model: PipelineModel, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])
     plan = {unit.name: torch.zeros(unit.elements, dtype=torch.bool) for unit in units}
     simulated, slimmed = both(
@@ -91,7 +91,7 @@ def test_nothing_left_still_equals(model: StableDiffusion, granularity: str) -> 
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
-def test_the_gates_do_something_and_leave_nothing_behind(model: StableDiffusion, granularity: str) -> None:
+def test_the_gates_do_something_and_leave_nothing_behind(model: PipelineModel, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])
     root, inputs = model.components["denoiser"], inputs_of(model, "denoiser")
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_the_gates_do_something_and_leave_nothing_behind(model: StableDiffusion,
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
-def test_sparsity_zero_is_dense_bitwise(model: StableDiffusion, granularity: str) -> None:
+def test_sparsity_zero_is_dense_bitwise(model: PipelineModel, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])
     small = slim(model.components["denoiser"], units, keep_all(units))
     dense = model.components["denoiser"].state_dict()
@@ -113,7 +113,7 @@ def test_sparsity_zero_is_dense_bitwise(model: StableDiffusion, granularity: str
 
 
 @pytest.mark.parametrize("granularity", ["head", "block", "weight"])
-def test_slimming_holds_no_second_copy(model: StableDiffusion, granularity: str) -> None:
+def test_slimming_holds_no_second_copy(model: PipelineModel, granularity: str) -> None:
     """What is made on the way to the smaller model is little more than that."""
     root, made = model.components["denoiser"], []
     units = model.units([granularity], ["denoiser"])
@@ -123,7 +123,7 @@ def test_slimming_holds_no_second_copy(model: StableDiffusion, granularity: str)
     assert peak <= sum(parameter.nbytes for parameter in made[0].parameters()) + 2 * largest
 
 
-def test_gates_per_sample_hold_one_ablation_each(model: StableDiffusion) -> None:
+def test_gates_per_sample_hold_one_ablation_each(model: PipelineModel) -> None:
     """One batch with a different plan per row equals a batch per plan, also under stacked guidance."""
     units = model.units(["head", "neuron"], ["denoiser"])
     root, inputs = model.components["denoiser"], inputs_of(model, "denoiser")

@@ -11,8 +11,7 @@ from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
-from prunelab.models.flux import Flux
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.gating import gated, gates_of
@@ -105,7 +104,7 @@ def prune_again(first: Model, granularity: str, folder: Path) -> tuple[Model, fl
 
 @pytest.mark.parametrize("passes", PASSES, ids="-".join)
 def test_gate_equals_slim_and_saved_equals_loaded(
-    model: StableDiffusion, passes: tuple[str, ...], tmp_path: Path
+    model: PipelineModel, passes: tuple[str, ...], tmp_path: Path
 ) -> None:
     units = model.units([passes[0]], ["denoiser"], bypasses=True)
     small: Model = slimmed(model, units, some(units, 0.3, seed=1))
@@ -117,16 +116,14 @@ def test_gate_equals_slim_and_saved_equals_loaded(
 
 
 @pytest.mark.parametrize("then", ["modulation", "neuron"])
-def test_two_streams_and_scattered_rows(flux: Flux, then: str, tmp_path: Path) -> None:
+def test_two_streams_and_scattered_rows(flux: PipelineModel, then: str, tmp_path: Path) -> None:
     units = flux.units(["head", "modulation", "neuron"], ["denoiser"])
     first = slimmed(flux, units, some(units, 0.3, seed=1))
     _, error = prune_again(first, then, tmp_path)
     assert error <= ROUND_OFF
 
 
-def test_single_weights_that_went_are_known_whatever_comes_then(
-    model: StableDiffusion, tmp_path: Path
-) -> None:
+def test_single_weights_that_went_are_known_whatever_comes_then(model: PipelineModel, tmp_path: Path) -> None:
     units = model.units(["weight"], ["denoiser"])[:40]
     plan = some(units, 0.3, seed=1)
     slimmed(model, units, plan).save(tmp_path / "first")

@@ -15,7 +15,7 @@ import prunelab
 from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.prune import slimmed
 
 MIXED = (["operator"], ["block"], ["head", "neuron"])
@@ -60,7 +60,7 @@ def test_unconditional_models_are_bit_identical_too(
 @pytest.mark.parametrize("components", [["denoiser"], ["denoiser", "text_encoder"]], ids="+".join)
 @pytest.mark.parametrize("granularity", MIXED, ids="+".join)
 def test_load_pruned_is_bit_identical(
-    model: StableDiffusion, granularity: list[str], components: list[str], tmp_path: Path
+    model: PipelineModel, granularity: list[str], components: list[str], tmp_path: Path
 ) -> None:
     small = pruned(model, granularity, components)
     before = images(small.pipeline)
@@ -73,9 +73,7 @@ def test_load_pruned_is_bit_identical(
     ]
 
 
-def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(
-    model: StableDiffusion, tmp_path: Path
-) -> None:
+def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(model: PipelineModel, tmp_path: Path) -> None:
     """A model that was pruned twice."""
     small = pruned(pruned(model, ["head", "neuron"], ["denoiser"]), ["block"], ["denoiser", "text_encoder"])
     small.save(tmp_path / "model")
@@ -117,7 +115,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, "HF_HOME": str(home / "hub"), "HF_MODULES_CACHE": str(home / "modules")}
 
 
-def test_a_structure_of_another_version_is_refused(model: StableDiffusion, tmp_path: Path) -> None:
+def test_a_structure_of_another_version_is_refused(model: PipelineModel, tmp_path: Path) -> None:
     small = pruned(model, ["head"], ["denoiser"])
     small.save(tmp_path)
     config = tmp_path / "unet" / "config.json"
@@ -128,7 +126,7 @@ def test_a_structure_of_another_version_is_refused(model: StableDiffusion, tmp_p
         prunelab.load_pruned(tmp_path)
 
 
-def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_path: Path) -> None:
+def test_missing_and_broken_folders_are_one_line(model: PipelineModel, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"model_index\.json"):
         prunelab.load_pruned(tmp_path / "nowhere")
     small = pruned(model, ["head"], ["denoiser"])
@@ -140,7 +138,7 @@ def test_missing_and_broken_folders_are_one_line(model: StableDiffusion, tmp_pat
     assert "\n" not in str(error.value)
 
 
-def test_equal_models_are_equal_files_that_name_no_machine(model: StableDiffusion, tmp_path: Path) -> None:
+def test_equal_models_are_equal_files_that_name_no_machine(model: PipelineModel, tmp_path: Path) -> None:
     small = pruned(model, ["head"], ["denoiser"])
     small.save(tmp_path / "model")
     reopened = model.reopened(tmp_path / "model")

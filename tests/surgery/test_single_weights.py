@@ -13,7 +13,7 @@ from prunelab.core.units import Unit
 from prunelab.costs.zeros import nominal, zeroed, zeros
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
 from prunelab.stages.prune import planned_costs, slimmed
@@ -25,20 +25,20 @@ PROMPTS = ["a red seven on a blue background", "a white two on a black backgroun
 GRANULARITIES = [["weight"], ["conv_weight"], ["weight", "conv_weight"]]
 
 
-def chosen(model: StableDiffusion, granularity: list[str]) -> tuple[list[Unit], dict[str, Tensor]]:
+def chosen(model: PipelineModel, granularity: list[str]) -> tuple[list[Unit], dict[str, Tensor]]:
     units = model.units(granularity, ["text_encoder", "denoiser"])
     return units, {u.name: torch.rand(u.elements, generator=generator(7, 0, u.name)) > 0.4 for u in units}
 
 
 @torch.no_grad()
-def drawn(model: StableDiffusion) -> Tensor:
+def drawn(model: PipelineModel) -> Tensor:
     noise = torch.randn(2, *model.latent_shape, generator=generator(0, 0, "weights"))
     return model.sample(model.embed(PROMPTS), noise, 2, 2.0)
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids="+".join)
 def test_gated_slimmed_saved_and_loaded_are_one(
-    model: StableDiffusion, granularity: list[str], tmp_path: Path
+    model: PipelineModel, granularity: list[str], tmp_path: Path
 ) -> None:
     units, plan = chosen(model, granularity)
     dense = drawn(model)
@@ -53,7 +53,7 @@ def test_gated_slimmed_saved_and_loaded_are_one(
     assert type(prunelab.load_pruned(tmp_path / "model").unet).__name__ == "UNet2DConditionModel"
 
 
-def test_the_gate_leaves_the_parameters_where_they_were(model: StableDiffusion) -> None:
+def test_the_gate_leaves_the_parameters_where_they_were(model: PipelineModel) -> None:
     units, plan = chosen(model, ["weight"])
     before = dict(model.components["denoiser"].named_parameters())
     copies = {name: value.clone() for name, value in before.items()}
@@ -65,7 +65,7 @@ def test_the_gate_leaves_the_parameters_where_they_were(model: StableDiffusion) 
     assert linear.weight is dict(linear.named_parameters())["weight"]
 
 
-def test_factors_are_differentiable_and_belong_to_the_whole_batch(model: StableDiffusion) -> None:
+def test_factors_are_differentiable_and_belong_to_the_whole_batch(model: PipelineModel) -> None:
     unit = model.units(["weight"], ["denoiser"])[0]
     factors = torch.ones(unit.elements, requires_grad=True)
     inputs = model.example_inputs("denoiser", 1)
@@ -80,7 +80,7 @@ def test_factors_are_differentiable_and_belong_to_the_whole_batch(model: StableD
         pass
 
 
-def test_zeros_are_counted_and_written_where_the_plan_says(model: StableDiffusion) -> None:
+def test_zeros_are_counted_and_written_where_the_plan_says(model: PipelineModel) -> None:
     units, plan = chosen(model, ["weight"])
     small = slimmed(model, units, plan)
     expected = {"text_encoder": 0, "denoiser": 0}
@@ -107,7 +107,7 @@ def test_the_nominal_total_of_the_study() -> None:
     assert nominal(counts, Sparsity(0.3)) == pytest.approx(0.3)
 
 
-def test_zeros_stay_zero_in_training(model: StableDiffusion, tmp_path: Path) -> None:
+def test_zeros_stay_zero_in_training(model: PipelineModel, tmp_path: Path) -> None:
     units, plan = chosen(model, ["weight", "conv_weight"])
     units = [unit for unit in units if unit.component == "denoiser"]
     student = slimmed(model, units, plan)

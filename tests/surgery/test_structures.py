@@ -16,7 +16,7 @@ from torch import nn
 
 import prunelab
 from prunelab.core.errors import Refusal
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery import portable
 from prunelab.surgery.components import open_component
 from prunelab.surgery.portable import Skip, apply_structure
@@ -55,7 +55,7 @@ def component(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(model: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(model: PipelineModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pruned folder whose structure tests exchange."""
     units = model.units(["head"], ["denoiser"])[:1]
     small = slim(model.components["denoiser"], units, {units[0].name: torch.arange(units[0].elements) > 0})
@@ -281,7 +281,7 @@ def test_prunelab_runs_no_code_of_a_folder(
             (place / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit(3)\n")
     monkeypatch.chdir(folder)
     prunelab.load_pruned(folder)
-    StableDiffusion.open("pruned", str(folder))
+    PipelineModel.open("pruned", str(folder))
     assert not ran.exists()
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
-from prunelab.models.flux import Flux
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.carried import structure_of
 
@@ -79,7 +78,7 @@ def without(model: Model, chosen: Chosen) -> Model:
 
 @torch.no_grad()
 def drawn(model: Model) -> Tensor:
-    noise = torch.linspace(-1, 1, 256).reshape(1, 4, 8, 8)
+    noise = torch.linspace(-1, 1, 256).reshape(1, *model.latent_shape)
     return model.sample(model.embed(["a red seven on a blue background"]), noise, 2, 2.0)
 
 
@@ -97,11 +96,11 @@ def check(small: Model, written: dict[str, Any], folder: Path) -> None:
         assert structure_of(opened.components[name]) == structure_of(small.components[name])
 
 
-def test_every_fate_still_means_what_it_did(model: StableDiffusion, tmp_path: Path) -> None:
+def test_every_fate_still_means_what_it_did(model: PipelineModel, tmp_path: Path) -> None:
     check(without(model, T2I), T2I_WRITTEN, tmp_path)
 
 
-def test_attentions_of_two_streams_too(flux: Flux, tmp_path: Path) -> None:
+def test_attentions_of_two_streams_too(flux: PipelineModel, tmp_path: Path) -> None:
     small = without(flux, FLUX)
     proj = small.components["denoiser"].get_submodule("single_transformer_blocks.0.proj_out")
     FLUX_WRITTEN["transformer"]["single_transformer_blocks.0.proj_out"]["in_features"] = proj.in_features
@@ -109,7 +108,7 @@ def test_attentions_of_two_streams_too(flux: Flux, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("modules", [[], {"conv_in": 3}, {"nowhere": {"becomes": "bias"}}, {3: {}}])
-def test_what_was_no_structure_is_none(modules: Any, model: StableDiffusion, tmp_path: Path) -> None:
+def test_what_was_no_structure_is_none(modules: Any, model: PipelineModel, tmp_path: Path) -> None:
     from prunelab.core.errors import Refusal
 
     without(model, T2I[:1]).save(tmp_path)

@@ -15,8 +15,7 @@ from transformers import CLIPTextModel, T5Config, T5EncoderModel, T5ForCondition
 import prunelab
 from prunelab.core.errors import Refusal
 from prunelab.models.folders import EMBEDDED
-from prunelab.models.latent_diffusion import LatentDiffusion
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.components import open_component
 
@@ -208,9 +207,9 @@ def test_what_libraries_leave_out_or_tie_is_no_error(tmp_path: Path) -> None:
 
 def test_models_refuse_before_they_work(tmp_path: Path) -> None:
     for model, name, component in (
-        (StableDiffusion, "tiny_t2i", "text_encoder"),
-        (StableDiffusion, "tiny_t2i", "vae"),
-        (LatentDiffusion, "tiny_uig_latent", "vqvae"),
+        (PipelineModel, "tiny_t2i", "text_encoder"),
+        (PipelineModel, "tiny_t2i", "vae"),
+        (PipelineModel, "tiny_uig_latent", "vqvae"),
     ):
         folder = shutil.copytree(EMBEDDED / name, tmp_path / f"{name} {component}")
         lost = change(folder / component, missing)
@@ -218,7 +217,7 @@ def test_models_refuse_before_they_work(tmp_path: Path) -> None:
             model.open("broken", str(folder))
 
 
-def test_pruned_components_are_held_to_the_same(model: StableDiffusion, tmp_path: Path) -> None:
+def test_pruned_components_are_held_to_the_same(model: PipelineModel, tmp_path: Path) -> None:
     units = [*model.units(["head"], ["denoiser"]), *model.units(["operator"], ["text_encoder"])]
     plan = {unit.name: torch.ones(unit.elements, dtype=torch.bool) for unit in units}
     plan[units[0].name][0] = plan[units[-1].name][0] = False

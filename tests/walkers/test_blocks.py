@@ -6,11 +6,11 @@ from diffusers import UNet2DModel
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Instead, overlap
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import WALKERS, walk
 
 
-def test_counts_on_the_embedded_model(model: StableDiffusion) -> None:
+def test_counts_on_the_embedded_model(model: PipelineModel) -> None:
     counts = {g: len(model.units([g], ["denoiser"])) for g in WALKERS}
     assert counts == {
         "operator": 126,
@@ -25,9 +25,7 @@ def test_counts_on_the_embedded_model(model: StableDiffusion) -> None:
 
 @pytest.mark.parametrize("granularity", sorted(WALKERS))
 @pytest.mark.parametrize("component", ["denoiser", "text_encoder"])
-def test_no_parameter_belongs_to_two_elements(
-    model: StableDiffusion, granularity: str, component: str
-) -> None:
+def test_no_parameter_belongs_to_two_elements(model: PipelineModel, granularity: str, component: str) -> None:
     claims = {name: torch.zeros_like(p) for name, p in model.components[component].named_parameters()}
     units = model.units([granularity], [component])
     for unit in units:
@@ -38,7 +36,7 @@ def test_no_parameter_belongs_to_two_elements(
     assert max(float(claim.max()) for claim in claims.values()) == (1 if units else 0)
 
 
-def test_views_are_the_weights_of_each_element(model: StableDiffusion) -> None:
+def test_views_are_the_weights_of_each_element(model: PipelineModel) -> None:
     unit = model.units(["head"], ["denoiser"])[0]
     named = dict(model.components["denoiser"].named_parameters())
     attention = model.components["denoiser"].get_submodule(unit.path)
@@ -48,12 +46,12 @@ def test_views_are_the_weights_of_each_element(model: StableDiffusion) -> None:
     assert torch.equal(views[-1][1].reshape(width, -1).T, attention.to_out[0].weight[:, width : 2 * width])
 
 
-def test_operators_overlap_with_heads_but_heads_not_with_neurons(model: StableDiffusion) -> None:
+def test_operators_overlap_with_heads_but_heads_not_with_neurons(model: PipelineModel) -> None:
     assert overlap(model.units(["operator", "head"], ["denoiser"])) is not None
     assert overlap(model.units(["head", "neuron"], ["denoiser"])) is None
 
 
-def test_unknown_names_are_refused_with_the_choices(model: StableDiffusion) -> None:
+def test_unknown_names_are_refused_with_the_choices(model: PipelineModel) -> None:
     with pytest.raises(Refusal, match="operator, block, head, neuron"):
         model.units(["layer"], ["denoiser"])
     with pytest.raises(Refusal, match="denoiser, text_encoder, vae"):

@@ -5,15 +5,15 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from prunelab.core.units import Unit
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import walk
 
 
-def units_of(model: StableDiffusion, granularity: str) -> list[Unit]:
+def units_of(model: PipelineModel, granularity: str) -> list[Unit]:
     return model.units([granularity], ["denoiser"])
 
 
-def test_every_channel_of_the_embedded_unet_belongs_to_a_unit(model: StableDiffusion) -> None:
+def test_every_channel_of_the_embedded_unet_belongs_to_a_unit(model: PipelineModel) -> None:
     """Rows and columns of every layer are claimed once, but for the network's own inputs and outputs."""
     root = model.components["denoiser"]
     claims = {
@@ -36,14 +36,14 @@ def test_every_channel_of_the_embedded_unet_belongs_to_a_unit(model: StableDiffu
         assert claim.eq(0 if outside else 1).all(), (name, dim)
 
 
-def test_units_name_their_first_layer_once(model: StableDiffusion) -> None:
+def test_units_name_their_first_layer_once(model: PipelineModel) -> None:
     for granularity, count in (("channel", 61), ("free_channel", 12), ("norm_group", 12)):
         units = units_of(model, granularity)
         assert len({unit.name for unit in units}) == len(units) == count
         assert [unit.name for unit in units] == [unit.name for unit in units_of(model, granularity)]
 
 
-def test_runs_are_norm_groups_and_heads(model: StableDiffusion) -> None:
+def test_runs_are_norm_groups_and_heads(model: PipelineModel) -> None:
     units = {unit.path: unit for unit in units_of(model, "channel")}
     attention = "down_blocks.0.attentions.0.transformer_blocks.0"
     runs = {
@@ -59,7 +59,7 @@ def test_runs_are_norm_groups_and_heads(model: StableDiffusion) -> None:
     ]
 
 
-def test_free_channels_are_the_exact_ones(model: StableDiffusion) -> None:
+def test_free_channels_are_the_exact_ones(model: PipelineModel) -> None:
     """Feed-forwards and the time embedding: nothing that a norm or an attention layer holds a piece of."""
     units = units_of(model, "free_channel")
     paths = {unit.path for unit in units}
@@ -69,13 +69,13 @@ def test_free_channels_are_the_exact_ones(model: StableDiffusion) -> None:
     assert not any("norm" in piece.parameter for unit in units for piece in unit.slices)
 
 
-def test_both_halves_of_a_gated_activation_go_together(model: StableDiffusion) -> None:
+def test_both_halves_of_a_gated_activation_go_together(model: PipelineModel) -> None:
     unit = next(unit for unit in units_of(model, "channel") if unit.path.endswith("ff.net.0.proj"))
     rows = [piece.offset for piece in unit.slices if piece.parameter.endswith("net.0.proj.weight")]
     assert (unit.elements, rows) == (128, [0, 128])
 
 
-def test_skip_connections_are_read_at_their_offset(model: StableDiffusion) -> None:
+def test_skip_connections_are_read_at_their_offset(model: PipelineModel) -> None:
     """The lowest resolution is concatenated with itself: its first up block reads every channel twice."""
     unit = next(
         unit for unit in units_of(model, "channel") if unit.path == "down_blocks.0.downsamplers.0.conv"
@@ -86,12 +86,12 @@ def test_skip_connections_are_read_at_their_offset(model: StableDiffusion) -> No
     assert offsets == [("up_blocks.0.resnets.0.conv1.weight", 0), ("up_blocks.0.resnets.0.conv1.weight", 32)]
 
 
-def test_only_unets_have_channels(model: StableDiffusion) -> None:
+def test_only_unets_have_channels(model: PipelineModel) -> None:
     assert walk("other", nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)), ["channel"]) == []
     assert model.units(["channel"], ["text_encoder"]) == []
 
 
-def test_tracing_leaves_the_model_alone(model: StableDiffusion) -> None:
+def test_tracing_leaves_the_model_alone(model: PipelineModel) -> None:
     root = model.components["denoiser"]
     units_of(model, "channel")
     assert not root.training

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.artifacts import Store, default_root
+from prunelab.cli.inputs import OURS
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.settings import runtime
@@ -84,9 +85,10 @@ def tracker(config: DictConfig) -> Tracker:
     return chosen
 
 
-def model(config: DictConfig) -> Model:
-    """The model, from its own folder or the one given by ``path``."""
-    opened: Model = instantiate(config.model.open)
+def model(config: DictConfig, shapes: bool = False) -> Model:
+    """The model, from its own folder or the one given by ``path``; ``shapes`` alone where it knows how to."""
+    ours = str(config.model.open.get("_target_")).startswith(OURS)
+    opened: Model = instantiate(config.model.open, **({"shapes": True} if shapes and ours else {}))
     return opened
 
 
@@ -98,14 +100,17 @@ def task(config: DictConfig) -> Task:
     return made
 
 
-def bench(config: DictConfig, check: Callable[[Task], None] | None = None) -> Bench:
-    """Everything the stages work with; what ``check`` refuses is refused before the model is opened."""
+def bench(config: DictConfig, check: Callable[[Task], None] | None = None, shapes: bool = False) -> Bench:
+    """Everything the stages work with; what ``check`` refuses is refused before the model is opened.
+
+    ``shapes``: to plan, weights are not read.
+    """
     where = hardware(config)
     store = Store(config.store or default_root())
     chosen = task(config)
     if check is not None:
         check(chosen)
-    return Bench(store, tracker(config), where, model(config), chosen)
+    return Bench(store, tracker(config), where, model(config, shapes), chosen)
 
 
 def request(config: DictConfig) -> Request:

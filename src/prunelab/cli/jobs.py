@@ -75,7 +75,7 @@ def _command() -> str:
 def plan(config: DictConfig, folder: Path) -> None:
     """What would go and what it would cost; leaves ``plan.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = planning.plan(assembly.bench(config), assembly.request(config), folder)
+    content = planning.plan(assembly.bench(config, shapes=True), assembly.request(config), folder)
     Console(stderr=True).print(planning.table(content))
 
 

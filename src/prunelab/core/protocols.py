@@ -33,19 +33,41 @@ class SamplingOptions(TypedDict, total=False):
     quadratic: bool
 
 
+class Conditions(Protocol):
+    """What a list of prompts asks for; a tensor with the batch in front is one."""
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients reach what reads the prompts."""
+        ...
+
+    def __len__(self) -> int:
+        """How many prompts."""
+        ...
+
+    def __getitem__(self, items: Tensor, /) -> "Conditions":
+        """Those of these prompts, by their numbers: int64 (b,)."""
+        ...
+
+
 class Model(Protocol):
     """Pretrained components with their objective, sampler and units; each knows how it was pruned.
 
-    Latents have shape (batch, channels, height, width); conditions are what ``embed`` returns for a
-    list of prompts, with the batch in front, or None where the model is unconditional.
+    Latents are what the sampler carries from step to step, with the batch in front: mostly (batch, channels,
+    height, width). Conditions are what ``embed`` returns for a list of prompts, or None where the model is
+    unconditional.
     """
 
     name: str
-    makes: ClassVar[str]  # images or sounds
-    prompted: ClassVar[bool]  # whether prompts are read
+    makes: str  # images, sounds or videos
+    prompted: bool  # whether prompts are read
     components: Mapping[str, nn.Module]
-    latent_shape: tuple[int, ...]
     timesteps: int
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of one sample's latents."""
+        ...
 
     def fingerprint(self) -> str:
         """A hash of the weights and configuration: equal models have equal fingerprints."""
@@ -64,8 +86,8 @@ class Model(Protocol):
         """Keyword arguments of one forward pass of ``component``."""
         ...
 
-    def embed(self, prompts: Sequence[str]) -> Tensor | None:
-        """Conditions of the prompts, batch first; None where the model is unconditional."""
+    def embed(self, prompts: Sequence[str]) -> Conditions | None:
+        """Conditions of the prompts; None where the model is unconditional."""
         ...
 
     def real_tokens(self, prompts: Sequence[str]) -> Tensor:
@@ -84,8 +106,8 @@ class Model(Protocol):
         """The forward process: latents at the given timesteps."""
         ...
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor | None) -> Tensor:
-        """The denoiser's raw output."""
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions | None) -> Tensor:
+        """The model's prediction, without guidance."""
         ...
 
     def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
@@ -94,7 +116,7 @@ class Model(Protocol):
 
     def sample(
         self,
-        conditions: Tensor | None,
+        conditions: Conditions | None,
         latents: Tensor,
         steps: int,
         guidance: float,

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
+from prunelab.costs.answering import Answering
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.costs.shapes import answer
 
@@ -53,8 +54,8 @@ def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
     The forward runs on the meta device, on a copy of the structure: it costs neither memory nor
     arithmetic, and ``module`` is not touched. Tensors in ``example_inputs``, nested or not, may lie on
     any device; the count is for their batch, so pass a batch of one for MACs per sample.
-    A forward that reads values (an attention mask in transformers' text encoders is looked through for
-    zeros) fails with torch's own error: leave out what only guards against padding.
+    A forward that reads a value (whether a mask hides anything) is answered as for a prompt that fills its
+    place.
     """
     model = meta_copy(module)
     inputs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(example_inputs))
@@ -62,7 +63,7 @@ def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
     spent = _count_by_call(model, counter)
     # Inference mode shows the counter whole linear layers; elsewhere torch takes them apart beforehand.
     # The fused attention kernels have no entry in torch's table of FLOPs on every device; MATH has.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter, Answering():
         model(**inputs)
     return Macs(
         total=counter.total // FLOPS_PER_MAC,

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from prunelab.core.errors import Refusal
+from prunelab.core.settings import NonNegativeCount
+from prunelab.core.waveforms import scaled
+
 
 def mdct(waveforms: Tensor, bins: int) -> Tensor:
     """Waveforms (batch, samples) to coefficients (batch, bins, frames), frames = samples / bins + 1.
@@ -59,3 +63,28 @@ def _basis(bins: int, device: torch.device) -> Tensor:
     window = torch.sin(math.pi / (2 * bins) * time)
     cosines = torch.cos(math.pi / bins * (time[:, None] + bins / 2) * frequency)
     return ((2 / bins) ** 0.5 * window[:, None] * cosines).float().to(device)
+
+
+class Mdct:
+    """Mono sounds (batch, 1, samples) at ``rate`` Hz, as pictures of their transform."""
+
+    makes = "sounds"
+
+    def __init__(self, rate: NonNegativeCount = 0) -> None:
+        if rate < 1:
+            raise Refusal("sounds need a rate: write rate=SAMPLES PER SECOND in the model's yaml")
+        self.rate = rate
+
+    def to_pictures(self, media: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """int16 sounds to pictures (batch, channels, height, frames); samples = bins * (frames - 1)."""
+        channels, height, frames = shape
+        length = channels * height * (frames - 1)
+        if media.shape[-1] != length:
+            raise Refusal(
+                f"the model takes sounds of {length} samples, not {media.shape[-1]}: see data.samples"
+            )
+        return as_pictures(scaled(media), channels * height, channels)
+
+    def from_pictures(self, pictures: Tensor) -> Tensor:
+        """Pictures to float32 sounds (batch, 1, samples) in [-1, 1]."""
+        return as_waveforms(pictures).clamp(-1, 1)

@@ -1,109 +1,152 @@
-"""The diffusion process around a denoiser: noising, training targets and the sampler's loop.
+"""The forward process and the training target, by the scheduler: a diffusion or a rectified flow.
 
-Works with any diffusers scheduler that has ``alphas_cumprod`` (DDPM, DDIM, PNDM, DPM-Solver ...).
-
-Backpropagation through the sampler can be checkpointed at every step (Zhang et al. 2024, arXiv 2412.02852,
-after Chen et al. 2016): memory grows by one latent per step, for one forward pass more.
+Where a scheduler has ``alphas_cumprod`` the process is ``sqrt(abar_t) x + sqrt(1 - abar_t) eps`` (Ho et al.
+2020), whatever solver samples it. A flow's is ``(1 - s) x + s eps`` at s = t / T, its target the velocity
+``eps - x`` (Liu et al. 2022; Esser et al. 2024, arXiv 2403.03206). EDM's schedulers (Karras et al. 2022,
+arXiv 2206.00364) noise ``x + s eps`` and say themselves how they precondition what goes in and comes out.
 """
 
-import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from prunelab.core.errors import Refusal
-from prunelab.models.spacing import QuadraticSampler
-
-Denoise = Callable[[Tensor, Tensor], Tensor]
-Within = Callable[[int], AbstractContextManager[None]]
-
-# Schedulers whose step is a function of the latents and the timestep alone, so that it can be repeated.
-REPEATABLE = ("DDIMScheduler", "EulerDiscreteScheduler", "FlowSampler", "QuadraticSampler")
 
 
-def noised(scheduler: Any, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-    """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``, one timestep per sample."""
-    result: Tensor = scheduler.add_noise(latents, noise, timesteps)
-    return result
+class Process(Protocol):
+    """Noisy latents and targets; one timestep per sample, in [0, T)."""
+
+    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Latents (b, ...) at timesteps (b,)."""
+        ...
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """What the pipeline's prediction is trained towards."""
+        ...
+
+    def times(self, timesteps: Tensor) -> Tensor:
+        """The timesteps as the scheduler counts them."""
+        ...
 
 
-def target(scheduler: Any, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-    """What the denoiser should answer: noise (epsilon), velocity (Salimans & Ho 2022) or the sample."""
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return noise
-    if kind == "sample":
-        return latents
-    if kind == "v_prediction":
-        velocity: Tensor = scheduler.get_velocity(latents, noise, timesteps)
-        return velocity
-    raise Refusal(f"the scheduler predicts {kind!r}: prunelab knows epsilon, v_prediction and sample")
+def process_of(scheduler: Any) -> Process:
+    """The process that ``scheduler`` samples from; refuses one that is none of those above."""
+    if _flows(scheduler):
+        return Flow(scheduler)
+    if hasattr(scheduler, "alphas_cumprod"):
+        return Diffusion(scheduler)
+    if hasattr(scheduler, "precondition_noise"):
+        return Preconditioned(scheduler)
+    raise Refusal(
+        f"a {type(scheduler).__name__} does not say how its model was trained: training, Taylor scores and "
+        "held-out outputs need a diffusion (alphas_cumprod), a rectified flow or EDM; sampling does not"
+    )
 
 
-def trajectory(
-    scheduler: Any,
-    denoise: Denoise,
-    latents: Tensor,
-    steps: int,
-    *,
-    last: bool = False,
-    checkpointed: bool = False,
-    within: Within = lambda _: nullcontext(),
-    quadratic: bool = False,
-) -> Tensor:
-    """Latents after every step, shape (steps, batch, ...), from standard normal ``latents``.
+def _flows(scheduler: Any) -> bool:
+    config = scheduler.config
+    told = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
+    return bool(told) or "FlowMatch" in type(scheduler).__name__
 
-    The sampler is deterministic (eta 0) and differentiable; the scheduler itself is left as it was.
-    The options: see :class:`prunelab.core.protocols.SamplingOptions`.
-    Refuses to checkpoint a scheduler whose steps look at earlier ones or draw noise.
+
+class Diffusion:
+    """Of a scheduler with ``alphas_cumprod``, whose prediction is noise, velocity or the sample."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``."""
+        result: Tensor = DDPMScheduler.add_noise(self.scheduler, latents, noise, timesteps)
+        return result
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Noise (epsilon), velocity (Salimans & Ho 2022) or the sample."""
+        kind = self.scheduler.config.get("prediction_type", "epsilon")
+        if kind == "epsilon":
+            return noise
+        if kind == "sample":
+            return latents
+        if kind == "v_prediction":
+            velocity: Tensor = DDPMScheduler.get_velocity(self.scheduler, latents, noise, timesteps)
+            return velocity
+        raise Refusal(f"the scheduler predicts {kind!r}: prunelab knows epsilon, v_prediction and sample")
+
+    def times(self, timesteps: Tensor) -> Tensor:
+        """As they are."""
+        return timesteps
+
+
+class Flow:
+    """Of a scheduler that goes straight from noise to data."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.count: int = scheduler.config.num_train_timesteps
+
+    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """``(1 - s) x + s eps``."""
+        levels = _like(timesteps / self.count, latents)
+        return (1 - levels) * latents + levels * noise
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """The velocity."""
+        return noise - latents
+
+    def times(self, timesteps: Tensor) -> Tensor:
+        """As floating-point numbers."""
+        return timesteps.float()
+
+
+class Preconditioned:
+    """Of EDM's schedulers, which say themselves what they put in and make of the output.
+
+    Timestep t of T is the noise level ``low (high / low)^(t / (T - 1))``.
     """
-    scheduler = QuadraticSampler(scheduler) if quadratic else copy.deepcopy(scheduler)
-    if checkpointed:
-        _check_repeatable(scheduler)
-    scheduler.set_timesteps(steps, device=latents.device)
-    current = latents * scheduler.init_noise_sigma
-    passed: list[Tensor] = []
-    for index in range(len(scheduler.timesteps)):
-        advance = partial(_repeatably if checkpointed else _advance, scheduler, denoise, within, index)
-        current = advance(current)
-        passed = [current] if last else [*passed, current]
-    return torch.stack(passed)
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        self.count: int = scheduler.config.get("num_train_timesteps", 1000)
+
+    def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """``c_in (x + s eps)``."""
+        levels = _like(self._levels(timesteps), latents)
+        result: Tensor = self.scheduler.precondition_inputs(latents + levels * noise, levels)
+        return result
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """The output that the scheduler would make ``x`` of."""
+        levels = _like(self._levels(timesteps), latents)
+        blank, noisy = torch.zeros_like(levels), latents + levels * noise
+        kept = self.scheduler.precondition_outputs(torch.ones_like(levels), blank, levels)
+        factor = self.scheduler.precondition_outputs(blank, torch.ones_like(levels), levels)
+        result: Tensor = (latents - kept * noisy) / factor
+        return result
+
+    def times(self, timesteps: Tensor) -> Tensor:
+        """The levels as the denoiser is told them."""
+        result: Tensor = self.scheduler.precondition_noise(self._levels(timesteps))
+        return result
+
+    def _levels(self, timesteps: Tensor) -> Tensor:
+        low, high = self.scheduler.config.sigma_min, self.scheduler.config.sigma_max
+        return low * (high / low) ** (timesteps.float() / (self.count - 1))
 
 
-def _advance(scheduler: Any, denoise: Denoise, within: Within, index: int, current: Tensor) -> Tensor:
-    """One step of the sampler."""
-    timestep = scheduler.timesteps[index]
-    noisy = scheduler.scale_model_input(current, timestep)
-    with within(index):
-        output = denoise(noisy, timestep.expand(len(current)))
-    result: Tensor = scheduler.step(output, timestep, current).prev_sample
-    return result
+def _like(levels: Tensor, latents: Tensor) -> Tensor:
+    """Shaped to multiply ``latents``."""
+    return levels.to(latents.device, latents.dtype).reshape(-1, *[1] * (latents.ndim - 1))
 
 
-def _repeatably(scheduler: Any, denoise: Denoise, within: Within, index: int, current: Tensor) -> Tensor:
-    """One step of the sampler, of which backpropagation keeps ``current`` alone.
+LEARNED: tuple[str, ...] = ("learned", "learned_range")
 
-    The backward pass runs the step a second time and goes through it once, for the latents and for
-    whatever else the step reads (gates, conditions, weights) together.
+
+def deterministic(scheduler: Any) -> Any:
+    """The sampler to use for ``scheduler``: DDIM (eta 0) for DDPM's, whose steps draw noise, else itself.
+
+    Where the denoiser learned a variance DDIM has no use for it, and DDPM stays.
     """
-
-    def advance(current: Tensor) -> Tensor:  # schedulers count their steps: each repetition has a fresh one
-        return _advance(copy.copy(scheduler), denoise, within, index, current)
-
-    # The global generator is left alone: a step draws what it draws by its number.
-    result: Tensor = checkpoint(advance, current, use_reentrant=False, preserve_rng_state=False)
-    return result
-
-
-def _check_repeatable(scheduler: Any) -> None:
-    kind = type(scheduler).__name__
-    if kind not in REPEATABLE:
-        raise Refusal(
-            f"the sampler's steps cannot be repeated one by one with a {kind}, as backpropagation through it "
-            f"needs: use a model whose scheduler is one of {', '.join(REPEATABLE)}"
-        )
+    if isinstance(scheduler, DDPMScheduler) and scheduler.config.variance_type not in LEARNED:
+        return DDIMScheduler.from_config(scheduler.config)
+    return scheduler

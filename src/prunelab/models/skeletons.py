@@ -1,7 +1,7 @@
 """Pipelines from their configurations alone: shapes without numbers, or random weights.
 
-No file of weights is opened and no code of a folder is run: the classes are those of diffusers and transformers
-that model_index.json names.
+No file of weights is opened and no code of a folder is run: the classes are those of diffusers and
+transformers that model_index.json names.
 """
 
 import inspect
@@ -86,14 +86,15 @@ def _part(folder: Path, name: str, entry: list[str | None]) -> Any:
     _refuse_missing(folder / name, class_name, kind)
     if not isinstance(kind, type):
         raise Refusal(
-            f"{folder}: {name} is a {class_name!r} of {library!r}, which diffusers and transformers do not have; "
-            "code that a folder carries is not run"
+            f"{folder}: {name} is a {class_name!r} of {library!r}, which diffusers and transformers do not "
+            "have; code that a folder carries is not run"
         )
     if issubclass(kind, ModelMixin | PreTrainedModel):
         raise Refusal(f"{folder}: {name} has no config.json, so there is nothing to build it from")
     if issubclass(kind, ConfigMixin):
+        configured: Any = kind
         with reading(folder / name):
-            return kind.from_config(mapping(folder / name / kind.config_name))
+            return configured.from_config(mapping(folder / name / configured.config_name))
     if issubclass(kind, PreTrainedTokenizerBase):
         return _tokenizer(folder, name, kind)
     return None
@@ -103,7 +104,9 @@ def _refuse_missing(folder: Path, class_name: str, kind: object) -> None:
     """Refuse a class that stands for a package which is not installed."""
     packages = getattr(kind, "_backends", None)
     if packages:
-        raise Refusal(f"{folder} is a {class_name}, which needs {', '.join(packages)}: install what is missing")
+        raise Refusal(
+            f"{folder} is a {class_name}, which needs {', '.join(packages)}: install what is missing"
+        )
 
 
 def _tokenizer(folder: Path, name: str, kind: Any) -> PreTrainedTokenizerBase:

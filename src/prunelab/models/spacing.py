@@ -24,6 +24,7 @@ class QuadraticSampler:
     """DDIM (eta 0) over quadratically spaced timesteps; all else is as the model's own scheduler says."""
 
     init_noise_sigma = 1.0
+    order = 1  # evaluations of the denoiser per step
 
     def __init__(self, scheduler: Any) -> None:
         if not hasattr(scheduler, "alphas_cumprod"):
@@ -43,8 +44,14 @@ class QuadraticSampler:
         """The latents as they are."""
         return latents
 
-    def step(self, output: Tensor, timestep: Tensor, latents: Tensor) -> Step:
+    @property
+    def config(self) -> Any:
+        """The model's own settings."""
+        return self.inner.config
+
+    def step(self, output: Tensor, timestep: Tensor, latents: Tensor, return_dict: bool = True) -> Step:
         """From ``timestep`` to the next in the list; from the last to clean latents."""
+        del return_dict  # a Step is read by name and by place
         bar, after = self._bar(timestep), self._after(timestep)
         clean, noise = self._parted(output, bar, latents)
         if self.inner.config.clip_sample:

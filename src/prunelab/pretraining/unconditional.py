@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from prunelab.core.draws import integers, normal, visits
 
-Target = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+Target = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Unconditional:
@@ -16,7 +16,7 @@ class Unconditional:
 
     unet: a diffusers UNet2DModel. scheduler: gives the noise levels and the kind of prediction.
     latents: float32, (n, channels, height, width), of about unit variance, or pixels in [-1, 1].
-    target: scheduler, latents, time steps and noise -> what should be predicted.
+    target: latents, time steps and noise -> what should be predicted.
     """
 
     def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int, target: Target) -> None:
@@ -39,4 +39,4 @@ class Unconditional:
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         model: Any = self.trained
         predicted = model(noisy, timesteps).sample
-        return {"loss": F.mse_loss(predicted, self.target(self.scheduler, latents, timesteps, noise))}
+        return {"loss": F.mse_loss(predicted, self.target(latents, timesteps, noise))}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from prunelab.core.protocols import Model
+from prunelab.core.protocols import Conditions, Model
 from prunelab.core.settings import Fraction, settings
 from prunelab.recovery.draws import Batch, Draws
 
@@ -44,7 +44,7 @@ class DenoisingObjective:
         return {"loss": (output - wanted).pow(2).mean()}
 
     @torch.no_grad()
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Conditions | None, Tensor]:
         """Noisy latents, timesteps, conditions and the target, where the batch is."""
         latents, prompts, timesteps, noise = batch
         conditions = None if prompts is None else self.student.embed(prompts)

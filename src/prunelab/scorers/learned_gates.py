@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import generator, normal, visits
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import Calibration, Model
+from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
 from prunelab.core.units import Unit
@@ -178,7 +178,7 @@ class GateTraining:
             return torch.cat([self._sample(items) for items in numbers.split(CHUNK)])
 
     @cached_property
-    def _conditions(self) -> Tensor | None:
+    def _conditions(self) -> Conditions | None:
         with torch.no_grad():
             return self.model.embed(self.prompts)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import Calibration, Model
+from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.units import Slice, Unit
 
 
@@ -33,7 +33,7 @@ class Examples(NamedTuple):
 
     latents: Tensor
     noise: Tensor
-    conditions: Tensor | None
+    conditions: Conditions | None
 
 
 @dataclass(frozen=True)

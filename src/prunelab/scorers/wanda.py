@@ -26,7 +26,7 @@ from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.draws import integers, normal
 from prunelab.core.observation import Observation, Sums
-from prunelab.core.protocols import Calibration, Model
+from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
@@ -89,7 +89,7 @@ class Inputs:
                 self._denoise(draws, conditions, device)
         return sums
 
-    def _denoise(self, draws: range, conditions: Tensor | None, device: torch.device) -> None:
+    def _denoise(self, draws: range, conditions: Conditions | None, device: torch.device) -> None:
         model, seed = self.model, self.knobs.seed
         latents = model.encode(self.calibration.media(draws).to(device))
         noise = normal(latents.shape[1:], seed, draws, "calibration noise", device)

@@ -21,7 +21,7 @@ from torch import nn
 from prunelab.core.settings import Count, Counts, Number, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
-from prunelab.models.stable_diffusion import StableDiffusion
+from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.step_halving import Bank, StepHalving
 from prunelab.stages.phases import what_counts
 from prunelab.stages.pretrain import Phase
@@ -65,8 +65,8 @@ class FewStepRecipe:
         ]
         return [*rounds, Phase("pipeline", None, lambda finished: None, self._save_pipeline)]
 
-    def _teacher(self) -> StableDiffusion:
-        return StableDiffusion.open(self.teacher, embedded=self.teacher)
+    def _teacher(self) -> PipelineModel:
+        return PipelineModel.open(self.teacher, embedded=self.teacher)
 
     def _halving(self, number: int, finished: Path) -> StepHalving:
         """Round ``number``: the student starts as a copy of its teacher."""
@@ -96,12 +96,18 @@ class FewStepRecipe:
 
 
 @torch.no_grad()
-def _encoded(model: StableDiffusion, data: Dataset) -> Bank:
+def _encoded(model: PipelineModel, data: Dataset) -> Bank:
     """Latents and conditions of the examples."""
     images, captions = torch.from_numpy(data[:]["image"]).to(torch.uint8), list(data["caption"])
     latents = [model.encode(part) for part in images.split(CHUNK)]
-    parts = [model.embed(captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)]
-    return Bank(torch.cat(latents), torch.cat(parts), model.embed([""]))
+    parts = [_states(model, captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)]
+    return Bank(torch.cat(latents), torch.cat(parts), _states(model, [""]))
+
+
+def _states(model: PipelineModel, prompts: list[str]) -> torch.Tensor:
+    """What the U-Net attends to, (batch, tokens, width)."""
+    states: torch.Tensor = model.pipeline.encode_prompt(prompts, model.device(), 1, False)[0]
+    return states
 
 
 def _save(objective: StepHalving, finished: Path, folder: Path) -> None:

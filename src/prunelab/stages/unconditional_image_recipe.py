@@ -19,7 +19,7 @@ from torch import Tensor
 from prunelab.core.settings import NonNegative, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.metrics.judge import Judge
-from prunelab.models.process import target
+from prunelab.models.process import process_of
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.judge import Naming
 from prunelab.pretraining.unconditional import Unconditional
@@ -117,7 +117,9 @@ class UnconditionalImageRecipe:
     def _denoising(self, finished: Path) -> Unconditional:
         unet = seeded(self.seed, "unet", lambda: UNet2DModel(**self.unet))
         scheduler = DDIMScheduler(**self.scheduler)
-        return Unconditional(unet, scheduler, self._latents(finished), self.seed, target)
+        return Unconditional(
+            unet, scheduler, self._latents(finished), self.seed, process_of(scheduler).target
+        )
 
     def _latents(self, finished: Path) -> Tensor:
         """What is denoised, float32: scaled latents of the training images, or their pixels in [-1, 1]."""
