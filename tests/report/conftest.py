@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Preview
 from prunelab.core.quantities import Quantity
+from prunelab.previews.picture import pictures as preview_of
 
 MakeRow = Callable[..., dict[str, Any]]
 QUANTITIES = {
@@ -72,16 +73,16 @@ def rows() -> list[dict[str, Any]]:
     return [make_row("dense"), make_row("pruned", median=5.0), make_row("recovered", median=9.5)]
 
 
-def make_picture(state: str, seed: int, label: str = "") -> Picture:
+def make_picture(state: str, seed: int, label: str = "") -> Preview:
     pixels = np.random.default_rng(seed).integers(0, 256, size=(3, 8, 6, 3), dtype=np.uint8)
-    return Picture(state, label, pixels, ["a red three", "a <b>bold</b> one", "a blue & green two"])
+    return preview_of(state, label, pixels, ["a red three", "a <b>bold</b> one", "a blue & green two"])
 
 
 @pytest.fixture
-def picture() -> Callable[..., Picture]:
+def picture() -> Callable[..., Preview]:
     return make_picture
 
 
 @pytest.fixture
-def pictures() -> list[Picture]:
+def pictures() -> list[Preview]:
     return [make_picture(state, seed) for seed, state in enumerate(("dense", "pruned", "recovered"))]

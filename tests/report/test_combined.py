@@ -4,16 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Picture
-from prunelab.report import combine, read_report, write_combined, write_report
-from prunelab.report.pictures import read_strips
+from prunelab.core.previews import Preview
+from prunelab.report import combine, media, read_report, write_combined, write_report
 
 MakeRow = Callable[..., dict[str, Any]]
-MakePicture = Callable[..., Picture]
+MakePicture = Callable[..., Preview]
 
 
 @pytest.fixture
@@ -70,9 +68,8 @@ def test_pictures_survive_the_way_through_the_disk(
     tmp_path: Path, jobs: list[Path], picture: MakePicture
 ) -> None:
     write_combined(tmp_path / "sweep", jobs)
-    entries = read_report(tmp_path / "sweep" / "report.json")["pictures"]
-    read = read_strips(tmp_path / "sweep", entries)
-    assert np.array_equal(read[3].images, picture("pruned", 11).images)
+    read = media.read(tmp_path / "sweep", read_report(tmp_path / "sweep" / "report.json"))
+    assert read[3].stills == picture("pruned", 11).stills, "bytes of equal pixels are equal"
     assert read[3].captions == picture("pruned", 11).captions
 
 

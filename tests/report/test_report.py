@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Preview
 from prunelab.report import Curve, Line, read_report, write_report
 
 LOSS = Curve("Recovery loss", "step", "loss", [Line("student", [0, 1, 2], [1.0, 0.5, 0.4])], level=0.3)
@@ -46,13 +46,13 @@ class Page(HTMLParser):
         return [value for _, attribute, value in self.attributes if attribute == name]
 
 
-def page_of(folder: Path, rows: list[dict[str, Any]], pictures: list[Picture]) -> Page:
+def page_of(folder: Path, rows: list[dict[str, Any]], pictures: list[Preview]) -> Page:
     context = {"title": "A <run>", "command": "prunelab sparsity=0.3", "seed": 0}
     return Page(write_report(folder, rows, pictures, [LOSS], context).read_text(encoding="utf-8"))
 
 
 def test_the_page_is_well_formed_and_self_contained(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     page = page_of(tmp_path, rows, pictures)
     assert page.open == []
@@ -66,7 +66,7 @@ def test_the_page_is_well_formed_and_self_contained(
 
 
 def test_ids_of_drawings_are_unique_and_found(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     html = write_report(tmp_path, rows, pictures, [LOSS, LOSS], {}).read_text(encoding="utf-8")
     page = Page(html)
@@ -77,23 +77,23 @@ def test_ids_of_drawings_are_unique_and_found(
 
 
 def test_pictures_are_inline_pixel_by_pixel(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     page = page_of(tmp_path, rows, pictures)
     shown = [base64.b64decode(value.split(",")[1]) for value in page.values("src")]
-    given = [image for picture in pictures for image in picture.images]
+    given = [np.asarray(Image.open(io.BytesIO(still))) for picture in pictures for still in picture.stills]
     assert len(shown) == len(given) == 9
     for data, image in zip(shown, given, strict=True):
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
 
 
-def test_words_are_escaped(tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]) -> None:
+def test_words_are_escaped(tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]) -> None:
     page = page_of(tmp_path, rows, pictures)
     assert {"A <run>", "a <b>bold</b> one", "a blue & green two", "prunelab sparsity=0.3"} <= set(page.words)
 
 
 def test_the_table_has_intervals_changes_and_verdicts(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     words = page_of(tmp_path, rows, pictures).words
     assert {"80.0", "[78.0, 82.0]", "90.0 %", "[89.0, 91.0]", "24.0 dB"} <= set(words)
@@ -104,7 +104,7 @@ def test_the_table_has_intervals_changes_and_verdicts(
 
 
 def test_the_json_file_holds_what_was_given(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     write_report(tmp_path, rows, pictures, [LOSS], {"title": "t"})
     report = read_report(tmp_path / "report.json")
@@ -123,7 +123,7 @@ def test_a_run_without_pictures_or_curves(tmp_path: Path, rows: list[dict[str, A
 
 
 def test_writing_again_changes_nothing(
-    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], pictures: list[Preview]
 ) -> None:
     first = write_report(tmp_path, rows, pictures, [LOSS], {}).read_bytes()
     assert write_report(tmp_path, rows, pictures, [LOSS], {}).read_bytes() == first

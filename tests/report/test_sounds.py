@@ -10,46 +10,46 @@ import numpy as np
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Sound
+from prunelab.core.previews import Preview
 from prunelab.core.waveforms import from_wav
-from prunelab.report import read_report, write_combined, write_report
-from prunelab.report.sounds import read_sounds, spectrogram
+from prunelab.previews.sound import sounds, spectrogram
+from prunelab.report import media, read_report, write_combined, write_report
 
 MakeRow = Callable[..., dict[str, Any]]
 
 
-def sound(state: str, seed: int, label: str = "") -> Sound:
+def sound(state: str, seed: int, label: str = "") -> Preview:
     samples = np.random.default_rng(seed).integers(-9000, 9000, size=(2, 1, 800)).astype(np.int16)
-    return Sound(state, label, samples, 8000, ["one", "two"])
+    return sounds(state, label, samples, 8000, ["one", "two"])
 
 
 @pytest.fixture
-def sounds() -> list[Sound]:
+def heard() -> list[Preview]:
     return [sound("dense", 0), sound("pruned", 1), sound("recovered", 2)]
 
 
-def test_the_files_hold_the_samples(tmp_path: Path, rows: list[dict[str, Any]], sounds: list[Sound]) -> None:
-    write_report(tmp_path, rows, sounds, [], {})
+def test_the_files_hold_the_samples(tmp_path: Path, rows: list[dict[str, Any]], heard: list[Preview]) -> None:
+    write_report(tmp_path, rows, heard, [], {})
     entries = read_report(tmp_path / "report.json")["sounds"]
     assert [(entry["state"], entry["rate"], entry["captions"]) for entry in entries] == [
         (state, 8000, ["one", "two"]) for state in ("dense", "pruned", "recovered")
     ]
-    for given, entry, read in zip(sounds, entries, read_sounds(tmp_path, entries), strict=True):
+    for given, entry, read in zip(heard, entries, media.read(tmp_path, {"sounds": entries}), strict=True):
         contents = [from_wav((tmp_path / name).read_bytes()) for name in entry["files"]]
         assert all(rate == 8000 for _, rate in contents)
-        assert np.array_equal(np.stack([samples for samples, _ in contents]), given.waveforms)
-        assert np.array_equal(read.waveforms, given.waveforms)
+        assert [(tmp_path / name).read_bytes() for name in entry["files"]] == given.played
+        assert read == given
     assert len(list((tmp_path / "sounds").iterdir())) == 6
 
 
-def test_the_page_plays_the_samples(tmp_path: Path, rows: list[dict[str, Any]], sounds: list[Sound]) -> None:
-    html = write_report(tmp_path, rows, sounds, [], {}).read_text(encoding="utf-8")
+def test_the_page_plays_the_samples(tmp_path: Path, rows: list[dict[str, Any]], heard: list[Preview]) -> None:
+    html = write_report(tmp_path, rows, heard, [], {}).read_text(encoding="utf-8")
     played = re.findall(r'<audio controls preload="none" src="data:audio/wav;base64,([^"]+)"', html)
-    given = [waveform for one in sounds for waveform in one.waveforms]
+    given = [from_wav(content)[0] for one in heard for content in one.played]
     assert len(played) == len(given) == 6
     for encoded, waveform in zip(played, given, strict=True):
         assert np.array_equal(from_wav(base64.b64decode(encoded))[0], waveform)
-    assert html.count('alt="spectrogram, pruned: two"') == 1
+    assert html.count('alt="drawing of pruned: two"') == 1
     assert html.index(">dense<") < html.index(">pruned<") < html.index(">recovered<")
 
 
@@ -73,16 +73,16 @@ def test_a_sweep_carries_each_sound_once(tmp_path: Path, row: MakeRow) -> None:
         ("pruned", "magnitude"),
         ("pruned", "random"),
     ]
-    read = read_sounds(tmp_path / "sweep", entries)
-    assert np.array_equal(read[2].waveforms, sound("pruned", 11).waveforms)
+    read = media.read(tmp_path / "sweep", {"sounds": entries})
+    assert read[2].played == sound("pruned", 11).played
 
 
-def test_a_broken_file_is_refused(tmp_path: Path, rows: list[dict[str, Any]], sounds: list[Sound]) -> None:
-    write_report(tmp_path, rows, sounds, [], {})
+def test_a_broken_file_is_refused(tmp_path: Path, rows: list[dict[str, Any]], heard: list[Preview]) -> None:
+    write_report(tmp_path, rows, heard, [], {})
     entries = read_report(tmp_path / "report.json")["sounds"]
     (tmp_path / entries[0]["files"][1]).write_bytes(b"RIFF")
     with pytest.raises(Refusal, match="cannot be read as a sound"):
-        read_sounds(tmp_path, entries)
+        media.read(tmp_path, {"sounds": entries})
 
 
 def test_a_tone_is_a_line_at_its_frequency() -> None:

@@ -15,14 +15,13 @@ import pytest
 from rich.console import Console
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Preview
 from prunelab.core.waveforms import to_wav
-from prunelab.report import combine, read_report, terminal_table, write_combined, write_report
+from prunelab.previews.picture import pictures
+from prunelab.report import combine, media, read_report, terminal_table, write_combined, write_report
 from prunelab.report.curves import Curve, Line, svg
 from prunelab.report.page import render
-from prunelab.report.pictures import read_strips
 from prunelab.report.schema import SCHEMA
-from prunelab.report.sounds import read_sounds
 from prunelab.report.summary import markdown, over_seeds
 
 MakeRow = Callable[..., dict[str, Any]]
@@ -67,7 +66,10 @@ def with_junk(report: Any, path: tuple[Any, ...], junk: Any) -> Any:
 
 def test_junk_anywhere_is_one_line_or_can_be_shown(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     strip = {**ENTRY, "file": "pictures/0.png", "captions": ["a"]}
-    whole = {"schema": SCHEMA, "rows": rows[:2], "pictures": [strip], "curves": [], "context": {}}
+    film = {**ENTRY, "medium": "films", "heading": "h", "kind": "video/mp4", "captions": ["a"]}
+    film |= {"stills": ["films/0.png"], "files": ["films/0.mp4"]}
+    whole = {"schema": SCHEMA, "rows": rows[:2], "pictures": [strip], "previews": [film]}
+    whole |= {"curves": [], "context": {}}
     refused, shown = 0, 0
     for path in leaves(whole):
         if path[:2] == ("rows", 0):  # a row is as good as another
@@ -123,7 +125,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="nothing to combine"):
         write_combined(tmp_path / "sweep", [tmp_path])
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        read_strips(tmp_path, [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}])
+        media.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
 
 
 def bomb(side: int) -> bytes:
@@ -145,16 +147,16 @@ def test_pictures_that_claim_too_much_are_refused(tmp_path: Path, content: bytes
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "0.png").write_bytes(content)
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        read_strips(tmp_path, [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}])
+        media.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
 
 
 def test_a_strip_of_another_number_of_pictures(
-    tmp_path: Path, rows: list[dict[str, Any]], picture: Callable[..., Picture]
+    tmp_path: Path, rows: list[dict[str, Any]], picture: Callable[..., Preview]
 ) -> None:
     write_report(tmp_path, rows, [picture("dense", 0)], [], {})
     (entry,) = read_report(tmp_path / "report.json")["pictures"]
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        read_strips(tmp_path, [{**entry, "captions": ["a"] * 7}])
+        media.read(tmp_path, {"pictures": [{**entry, "captions": ["a"] * 7}]})
 
 
 @pytest.mark.parametrize(
@@ -175,13 +177,15 @@ def test_sounds_that_are_not_as_the_report_says(tmp_path: Path, first: int, seco
         (tmp_path / "sounds" / f"{number}.wav").write_bytes(to_wav(np.zeros((1, length), np.int16), 8000))
     entry = {**ENTRY, "rate": rate, "files": ["sounds/0.wav", "sounds/1.wav"], "captions": ["a", "b"]}
     with pytest.raises(Refusal, match="sound"):
-        read_sounds(tmp_path, [entry])
+        media.read(tmp_path, {"sounds": [entry]})
 
 
 def test_what_is_quoted_stays_words(row: MakeRow) -> None:
     """In summary.md, in the terminal and in the page."""
     rows = [row("pruned", HOSTILE), row("pruned", "other")]
     rows[0]["metrics"][HOSTILE] = rows[0]["metrics"]["frechet_distance"]
+    rows[1]["quantities"]["psnr"] |= dict.fromkeys(("title", "hint", "unit"), HOSTILE)
+    del rows[0]["quantities"]["psnr"]
     lines = markdown(over_seeds(rows)).splitlines()
     assert len(lines) == 4
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
@@ -190,7 +194,7 @@ def test_what_is_quoted_stays_words(row: MakeRow) -> None:
     Console(file=drawn, width=200).print(terminal_table(rows))
     assert "\x1b" not in drawn.getvalue()
     assert "[red]g" in drawn.getvalue().replace("\n", "")
-    page = render(rows, [Picture("pruned", HOSTILE, rows_of_pixels(), [HOSTILE])], [], {"command": HOSTILE})
+    page = render(rows, [pictures("pruned", HOSTILE, rows_of_pixels(), [HOSTILE])], [], {"command": HOSTILE})
     assert "<script>f" not in page
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Sound
+from prunelab.core.waveforms import from_wav
 from prunelab.data.digits import Digits
 from prunelab.data.notes import Notes
 from prunelab.metrics.listener import Listener
@@ -41,9 +42,9 @@ def test_previews_are_sounds_at_the_rate() -> None:
     made = task(NOTES)
     media = made.test(3).media
     preview = made.preview("pruned", media, ["", "", ""])
-    assert isinstance(preview, Sound)
-    assert preview.rate == 8000
-    assert torch.equal(torch.from_numpy(preview.waveforms), media)
+    played = [from_wav(content) for content in preview.played]
+    assert {rate for _, rate in played} == {8000}
+    assert torch.equal(torch.from_numpy(np.stack([waveform for waveform, _ in played])), media)
 
 
 def test_the_judge_hears_stored_sounds() -> None:

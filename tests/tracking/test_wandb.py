@@ -13,6 +13,8 @@ from PIL import Image
 import prunelab.tracking.wandb as tracking
 from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import from_wav
+from prunelab.previews.picture import pictures
+from prunelab.previews.sound import sounds
 from prunelab.tracking.silent import SilentRun
 from prunelab.tracking.wandb import WandbTracker
 
@@ -32,7 +34,7 @@ def test_an_offline_run_reads_back(tmp_path: Path) -> None:
         run.log({"loss": 1.5}, step=0)
         run.log({"loss": 0.25}, step=1)
         run.table("scores", ["unit", "score"], [["a", 1.0], ["b", 2.0]])
-        run.images("preview", picture, ["red 3", "blue 4"])
+        run.show("preview", pictures("", "", picture, ["red 3", "blue 4"]))
     (written,) = (tmp_path / "wandb").glob("offline-run-*")
     seen = summary(written)
     expected = {"seed": 3, "scorer": {"p": 2}, "inputs": {"model": "model-tiny-1"}, "output": OUTPUT}
@@ -55,7 +57,7 @@ def test_sounds_are_logged_without_another_package(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "soundfile", None)
     waveforms = np.random.default_rng(0).integers(-9000, 9000, size=(2, 1, 400)).astype(np.int16)
     with WandbTracker("prunelab", None, tmp_path).stage("sample", {}, {}, OUTPUT) as run:
-        run.sounds("samples", waveforms, 8000, ["a bell", "a snare"])
+        run.show("samples", sounds("", "", waveforms, 8000, ["a bell", "a snare"]))
     (written,) = (tmp_path / "wandb").glob("offline-run-*")
     seen = summary(written)["summary"]
     told = [seen[f"samples/{number}"] for number in (0, 1)]
@@ -152,13 +154,12 @@ def test_without_wandb_it_refuses_in_one_line(monkeypatch: pytest.MonkeyPatch, t
 def test_the_silent_tracker_needs_no_wandb_and_writes_nothing(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['wandb'] = None\n"
-        "import numpy as np\n"
+        "from prunelab.core.previews import Preview\n"
         "import prunelab.tracking.wandb\n"
         "from prunelab.tracking.silent import SilentTracker\n"
         "with SilentTracker().stage('score', {}, {}, 'x') as run:\n"
         "    run.log({'a': 1.0}, step=1); run.table('t', ['a'], [[1]])\n"
-        "    run.images('i', np.zeros((1, 2, 2, 3), np.uint8), ['c'])\n"
-        "    run.sounds('s', np.zeros((1, 1, 2), np.int16), 8000, ['c'])\n"
+        "    run.show('i', Preview('', '', [], []))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []

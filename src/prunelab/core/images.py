@@ -1,5 +1,6 @@
-"""Opening pictures that somebody else made: a few formats, up to a size, and one kind of error."""
+"""Pictures as files: written as PNG; opened, whoever made them, of a few formats up to a size."""
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -7,12 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # none of which Pillow hands to another program
 MOST_PIXELS = 89_478_485  # width x height; Pillow's own limit, at which it warns and goes on
 # What Pillow's readers let through, apart from OSError and ValueError, when a header does not say the truth.
 BROKEN = (SyntaxError, EOFError, LookupError, ArithmeticError, TypeError, struct.error)
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """The bytes of a PNG file of pixels (height, width, channels) with 1 or 3 channels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, format="png")
+    return buffer.getvalue()
 
 
 @contextmanager

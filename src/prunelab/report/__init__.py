@@ -1,6 +1,5 @@
 """The table, the curves and the pictures: what a run or a sweep leaves for people and for programs."""
 
-from prunelab.core.previews import Picture
 from prunelab.report.combined import combine, write_combined
 from prunelab.report.curves import Curve, Line
 from prunelab.report.report import write_report
@@ -10,7 +9,6 @@ from prunelab.report.terminal import terminal_table
 __all__ = [
     "Curve",
     "Line",
-    "Picture",
     "combine",
     "read_report",
     "terminal_table",

@@ -7,18 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Picture, Sound
+from prunelab.core.previews import Preview
+from prunelab.report import media
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
-from prunelab.report.pictures import read_strips
 from prunelab.report.quoting import printable
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import NoReport, Row, read_report
-from prunelab.report.sounds import read_sounds
 from prunelab.report.summary import markdown, over_seeds
 
 SUMMARY = "summary.md"  # the table over seeds, to be pasted
@@ -26,8 +22,7 @@ UNDESCRIBED = (
     "these reports were written before metrics described themselves, so they have bare names and no better "
     "side here; running the jobs again, which finds everything in the store, writes them anew"
 )
-PROMPTS = 6  # of every job's pictures or sounds
-Shown = Picture | Sound
+PROMPTS = 6  # of every job's previews
 
 
 def combine(folders: Sequence[Path]) -> list[Row]:
@@ -43,7 +38,7 @@ def combine(folders: Sequence[Path]) -> list[Row]:
 def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
-    It has every row once, the metric-against-sparsity curves, and each model's pictures or sounds of the
+    It has every row once, the metric-against-sparsity curves, and each model's previews of the
     first few prompts; ``summary.md`` has the means and spreads over seeds. Raises as ``combine``.
     """
     found = _readable(reports)
@@ -51,9 +46,10 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     fields = varying(rows)
     if not any("quantities" in row for row in rows):
         print(UNDESCRIBED, file=sys.stderr)
-    previews: list[Shown] = []
+    previews: list[Preview] = []
     for path, report in found:
-        _add_new(previews, [_relabelled(one, report, fields) for one in _previews(path, report)])
+        shown = [one.first(PROMPTS) for one in media.read(path.parent, report)]
+        _add_new(previews, [_relabelled(one, report, fields) for one in shown])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
     folder.mkdir(parents=True, exist_ok=True)
     summary = markdown(over_seeds(rows)) + cliff_markdown(cliffs(rows))
@@ -103,29 +99,14 @@ def _identity(row: Row) -> str:
     return json.dumps([row["state"], row["address"], row["metrics"]], sort_keys=True)
 
 
-def _previews(path: Path, report: dict[str, Any]) -> list[Shown]:
-    pictures = read_strips(path.parent, report.get("pictures", []))
-    sounds = read_sounds(path.parent, report.get("sounds", []))  # reports from before there were sounds
-    return [picture.first(PROMPTS) for picture in pictures] + [sound.first(PROMPTS) for sound in sounds]
-
-
-def _relabelled(one: Shown, report: dict[str, Any], fields: Sequence[str]) -> Shown:
+def _relabelled(one: Preview, report: dict[str, Any], fields: Sequence[str]) -> Preview:
     """The preview under its row's label in the sweep, where the job has one row of its state."""
     own = [row for row in report["rows"] if row["state"] == one.state]
     return replace(one, label=label(own[0], fields)) if len(own) == 1 else one
 
 
-def _add_new(previews: list[Shown], candidates: Sequence[Shown]) -> None:
+def _add_new(previews: list[Preview], candidates: Sequence[Preview]) -> None:
     """Append those that are not there yet: the dense model's are the same in every job."""
     for one in candidates:
-        if not any(_same(one, other) for other in previews):
+        if one not in previews:
             previews.append(one)
-
-
-def _same(one: Shown, other: Shown) -> bool:
-    named = (one.state, one.label, list(one.captions)) == (other.state, other.label, list(other.captions))
-    return named and np.array_equal(_content(one), _content(other))
-
-
-def _content(one: Shown) -> NDArray[Any]:
-    return one.images if isinstance(one, Picture) else one.waveforms

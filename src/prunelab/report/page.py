@@ -1,34 +1,54 @@
 """``report.html``: one file with everything in it, for light and dark screens."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.previews import Picture, Preview, Sound
+from prunelab.core.images import opened_image, png
+from prunelab.core.previews import Preview
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
 from prunelab.report.pareto import paretos
-from prunelab.report.pictures import inline
 from prunelab.report.scatter import Mark, marks, scatter
 from prunelab.report.schema import Row
-from prunelab.report.sounds import players
 from prunelab.report.summary import means
 from prunelab.report.table import components, cost, quality, sparsity
 
+WIDEST = 256  # pixels of a still in the page; the files beside it keep every pixel
 TITLE = "title"  # the one entry of the context that the page shows as its heading
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Models below each other, the same prompts and seeds beside each other."""
+class Sample:
+    """A sample's still and, where it has one, the file that is played, as data URIs."""
 
+    still: str
+    played: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Models below each other, the same prompts and seeds beside each other; as images, audio or video."""
+
+    shown_as: str
     captions: Sequence[str]
-    rows: Sequence[tuple[str, str, Sequence[str]]]  # state, label, data URIs
+    rows: Sequence[tuple[str, str, Sequence[Sample]]]  # state, label, samples
+
+
+@dataclass(frozen=True)
+class Section:
+    """The previews of a medium."""
+
+    heading: str
+    grids: Sequence[Grid]
 
 
 @dataclass(frozen=True)
@@ -68,8 +88,7 @@ def render(
         style=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),  # noqa: S704 own file
         first=summed or quality(rows),
         tables=[*([quality(rows)] if summed else []), *edges, sparsity(rows), cost(rows), components(rows)],
-        grids=_grids([one for one in previews if isinstance(one, Picture)]),
-        players=players([one for one in previews if isinstance(one, Sound)]),
+        previews=_sections(previews),
         pareto=_plots(rows),
         sweep=_panels(sweep, 0),
         panels=_panels(curves, len(sweep)),
@@ -80,13 +99,36 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _grids(pictures: Sequence[Picture]) -> list[Grid]:
-    """One grid per run of pictures with the same captions."""
-    groups = groupby(pictures, key=lambda picture: tuple(picture.captions))
+def _sections(previews: Sequence[Preview]) -> list[Section]:
+    """A section per heading, and in it a grid per run of previews with the same captions."""
+    headings = dict.fromkeys(one.heading for one in previews)
+    return [Section(each, _grids([one for one in previews if one.heading == each])) for each in headings]
+
+
+def _grids(previews: Sequence[Preview]) -> list[Grid]:
+    groups = groupby(previews, key=lambda one: (one.shown_as, tuple(one.captions)))
     return [
-        Grid(captions, [(one.state, one.label, [inline(image) for image in one.images]) for one in group])
-        for captions, group in groups
+        Grid(shown_as, captions, [(one.state, one.label, _samples(one)) for one in group])
+        for (shown_as, captions), group in groups
     ]
+
+
+def _samples(one: Preview) -> list[Sample]:
+    played = [_uri(one.kind, content) for content in one.played] or [""] * len(one.stills)
+    return [Sample(_inline(still), uri) for still, uri in zip(one.stills, played, strict=True)]
+
+
+def _inline(still: bytes) -> str:
+    """A PNG, smaller where it is larger than the page needs."""
+    with opened_image(BytesIO(still)) as image:
+        if max(image.size) <= WIDEST:
+            return _uri("image/png", still)
+        image.thumbnail((WIDEST, WIDEST))
+        return _uri("image/png", png(np.atleast_3d(np.asarray(image))))
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _plots(rows: Sequence[Row]) -> Plots | None:

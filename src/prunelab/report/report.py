@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
-from prunelab.core.previews import Picture, Preview, Sound
+from prunelab.core.previews import Preview
 from prunelab.report import curves as drawing
+from prunelab.report import media
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
-from prunelab.report.pictures import write_strips
 from prunelab.report.schema import SCHEMA, Row, check_row
-from prunelab.report.sounds import write_sounds
 
 JSON, HTML = "report.json", "report.html"
 REMEDY = "set hydra.run.dir=FOLDER to one that can"
@@ -24,7 +23,7 @@ def write_report(
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:
-    """Write ``report.json``, ``report.html``, ``pictures/`` and ``sounds/`` into ``folder``; the page's path.
+    """Write ``report.json``, ``report.html`` and a folder per medium into ``folder``; the page's path.
 
     rows: as docs/report.md describes them; others fail an assertion. previews: models in the order of
     the page, with the same captions where they are to stand below each other. curves: drawn after the
@@ -38,8 +37,7 @@ def write_report(
         report = {
             "schema": SCHEMA,
             "rows": list(rows),
-            "pictures": write_strips(folder, [one for one in previews if isinstance(one, Picture)]),
-            "sounds": write_sounds(folder, [one for one in previews if isinstance(one, Sound)]),
+            **media.write(folder, previews),
             "curves": [drawing.as_json(curve) for curve in curves],
             "context": dict(context),
         }

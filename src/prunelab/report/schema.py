@@ -13,6 +13,8 @@ SCHEMA = 1
 COUNTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 ACHIEVED = ("elements", "parameters", "nonzeros", "macs")
 
+BESIDE = r"^[a-z]+/[^/\\]+\.[a-z0-9]+$"  # a file in a folder beside the report
+
 Row = Mapping[str, Any]
 Text = Annotated[str, Field(min_length=1)]
 # Nothing that is measured is larger, and what follows from such numbers still has a value.
@@ -150,6 +152,25 @@ class Recordings(Part):
     captions: list[str]
 
 
+class Shown(Part):
+    """The samples of one model in any other medium, a still and a file of the type ``kind`` each."""
+
+    state: str
+    label: str
+    medium: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    heading: Text
+    kind: Annotated[str, Field(pattern=r"^(image|audio|video)/[a-z0-9.+-]+$")]
+    stills: Annotated[list[Annotated[str, Field(pattern=BESIDE)]], Field(min_length=1)]
+    files: list[Annotated[str, Field(pattern=BESIDE)]] = []
+    captions: list[str]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if len(self.stills) != len(self.captions) or len(self.files) not in (0, len(self.captions)):
+            raise ValueError("not as many files as captions")
+        return self
+
+
 class Whole(Part):
     """A report. Its curves and context are for other programs: nothing here reads them."""
 
@@ -157,6 +178,7 @@ class Whole(Part):
     rows: Annotated[list[Evaluated], Field(min_length=1)]
     pictures: list[Strip] = []
     sounds: list[Recordings] = []
+    previews: list[Shown] = []
     curves: list[dict[str, Any]] = []
     context: dict[str, Any] = {}
 

@@ -1,7 +1,7 @@
 """A sweep over seeds in one table: the mean of each choice, and how far its seeds lie apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from prunelab.core.quantities import Quantity
@@ -105,7 +105,7 @@ def markdown(groups: Sequence[Group]) -> str:
     Means over the seeds, and [smallest, largest] where they differ.
     """
     rows = [row for group in groups for row in group.rows]
-    measures = _measures(rows)
+    measures = [replace(one, kind=_quoted(one.kind)) for one in _measures(rows)]
     single = any(row["sparsity"].get("nominal") is not None for row in rows)
     achieved = {**ACHIEVED, **(ZEROED if single else {})}
     differing = [field for field in varying(rows) if field != "seed"]
@@ -116,6 +116,10 @@ def markdown(groups: Sequence[Group]) -> str:
     body = (_cells(group, fields, list(achieved), measures) for group in groups)
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _quoted(kind: Quantity) -> Quantity:
+    return replace(kind, unit=quoted(kind.unit))
 
 
 def _measures(rows: Sequence[Row]) -> list[Measure]:

@@ -124,7 +124,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
                 outputs = collect(held_out, bench.hardware, "held-out outputs")
         _check_finite(outputs["outputs"], identity)
         media = shaped["media"][0, :16]
-        bench.task.preview("", media, prompts[: len(media)]).show(run, "samples")
+        run.show("samples", bench.task.preview("", media, prompts[: len(media)]))
 
         def write(folder: Path) -> None:
             write_tensors(folder / "samples.safetensors", {**shaped, **outputs})

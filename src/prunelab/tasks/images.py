@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prunelab.core.previews import Picture
+from prunelab.core.previews import Preview
+from prunelab.previews.picture import pictures
 from prunelab.tasks.judged_data import JudgedData
 
 
@@ -19,6 +20,6 @@ class Images(JudgedData):
         """Images in [0, 1], rounded to whole numbers up to 255."""
         return (media * 255).round().to("cpu", torch.uint8)
 
-    def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Picture:
+    def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Preview:
         """The images with what was asked for."""
-        return Picture(state, "", media.permute(0, 2, 3, 1).numpy(), captions)
+        return pictures(state, "", media.permute(0, 2, 3, 1).numpy(), captions)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-from prunelab.core.previews import Sound
+from prunelab.core.previews import Preview
 from prunelab.core.waveforms import quantised
+from prunelab.previews.sound import sounds
 from prunelab.tasks.judged_data import JudgedData
 
 
@@ -38,6 +39,6 @@ class UnconditionalAudio(JudgedData):
         """Sounds in [-1, 1] as int16."""
         return quantised(media).cpu()
 
-    def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Sound:
+    def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Preview:
         """The sounds, to be played."""
-        return Sound(state, "", media.numpy(), self.rate, captions)
+        return sounds(state, "", media.numpy(), self.rate, captions)

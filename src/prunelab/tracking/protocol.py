@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from prunelab.core.previews import Preview
 
 
 class Run(Protocol):
@@ -19,12 +18,8 @@ class Run(Protocol):
         """Record a table of numbers and strings; every row has one cell per column."""
         ...
 
-    def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
-        """Record images, uint8 of shape (n, height, width, channels) with 1 or 3 channels, n captions."""
-        ...
-
-    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
-        """Record sounds, int16 of shape (n, channels, samples), ``rate`` samples per second, n captions."""
+    def show(self, name: str, preview: Preview) -> None:
+        """Record the samples of a preview."""
         ...
 
 

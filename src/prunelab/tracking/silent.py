@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
-from numpy.typing import NDArray
+from prunelab.core.previews import Preview
 
 
 class SilentRun:
@@ -16,10 +15,7 @@ class SilentRun:
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Nothing."""
 
-    def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
-        """Nothing."""
-
-    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
+    def show(self, name: str, preview: Preview) -> None:
         """Nothing."""
 
 

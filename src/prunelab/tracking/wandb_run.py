@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from prunelab.core.waveforms import to_wav
+from prunelab.core.previews import Preview
 from prunelab.tracking.lenient import Lenient
 from prunelab.tracking.wandb_service import bounded
 
@@ -51,36 +50,26 @@ class WandbRun:
             lambda run: run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
         )
 
-    def images(self, name: str, images: NDArray[np.uint8], captions: Sequence[str]) -> None:
-        """See :class:`prunelab.tracking.protocol.Run`."""
-        import wandb
-
-        def show(run: wandb.Run) -> None:
-            pairs = zip(map(_picture, images), captions, strict=True)
-            run.log({name: [wandb.Image(picture, caption=caption) for picture, caption in pairs]})
-
-        self.attempt(show)
-
-    def sounds(self, name: str, waveforms: NDArray[np.int16], rate: int, captions: Sequence[str]) -> None:
+    def show(self, name: str, preview: Preview) -> None:
         """See :class:`prunelab.tracking.protocol.Run`.
 
-        wandb takes arrays, and several sounds under one name, only where the soundfile package is: so each
-        goes as a file under a name of its own, ``name/0`` and so on.
+        Stills go under one name. What is played goes as files, each under a name of its own, ``name/0`` and
+        so on: wandb takes several under one only where it can open them, with packages such as soundfile.
         """
         import wandb
 
-        def play(run: wandb.Run) -> None:
+        def act(run: wandb.Run) -> None:
+            if not preview.played:
+                pairs = zip(preview.stills, preview.captions, strict=True)
+                run.log({name: [wandb.Image(Image.open(BytesIO(png)), caption=said) for png, said in pairs]})
+                return
+            kind = wandb.Audio if preview.shown_as == "audio" else wandb.Video
             with TemporaryDirectory() as folder:
                 kept = {}
-                for number, (waveform, caption) in enumerate(zip(waveforms, captions, strict=True)):
-                    path = Path(folder) / f"{number}.wav"
-                    path.write_bytes(to_wav(waveform, rate))
-                    kept[f"{name}/{number}"] = wandb.Audio(str(path), caption=caption)
+                for number, (content, said) in enumerate(zip(preview.played, preview.captions, strict=True)):
+                    path = Path(folder) / f"{number}.{preview.kind.partition('/')[2]}"
+                    path.write_bytes(content)
+                    kept[f"{name}/{number}"] = kind(str(path), caption=said)
                 run.log(kept)
 
-        self.attempt(play)
-
-
-def _picture(image: NDArray[np.uint8]) -> Image.Image:
-    """PIL's view of (height, width, channels): wandb would stretch the range of a bare array."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        self.attempt(act)
