@@ -10,14 +10,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from diffusers import FluxTransformer2DModel
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from prunelab.core.presets import embedded
+from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.blocks import TRACERS, WALKERS
+from prunelab.walkers.blocks import TRACERS, WALKERS, walk
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -38,12 +41,24 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def units() -> dict[str, list[Unit]]:
+    """Units of every granularity: of a small U-Net, else, as of adaptive norms, of a small transformer."""
+    model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
+    sizes = {"in_channels": 4, "attention_head_dim": 16, "axes_dims_rope": (4, 6, 6)}
+    with torch.device("meta"):
+        other = FluxTransformer2DModel(num_layers=1, num_single_layers=1, num_attention_heads=2, **sizes)
+    return {
+        name: model.units([name], ["denoiser"]) or walk("denoiser", other, [name])
+        for name in (*WALKERS, *TRACERS)
+    }
+
+
 def pairs() -> str:
-    """Granularities down, scorers across."""
+    """Granularities down, scorers across: yes where the scorer can mean all units."""
     found = scorers()
     rows = [
-        [f"`{name}`", *(YES if name in scorer.granularities else NO for scorer in found.values())]
-        for name in (*WALKERS, *TRACERS)
+        [f"`{name}`", *(YES if all(map(each.means.holds, of)) else NO for each in found.values())]
+        for name, of in units().items()
     ]
     return table(["", *(f"`{name}`" for name in found)], rows)
 
@@ -60,10 +75,11 @@ def price() -> str:
     shift = scorers()["latent_shift"]
     model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
     rows = []
-    for name in shift.granularities:
-        elements = sum(unit.elements for unit in model.units([name], ["denoiser"]))
-        if not elements:  # the model has none of these
+    for name in (*WALKERS, *TRACERS):
+        found = model.units([name], ["denoiser"])
+        if not found or not all(map(shift.means.holds, found)):
             continue
+        elements = sum(unit.elements for unit in found)
         rows.append([f"`{name}`", f"{elements:,}", f"{(1 + elements) * shift.samples * shift.steps:,}"])
     return table(["granularity", "elements", "forward passes of one sample"], rows)
 

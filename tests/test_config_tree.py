@@ -14,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pairs import pairs
 
 from prunelab.artifacts import Store
 from prunelab.cli.arguments import parse
@@ -74,9 +75,7 @@ def test_every_group_has_a_default_among_its_files() -> None:
         assert group in config, group
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Scorer and granularity, as the scorers' own classes say."""
-    return [(name, g) for name in choices("scorer") for g in scorer(name).granularities]
+SCORED = pairs()
 
 
 def scorer(name: str, **knobs: int) -> Any:
@@ -94,15 +93,17 @@ def bench(model: PipelineModel, tmp_path_factory: pytest.TempPathFactory) -> Ben
     return Bench(Store(tmp_path_factory.mktemp("store")), SilentTracker(), Hardware(), model, task)
 
 
-@pytest.mark.parametrize(("name", "granularity"), pairs())
+@pytest.mark.parametrize(
+    ("name", "granularity"), [(name, each) for name, known in SCORED.items() for each in known]
+)
 def test_every_scorer_scores_what_it_says_it_can(
     bench: Bench, flux: PipelineModel, name: str, granularity: str, tmp_path: Path
 ) -> None:
     if granularity == "modulation":  # of transformers alone
         bench = replace(bench, model=flux)
     chosen = Part(name, scorer(name), {})
-    check_scorer(chosen, [granularity], ["denoiser"])
     found = choose_units(bench, [granularity], ["denoiser"])[:3]
+    check_scorer(chosen, found)
     units = [unit for i, unit in enumerate(found) if not i or sum(u.elements for u in found[: i + 1]) <= FEW]
     history = History(tmp_path / "history.json", SilentRun())
     scores = compute(bench, chosen.value, units, tmp_path / "checkpoints", history)
@@ -122,7 +123,7 @@ def uig(pixels: Model, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @pytest.mark.parametrize("name", choices("scorer"))
 def test_every_scorer_scores_a_model_without_prompts(uig: Bench, name: str, tmp_path: Path) -> None:
     """In the first of its granularities that such a model has."""
-    found = (uig.model.units([kind], ["denoiser"]) for kind in scorer(name).granularities)
+    found = (uig.model.units([kind], ["denoiser"]) for kind in SCORED[name])
     units = next(units for units in found if units)[:3]
     history = History(tmp_path / "history.json", SilentRun())
     check_scores(compute(uig, scorer(name), units, tmp_path / "checkpoints", history), units)
@@ -135,7 +136,7 @@ def in_batches() -> list[str]:
 
 @pytest.mark.parametrize("name", in_batches())
 def test_one_batch_of_8_is_two_of_4(bench: Bench, name: str, tmp_path: Path) -> None:
-    units = choose_units(bench, scorer(name).granularities[:1], ["denoiser"])[:3]
+    units = choose_units(bench, SCORED[name][:1], ["denoiser"])[:3]
     history = History(tmp_path / "history.json", SilentRun())
     eight, four = (
         compute(bench, scorer(name, samples=8, batch_size=size), units, tmp_path / str(size), history)

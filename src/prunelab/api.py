@@ -106,8 +106,8 @@ def score(
     """Scores of the units of these granularities in these components of the bench's model."""
     kinds = [granularity] if isinstance(granularity, str) else list(granularity)
     chosen = part("scorer", scorer)
-    check_scorer(chosen, kinds, components)
     units = choose_units(bench, kinds, components)
+    check_scorer(chosen, units)
     return Scored(chosen, kinds, units, score_stage(bench, chosen, units))
 
 

@@ -11,6 +11,7 @@ import torch
 import prunelab
 from prunelab.budgets.everywhere import Everywhere
 from prunelab.core.errors import Refusal
+from prunelab.core.meanings import STRUCTURED, Meaning
 from prunelab.core.presets import made, preset
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
@@ -32,7 +33,7 @@ ONCE = Timing(batches=(1,), warmup=1, repeats=2)
 class LengthOfPath:
     """A scorer of one's own: longer paths are worth more."""
 
-    granularities: ClassVar[tuple[str, ...]] = ("head",)
+    means: ClassVar[Meaning] = STRUCTURED
 
     def score(self, model: Model, units: Sequence[Unit]) -> Mapping[str, torch.Tensor]:
         return {u.name: torch.full((u.elements,), float(len(u.path)), dtype=torch.float64) for u in units}
@@ -94,7 +95,7 @@ def test_refusals(bench: Bench) -> None:
     for wrong, words in (
         (lambda: prunelab.open_model("tiny_t2"), "there is no model 'tiny_t2': choose from"),
         (lambda: prunelab.open_model("sd21"), "path=FOLDER"),
-        (lambda: prunelab.score(bench, Magnitude(), "haed"), "cannot score granularity=haed"),
+        (lambda: prunelab.score(bench, Magnitude(), "haed"), "unknown granularity 'haed'"),
         (lambda: prunelab.score(bench, object(), "head"), "no dataclass"),  # type: ignore[arg-type]
         (lambda: prunelab.evaluate(bench, []), "one state of a name at a time"),
     ):

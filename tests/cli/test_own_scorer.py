@@ -16,10 +16,12 @@ from typing import ClassVar
 
 import torch
 
+from prunelab.core.meanings import Meaning
+
 
 @dataclass(frozen=True)
 class LengthOfName:
-    granularities: ClassVar[tuple[str, ...]] = ("block", "head")
+    means: ClassVar[Meaning] = Meaning("units in something", lambda unit: "." in unit.path)
     factor: float = 1.0
 
     def score(self, model, units):
@@ -56,7 +58,7 @@ def test_it_is_checked_like_any_other(command: Command, folder: Path, tmp_path: 
         "scorer=name_lenght": "did you mean 'name_length'? Choices: latent_shift, ",
         "scorer=name_length scorer.factr=1": "did you mean 'factor'?",
         "scorer=name_length scorer.factor=big": "scorer.factor=big is not a number",
-        "scorer=name_length granularity=operator": "cannot score granularity=operator: it scores block, head",
+        "scorer=name_length granularity=operator": "cannot score granularity=operator: it scores units in",
     }.items():
         ended = command("--config-dir", str(folder), *words.split(), "logger=none", store=tmp_path / "store")
         assert (ended.code, ended.out, len(ended.err)) == (1, [], 1)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from pairs import pairs
 from processes import run_ranks
 from safetensors.torch import load_file
 
@@ -48,7 +48,7 @@ def scoring(scorer: str) -> list[str]:
         for key, value in little.items()
         if key.split(".")[0] in {*knobs, trained(knobs)}
     ]
-    granularity = get_class(knobs._target_).granularities[0]
+    granularity = pairs()[scorer][0]
     budget = "groups" if granularity == "weight" else "global"
     return [f"scorer={scorer}", *few, f"granularity={granularity}", f"budget={budget}"]
 

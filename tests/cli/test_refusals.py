@@ -162,8 +162,11 @@ SMALL = (
 # Command lines that are refused by the parts they name, and before any forward pass.
 PARTS = {
     "scorer.ddof=32": ("scorer.ddof=32 leaves nothing of scorer.samples=32",),
-    "scorer=latent_shift granularity=weight": ("cannot score granularity=weight", "operator, block, head"),
-    "scorer=magnitude granularity=blok": ("cannot score granularity=blok", "block"),
+    "scorer=latent_shift granularity=weight": (
+        "cannot score granularity=weight",
+        "gates equal their removal",
+    ),
+    "scorer=magnitude granularity=blok": ("unknown granularity 'blok'", "block"),
     "granularity=[operator,block]": ("operator and block units overlap",),
     "scorer=magnitude granularity=neuron components=[vae]": ("has no neuron units in vae",),
     "components=denoisr": ("unknown component 'denoisr'", "denoiser, text_encoder, vae"),

@@ -143,6 +143,6 @@ def test_a_batch_gives_its_own_elements_and_equal_prompts_are_embedded_once(
     assert asked == [tuple(PROMPTS[:2] * 2)]
 
 
-def test_components_outside_the_sampler_are_refused() -> None:
+def test_components_outside_the_sampler_are_refused(model: PipelineModel) -> None:
     with pytest.raises(Refusal, match="scorer=latent_shift cannot score text_encoder: it sees denoiser"):
-        check_scorer(Part("latent_shift", LatentShift(), {}), ["head"], ["denoiser", "text_encoder"])
+        check_scorer(Part("latent_shift", LatentShift(), {}), model.units(["head"], ["text_encoder"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pairs import pairs
 from processes import run_ranks
 from safetensors.torch import load_file
 from states import states
@@ -122,14 +123,18 @@ def sampled(
 
 
 def test_only_units_whose_gates_are_their_removal_are_trained(model: PipelineModel) -> None:
-    for granularity in LearnedGates.granularities:
-        assert all(unit.exact for unit in model.units([granularity], ["denoiser"])), granularity
-    assert "channel" not in LearnedGates.granularities
+    channels, heads, weights = (model.units([kind], ["denoiser"]) for kind in ("channel", "head", "weight"))
+    assert not all(map(LearnedGates.means.holds, channels))
+    assert all(map(LearnedGates.means.holds, heads))
+    assert not any(map(LearnedGates.means.holds, weights))
 
 
-def test_rates_of_nothing_are_refused() -> None:
-    with pytest.raises(Refusal, match="'weight', which has no gates"):
-        replace(SMALL, rates={"weight": 0.5})
+def test_rates_of_nothing_are_refused(model: PipelineModel) -> None:
+    with pytest.raises(Refusal, match=r"scorer\.rates names 'weight': learned gates score units whose gates"):
+        objective(model, replace(SMALL, rates={"weight": 0.5}))
+    with pytest.raises(Refusal, match="unknown granularity 'haed': choose from"):
+        objective(model, replace(SMALL, rates={"head": 0.5, "haed": 0.5}))
+    objective(model, replace(SMALL, rates={"head": 0.5, "modulation": 0.5}))  # of which this model has none
     with pytest.raises(Refusal, match="regulariser=l2 is unknown"):
         replace(SMALL, regulariser="l2")
 
@@ -165,7 +170,7 @@ def gradient(training: GateTraining, draws: range) -> Tensor:
     return torch.cat([p.grad for p in training.trained.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("granularity", sorted({*LearnedGates.granularities} - {"modulation"}))
+@pytest.mark.parametrize("granularity", sorted({*pairs()["learned_gates"]} - {"modulation"}))
 def test_a_batch_of_4_is_two_of_2(model: PipelineModel, granularity: str) -> None:
     training = objective(model, SMALL, granularity)
     four = gradient(training, range(4))

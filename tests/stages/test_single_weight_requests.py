@@ -61,14 +61,16 @@ def test_a_model_without_neurons_has_its_heads_pruned(
     assert fitted(alone, latents) == alone  # and choosing units refuses it
 
 
-def test_scorers_and_granularities_that_do_not_go_together() -> None:
-    with pytest.raises(Refusal, match="scorer=wanda cannot score granularity=operator: it scores weight"):
-        check_scorer(Part("wanda", Wanda(), {}), ["operator"])
+def test_scorers_and_granularities_that_do_not_go_together(model: PipelineModel) -> None:
+    both = ["text_encoder", "denoiser"]
+    with pytest.raises(Refusal, match="scorer=wanda cannot score granularity=operator: it scores single w"):
+        check_scorer(Part("wanda", Wanda(), {}), model.units(["operator"], both))
     with pytest.raises(Refusal, match="cannot score vae: it sees text_encoder and denoiser"):
-        check_scorer(Part("wanda", Wanda(), {}), ["weight"], ["vae"])
-    check_scorer(Part("wanda", Wanda(), {}), ["weight"], ["text_encoder", "denoiser"])
-    with pytest.raises(Refusal, match="scorer=latent_shift cannot score granularity=weight"):
-        check_scorer(Part("latent_shift", LatentShift(), {}), ["weight"])
+        check_scorer(Part("wanda", Wanda(), {}), model.units(["conv_weight"], ["vae"]))
+    check_scorer(Part("wanda", Wanda(), {}), model.units(["weight"], both))
+    for kind in ("weight", "channel"):
+        with pytest.raises(Refusal, match=f"cannot score granularity={kind}: .*gates equal their removal"):
+            check_scorer(Part("latent_shift", LatentShift(), {}), model.units([kind], ["denoiser"]))
 
 
 def test_only_single_weights_have_a_nominal_total(model: PipelineModel) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.estimates import Estimate
+from prunelab.core.meanings import Meaning
 from prunelab.core.observation import Observation
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.scores import Plan, Scores
@@ -160,9 +161,9 @@ class Calibration(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A mechanism that scores elements. ``granularities`` names what it can mean."""
+    """A mechanism that scores elements. ``means`` says of which units its scores mean anything."""
 
-    granularities: ClassVar[tuple[str, ...]]
+    means: ClassVar[Meaning]
 
     def score(self, model: Model, units: Sequence[Unit]) -> Scores:
         """Scores from the weights alone."""
@@ -173,7 +174,7 @@ class Scorer(Protocol):
 class ObservingScorer(Protocol):
     """A scorer that needs forward passes; what they give adds up over batches."""
 
-    granularities: ClassVar[tuple[str, ...]]
+    means: ClassVar[Meaning]
 
     def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
         """The forward passes to be made."""
@@ -188,7 +189,7 @@ class ObservingScorer(Protocol):
 class MultiPassScorer(Protocol):
     """A scorer whose later forward passes depend on what the earlier ones gave."""
 
-    granularities: ClassVar[tuple[str, ...]]
+    means: ClassVar[Meaning]
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
@@ -221,7 +222,7 @@ class Optimisation(Protocol):
 class OptimisingScorer(Protocol):
     """A scorer whose scores are trained; ``schedule`` holds the training engine's settings."""
 
-    granularities: ClassVar[tuple[str, ...]]
+    means: ClassVar[Meaning]
     schedule: Any
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Optimisation:

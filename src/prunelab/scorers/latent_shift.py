@@ -19,6 +19,7 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.meanings import EXACT, Meaning
 from prunelab.core.observation import Observation
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
@@ -40,15 +41,7 @@ class LatentShift:
     statistics, so what would be measured is not their removal.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = (
-        "operator",
-        "block",
-        "head",
-        "neuron",
-        "modulation",
-        "free_channel",
-        "norm_group",
-    )
+    means: ClassVar[Meaning] = EXACT
     components: ClassVar[tuple[str, ...]] = ("denoiser",)  # prompts are embedded once, outside the gates
 
     samples: Count = 32

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import generator, normal, visits
 from prunelab.core.errors import Refusal
+from prunelab.core.meanings import EXACT, Meaning
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
@@ -62,15 +63,7 @@ class LearnedGates:
     learning rate, where it is not the schedule's.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = (
-        "operator",
-        "block",
-        "head",
-        "neuron",
-        "modulation",
-        "free_channel",
-        "norm_group",
-    )
+    means: ClassVar[Meaning] = EXACT
 
     schedule: Made
     prompts: Count = 100
@@ -85,29 +78,27 @@ class LearnedGates:
     rates: Mapping[str, Positive] | None = None
     seed: Seed = 0
 
-    def __post_init__(self) -> None:
-        """Refuse a rate of what has no gates."""
-        unknown = [kind for kind in self.rates or {} if kind not in self.granularities]
-        if unknown:
-            raise Refusal(
-                f"scorer.rates names {unknown[0]!r}, which has no gates: "
-                f"name any of {', '.join(self.granularities)}"
-            )
-
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
-        """What is minimised; refuses units that the sampler's steps do not run through."""
+        """What is minimised; refuses units that the sampler's steps do not run through, and odd rates."""
         outside = [unit for unit in units if unit.component != "denoiser"]
         if outside:
             raise Refusal(
                 f"learned gates are trained through the sampler's steps, which never run the "
                 f"{outside[0].component}: use components=[denoiser], or another scorer"
             )
+        for kind in {*(self.rates or {})} - {unit.granularity for unit in units}:
+            self._check_rate(kind, model)
         return GateTraining(self, model, units, calibration.prompts(range(self.prompts)))
 
     def read(self, trained: nn.Module, units: Sequence[Unit]) -> Scores:
         """The logits."""
         pairs = zip(units, trained.parameters(), strict=True)
         return {unit.name: logits.detach().cpu().double() for unit, logits in pairs}
+
+    def _check_rate(self, kind: str, model: Model) -> None:
+        """Refuse a rate of a granularity that there is not, or whose gates mean nothing."""
+        if not all(self.means.holds(unit) for unit in model.units([kind], ["denoiser"])):
+            raise Refusal(f"scorer.rates names {kind!r}: learned gates score {self.means.words}")
 
     def penalty(self) -> Callable[[Tensor], Tensor]:
         """What the regulariser says of each logit."""

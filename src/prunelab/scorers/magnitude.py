@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from prunelab.core.meanings import ANY, Meaning
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Positive, settings
@@ -19,18 +20,7 @@ from prunelab.core.units import Unit
 class Magnitude:
     """``p``: the norm's exponent; ``reduce``: mean or sum over an element's weights."""
 
-    granularities: ClassVar[tuple[str, ...]] = (
-        "operator",
-        "block",
-        "head",
-        "neuron",
-        "modulation",
-        "channel",
-        "free_channel",
-        "norm_group",
-        "weight",
-        "conv_weight",
-    )
+    means: ClassVar[Meaning] = ANY
 
     p: Positive = 1.0
     reduce: Literal["mean", "sum"] = "mean"

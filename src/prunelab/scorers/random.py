@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import generator
+from prunelab.core.meanings import ANY, Meaning
 from prunelab.core.protocols import Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Seed, settings
@@ -17,18 +18,7 @@ from prunelab.core.units import Unit
 class Random:
     """Uniform scores in [0, 1), drawn per unit from ``(seed, unit name)``."""
 
-    granularities: ClassVar[tuple[str, ...]] = (
-        "operator",
-        "block",
-        "head",
-        "neuron",
-        "modulation",
-        "channel",
-        "free_channel",
-        "norm_group",
-        "weight",
-        "conv_weight",
-    )
+    means: ClassVar[Meaning] = ANY
 
     seed: Seed = 0
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.meanings import STRUCTURED, Meaning
 from prunelab.core.observation import Observation
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
@@ -37,16 +38,7 @@ class Taylor:
     included. ``batch_size`` examples are seen at once.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = (
-        "operator",
-        "block",
-        "head",
-        "neuron",
-        "modulation",
-        "channel",
-        "free_channel",
-        "norm_group",
-    )
+    means: ClassVar[Meaning] = STRUCTURED
 
     samples: Count = 32
     threshold: Share | None = 0.05

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.draws import integers, normal
+from prunelab.core.meanings import SINGLE_WEIGHTS, Meaning
 from prunelab.core.observation import Observation, Sums
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
@@ -39,7 +40,7 @@ class Wanda:
     padding: whether the text encoder's padding tokens count, as they do in the study.
     """
 
-    granularities: ClassVar[tuple[str, ...]] = ("weight", "conv_weight")
+    means: ClassVar[Meaning] = SINGLE_WEIGHTS
     components: ClassVar[tuple[str, ...]] = ("text_encoder", "denoiser")
 
     samples: Count = 128

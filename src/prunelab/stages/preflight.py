@@ -33,11 +33,10 @@ def chosen(bench: Bench, request: Request, calibration: Calibration) -> list[Uni
 
     Of the calibration only prompts are read, and none counts: what cannot be trained is refused by any.
     """
-    known = [name for name in request.components if name in bench.model.components]
+    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
     asked = scorers(request.scorer, request.budget)
     for scorer in asked:
-        check_scorer(scorer, request.granularity, known)
-    units = choose_units(bench, request.granularity, request.components, request.bypass.value.needed)
+        check_scorer(scorer, units)
     if request.recovery is not None:
         check_recovery(request.recovery, bench.model, units, request.scratch)
     check_hardware(bench.hardware)

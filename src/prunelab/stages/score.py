@@ -43,23 +43,21 @@ def choose_units(
     return units
 
 
-def check_scorer(scorer: Part[AnyScorer], granularity: Sequence[str], components: Sequence[str] = ()) -> None:
-    """Refuse what is no scorer, and a granularity or component it cannot mean, before any forward pass."""
+def check_scorer(scorer: Part[AnyScorer], units: Sequence[Unit]) -> None:
+    """Refuse what is no scorer, and units that it cannot mean, before any forward pass."""
     if not isinstance(scorer.value, AnyScorer):
         raise Refusal(
-            f"scorer={scorer.name} is a {type(scorer.value).__name__} without granularities, or without "
+            f"scorer={scorer.name} is a {type(scorer.value).__name__} without means, or without "
             "what a scorer has (score, observation and reduce, passes, or objective and read): "
             "see prunelab.core.protocols"
         )
-    seen = getattr(scorer.value, "components", components)
-    for name in components:
-        if name not in seen:
-            raise Refusal(f"scorer={scorer.name} cannot score {name}: it sees {' and '.join(seen)}")
-    able = scorer.value.granularities
-    for name in granularity:
-        if name not in able:
+    seen, means = getattr(scorer.value, "components", None), scorer.value.means
+    for unit in units:
+        if seen is not None and unit.component not in seen:
+            raise Refusal(f"scorer={scorer.name} cannot score {unit.component}: it sees {' and '.join(seen)}")
+        if not means.holds(unit):
             raise Refusal(
-                f"scorer={scorer.name} cannot score granularity={name}: it scores {', '.join(able)}"
+                f"scorer={scorer.name} cannot score granularity={unit.granularity}: it scores {means.words}"
             )
 
 
