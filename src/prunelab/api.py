@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prunelab.artifacts import Store, default_root
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import companions, made, preset
 from prunelab.core.protocols import AnyScorer, Budget, Model
@@ -93,6 +94,7 @@ def open_bench(
     tracker: Tracker | None = None,
 ) -> Bench:
     """What every stage works with; the store is the user's own unless another folder is given."""
+    processes.check()
     root = default_root() if store is None else store
     return Bench(Store(root), tracker or SilentTracker(), hardware or Hardware(), model, task)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prunelab.cli.relaunch import LAUNCHED
 from prunelab.core import stopping
+from prunelab.core.processes import LAUNCHED
 from prunelab.engine.launch import Failure
 
 Command = Callable[..., Any]
@@ -75,3 +75,13 @@ def test_a_stopped_launcher_stops_a_whole_sweep(
     ended = command(*WORDS[:3], "-m", "seed=0,1", store=tmp_path / "store")
     assert (ended.code, ended.out, jobs) == (143, [], [2])
     assert ended.err == ["prunelab: stopped by SIGTERM: the same command goes on from here"]
+
+
+@pytest.mark.parametrize("number", ["0", "1"])
+def test_srun_starts_no_two_jobs(command: Command, tmp_path: Path, number: str) -> None:
+    """Each would believe that it is alone, and do all of the work beside the other."""
+    step = {"SLURM_PROCID": number, "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    ended = command("plan", "logger=none", store=tmp_path / "store", environment=step)
+    assert (ended.code, ended.out, len(ended.refusals)) == (1, [], 1 if number == "0" else 0)
+    assert ended.err == [] or "srun started 2 processes" in ended.err[0]
+    assert not (tmp_path / "outputs").exists()

@@ -7,13 +7,13 @@ thousand do.
 """
 
 import sys
-from os import environ
 from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 
 SECONDS = 30.0  # for the program
@@ -92,6 +92,6 @@ def _near(gone: Mask, gap: float) -> Mask:
             f"budget=knapsack found no good plan of {len(gone)} elements in {SECONDS:.0f} s: its score is "
             f"up to {gap:.1%} above the best; use budget=global, or a larger budget.slack"
         )
-    if gap > PROVEN and environ.get("RANK", "0") == "0":
+    if gap > PROVEN and processes.first():
         print(f"knapsack: the plan's score is within {gap:.2%} of the best", file=sys.stderr, flush=True)
     return gone

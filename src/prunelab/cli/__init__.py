@@ -20,10 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
 from prunelab.cli.checking import check
 from prunelab.cli.parts import check_parts
-from prunelab.cli.relaunch import in_ranks, launched, launcher, leave_error, wants_ranks
-from prunelab.core import stopping
+from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
+from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import conf_folder, embedded
+from prunelab.core.processes import launched, launcher
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
@@ -33,8 +34,12 @@ def main() -> None:
 
     Told to stop by a signal, it ends within seconds with 128 and the signal's number.
     """
-    silent = launched() or os.environ.get("RANK", "0") != "0"
-    with stopping.watched(launcher(), silent) as watch:
+    try:
+        silent, parent = launched() or not processes.first(), launcher()
+    except Refusal as error:
+        _complain(str(error))
+        sys.exit(1)
+    with stopping.watched(parent, silent) as watch:
         code = _code(watch)
     if watch.told:
         code = 128 + watch.told
@@ -63,7 +68,8 @@ def _code(watch: stopping.Watch) -> int:
         if launched():
             leave_error(error)
         elif isinstance(error, Refusal):
-            _complain(str(error))
+            if processes.first() or processes.grouped():  # of those that srun started one line is enough
+                _complain(str(error))
         else:
             raise
     return 1
@@ -75,6 +81,7 @@ def command(words: Sequence[str]) -> int:
     HydraConfig.instance().cfg = None  # a job that ran in this process before says nothing of this one
     OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     check(arguments)
+    processes.check()
     done = Done()
     sys.argv = [sys.argv[0], *arguments.options, *arguments.as_run(arguments.words)]
     _started(done.job)
@@ -158,7 +165,7 @@ class Done:
 
                 with refusing_disk_errors(self.sweep.absolute(), ELSEWHERE):
                     combine(self.sweep, self.folders)
-        if folder and os.environ.get("RANK", "0") == "0":
+        if folder and processes.first():
             print(folder.absolute())
         return int(self.refused)
 

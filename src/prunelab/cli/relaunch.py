@@ -1,6 +1,5 @@
 """A job in several processes: the command line runs again in each, and their parent speaks for them."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,28 +8,18 @@ from hydra.conf import OverridesConf
 from omegaconf import DictConfig
 
 from prunelab.cli.arguments import SEARCH_PATH, quoted
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 
 if TYPE_CHECKING:
     from prunelab.engine.launch import Failure
 
-LAUNCHED = "PRUNELAB_LAUNCHED"  # for the ranks that a job starts: the process that does
 RANKED = ("run", "pretrain")  # the jobs that have work for more than one process
-
-
-def launched() -> bool:
-    """Whether this process is a rank that another command line started."""
-    return LAUNCHED in os.environ
-
-
-def launcher() -> int | None:
-    """The process that started this rank and speaks for it; None where this process is none."""
-    return int(os.environ[LAUNCHED]) if launched() else None
 
 
 def wants_ranks(config: DictConfig) -> bool:
     """Whether the job is to run in processes that are not there yet."""
-    return config.job in RANKED and config.devices > 1 and "RANK" not in os.environ
+    return config.job in RANKED and config.devices > 1 and not processes.grouped()
 
 
 def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
@@ -43,11 +32,8 @@ def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None
     words = [word for word in overrides.task if not word.startswith("job=")]
     words += [word for word in overrides.hydra if word.startswith(SEARCH_PATH)]
     words.append(f"hydra.run.dir={quoted(folder)}")
-    os.environ[LAUNCHED] = str(os.getpid())
-    try:
+    with processes.launching():
         failure = launch(config.devices, ["-P", "-m", "prunelab", config.job, *words])
-    finally:
-        del os.environ[LAUNCHED]
     if failure is not None:
         raise Refusal(failure.refusal or _described(failure))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,6 +11,7 @@ from typing import Literal
 
 from datasets import Dataset
 
+from prunelab.core import processes
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
 from prunelab.core.settings import Count, Place, Seed, Text, settings
@@ -246,7 +246,7 @@ class Table:
 
 def _say(line: str) -> None:
     """A line on standard error, once where several processes read the same data."""
-    if os.environ.get("RANK", "0") == "0":
+    if processes.first():
         print(f"data: {line}", file=sys.stderr)
 
 

@@ -1,12 +1,12 @@
 """How a job runs: nothing here changes a result beyond what the precision does."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
+from prunelab.core import processes
 from prunelab.core.protocols import Model
 from prunelab.core.settings import NonNegativeCount, Processes, settings
 
@@ -32,7 +32,7 @@ class Hardware:
 def device(hardware: Hardware) -> torch.device:
     """The device of this rank."""
     on_gpu = hardware.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else torch.device("cpu")
+    return torch.device("cuda", processes.local_rank()) if on_gpu else torch.device("cpu")
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Exchanges go through the CPU (gloo), so objects and sums never depend on where t
 """
 
 import atexit
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +14,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+from prunelab.core import processes
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -27,11 +28,11 @@ def start(accelerator: str = "cpu") -> None:
     To be called before the first Trainer is made: Lightning then uses the group that exists.
     accelerator: "cpu", or "cuda" / "gpu" (also "auto" where CUDA is there) to add NCCL for tensors on GPUs.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+    if processes.world() == 1 or distributed.is_initialized():
         return
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(processes.local_rank())
     distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     _waiting()
     atexit.register(_leave)

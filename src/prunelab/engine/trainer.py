@@ -1,7 +1,6 @@
 """The one way a Lightning Trainer is made here: it runs what it is given and does nothing else."""
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from lightning.fabric.plugins.environments import (
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
@@ -46,7 +46,7 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in ADVICE:
         warnings.filterwarnings("ignore", message=message)
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    local = processes.local_world()
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return Trainer(
         accelerator=hardware.accelerator,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import urlsplit
 
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.tracking.lenient import Lenient
 from prunelab.tracking.silent import SilentRun
@@ -60,7 +61,7 @@ class WandbTracker:
         record = {**config, "inputs": dict(inputs), "output": output}
         folder = str(self.folder / "wandb")
         with _environment(_cache(folder), WANDB_DATA_DIR=folder, WANDB_SILENT="true"):
-            opened = self._opened(job_type, record) if _rank() == "0" else None
+            opened = self._opened(job_type, record) if processes.first() else None
             if opened is None:
                 yield SilentRun()
                 return
@@ -148,10 +149,6 @@ def _names_host(path: Path, host: str) -> bool:
         return host in netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError):
         return False
-
-
-def _rank() -> str:
-    return os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
 
 
 def _cache(folder: str) -> dict[str, str]:
