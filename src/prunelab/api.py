@@ -20,7 +20,7 @@ from prunelab.core.scores import Plan, Scores
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
-from prunelab.costs.zeros import single_weights
+from prunelab.costs.zeroed import single_weights
 from prunelab.engine.hardware import Hardware
 from prunelab.report import write_report
 from prunelab.stages import run as running

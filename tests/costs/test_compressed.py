@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from prunelab.core.errors import Refusal
 from prunelab.costs.compressed import compressed_bytes
-from prunelab.costs.disk import disk_bytes
+from prunelab.costs.saved_size import disk_bytes
 
 
 def test_equals_zlib_of_each_file(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.extra import extra
 from prunelab.core.samples import Reference, Samples
-from prunelab.metrics.extra import extra
-from prunelab.metrics.inception import Inception
+from prunelab.judges.inception import Inception
 from prunelab.metrics.perceptual import PerceptualDistance
 
 FIDELITY = "torch_fidelity.feature_extractor_inceptionv3"

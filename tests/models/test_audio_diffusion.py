@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from prunelab.metrics.listener import Listener
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import quantised
 from prunelab.data.notes import Notes
-from prunelab.metrics.listener import Listener
+from prunelab.judges.listener import Listener
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.mdct import Mdct, as_waveforms
 from prunelab.models.pipeline import PipelineModel

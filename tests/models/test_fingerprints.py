@@ -9,7 +9,7 @@ import pytest
 
 from prunelab.core.contents import files
 from prunelab.core.errors import Refusal
-from prunelab.costs.disk import disk_bytes
+from prunelab.costs.saved_size import disk_bytes
 from prunelab.models.folders import EMBEDDED, content_hash
 from prunelab.models.pipeline import PipelineModel
 

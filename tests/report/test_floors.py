@@ -9,7 +9,7 @@ from rich.console import Console
 from prunelab.report.floors import warnings
 from prunelab.report.page import render
 from prunelab.report.summary import markdown, over_seeds
-from prunelab.report.table import quality
+from prunelab.report.tables import quality
 from prunelab.report.terminal import terminal_table
 
 FLOOR = {"value": 23.1, "low": 22.25, "high": 24.0, "n": 200}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.core.images import png
+from prunelab.core.image_files import png
 from prunelab.core.previews import Preview
 from prunelab.report import media, read_report, write_combined, write_report
 

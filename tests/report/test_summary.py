@@ -7,7 +7,7 @@ import pytest
 
 from prunelab.report.schema import Evaluated
 from prunelab.report.summary import markdown, means, over_seeds
-from prunelab.report.table import sparsity
+from prunelab.report.tables import sparsity
 
 MakeRow = Callable[..., dict[str, Any]]
 

@@ -13,7 +13,7 @@ from prunelab.core.quantities import Quantity
 from prunelab.report import read_report, terminal_table, write_combined, write_report
 from prunelab.report.pareto import paretos
 from prunelab.report.summary import markdown, over_seeds
-from prunelab.report.table import quality
+from prunelab.report.tables import quality
 from prunelab.report.titles import main_metrics, quantity
 
 SOURCES = Path(__file__).parents[2] / "src" / "prunelab"

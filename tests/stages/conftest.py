@@ -8,8 +8,8 @@ import pytest
 from prunelab.artifacts import Store
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
+from prunelab.judges.classifier import Judge
 from prunelab.metrics.accuracy import PromptAccuracy
-from prunelab.metrics.judge import Judge
 from prunelab.metrics.output_distance import OutputDistance
 from prunelab.metrics.similarity import PeakSignalToNoise, StructuralSimilarity
 from prunelab.models.folders import EMBEDDED

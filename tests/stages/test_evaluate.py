@@ -15,7 +15,7 @@ from prunelab.core.tasks import Examples
 from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.evaluate import Evaluation, evaluate, load_samples, sample
-from prunelab.stages.judge import judge_real, load_judgement
+from prunelab.stages.judged import judge_real, load_judgement
 from prunelab.stages.prune import slimmed
 
 KNOBS = Evaluation(

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from prunelab.core.errors import Refusal
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
-from prunelab.metrics.judge import Judge
+from prunelab.judges.classifier import Judge
+from prunelab.pretraining.text_to_image_recipe import TextToImageRecipe
 from prunelab.stages.pretrain import Log, pretrain
-from prunelab.stages.text_to_image_recipe import TextToImageRecipe
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_t2i.yaml"
 
@@ -76,11 +76,11 @@ def killed_in(monkeypatch: pytest.MonkeyPatch, target: str, call: int, folder: P
 @pytest.mark.parametrize(
     ("target", "call", "finished"),
     [
-        ("prunelab.pretraining.judge.Naming.loss", 4, []),
+        ("prunelab.pretraining.naming.Naming.loss", 4, []),
         ("prunelab.pretraining.autoencoder.Reconstruction.loss", 4, ["judge"]),
         ("prunelab.pretraining.denoiser.Denoising.loss", 3, ["autoencoder", "judge"]),
         (
-            "prunelab.stages.text_to_image_recipe.TextToImageRecipe._tokenizer",
+            "prunelab.pretraining.text_to_image_recipe.TextToImageRecipe._tokenizer",
             2,
             ["autoencoder", "denoiser", "judge"],
         ),

@@ -12,7 +12,7 @@ from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule
-from prunelab.metrics.judge import Judge
+from prunelab.judges.classifier import Judge
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates

@@ -10,7 +10,7 @@ import prunelab
 from prunelab.core.draws import generator
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
-from prunelab.costs.zeros import nominal, zeroed, zeros
+from prunelab.costs.zeroed import nominal, zeroed, zeros
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
 from prunelab.models.pipeline import PipelineModel

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-from prunelab.metrics.judge import Judge as SmallJudge
-from prunelab.metrics.listener import Listener
+from prunelab.judges.classifier import Judge as SmallJudge
+from prunelab.judges.listener import Listener
 from prunelab.tasks.judged_data import ShuffledExamples
 from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tasks.unconditional_audio import UnconditionalAudio

@@ -6,8 +6,8 @@ import torch
 from prunelab.core.errors import Refusal
 from prunelab.data.digits import Digits
 from prunelab.data.notes import Notes
-from prunelab.metrics.judge import Judge
-from prunelab.metrics.listener import Listener
+from prunelab.judges.classifier import Judge
+from prunelab.judges.listener import Listener
 from prunelab.models.folders import EMBEDDED
 from prunelab.tasks.judged_data import ShuffledExamples
 from prunelab.tasks.text_to_image import TextToImage

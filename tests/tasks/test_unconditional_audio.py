@@ -10,7 +10,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import from_wav
 from prunelab.data.digits import Digits
 from prunelab.data.notes import Notes
-from prunelab.metrics.listener import Listener
+from prunelab.judges.listener import Listener
 from prunelab.tasks.unconditional_audio import UnconditionalAudio
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.limits import check_single_weights
 from prunelab.budgets.lowest import at_or_below, lowest, without_lowest
 from prunelab.core.errors import Refusal

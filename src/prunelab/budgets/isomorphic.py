@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from prunelab.budgets.common_share import common_share
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.limits import check_free, reachable
 from prunelab.budgets.lowest import without_lowest
 from prunelab.budgets.ranking import Currency

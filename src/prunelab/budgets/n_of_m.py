@@ -7,7 +7,7 @@ from dataclasses import field
 import torch
 from torch import Tensor
 
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.limits import check_single_weights
 from prunelab.budgets.lowest import lowest
 from prunelab.core.errors import Refusal

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from annotated_types import Lt
 from torch import Tensor
 
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.groups import Cut, keep_in_matrix
 from prunelab.budgets.limits import check_single_weights
 from prunelab.core.errors import Refusal

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.everywhere import Everywhere
 from prunelab.budgets.ranking import Currency, Rank
 from prunelab.core.protocols import Ledger

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from prunelab.budgets.common_share import common_share
-from prunelab.budgets.components import each_component
+from prunelab.budgets.each_component import each_component
 from prunelab.budgets.limits import check_separate, check_structures
 from prunelab.budgets.lowest import lowest
 from prunelab.budgets.ranking import Currency

@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from prunelab.costs.disk import weight_files
+from prunelab.costs.saved_size import weight_files
 
 LEVEL = 6
 PIECE = 1 << 20  # bytes read at once

@@ -11,7 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from prunelab.core.images import opened_image
+from prunelab.core.image_files import opened_image
 from prunelab.core.settings import Count, Text, settings
 from prunelab.data.content import file_bytes
 from prunelab.data.folder import PICTURES
@@ -81,7 +81,7 @@ def picture(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     """An image file as uint8 (channels, size, size).
 
     Its middle square, turned as its EXIF data say, resized bicubically with antialiasing; transparency is
-    dropped. Raises OSError or ValueError for what :func:`prunelab.core.images.opened_image` does not open.
+    dropped. Raises OSError or ValueError for what `prunelab.core.image_files.opened_image` does not open.
     """
     with opened_image(io.BytesIO(content)) as opened:
         whole = ImageOps.exif_transpose(opened).convert(MODES[channels])

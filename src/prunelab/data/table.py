@@ -17,7 +17,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.settings import Count, Place, Seed, Text, settings
 from prunelab.data.content import contents, fingerprint
 from prunelab.data.folder import READERS, chosen
-from prunelab.data.opening import (
+from prunelab.data.loading import (
     AnyTable,
     column_names,
     gathered,

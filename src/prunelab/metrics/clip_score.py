@@ -15,9 +15,9 @@ from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Device, Place, Runtime
-from prunelab.metrics.clip import prepared
+from prunelab.judges.clip import prepared
+from prunelab.judges.pretrained import BATCH, configuration, network, preparation, vocabulary
 from prunelab.metrics.intervals import bootstrap
-from prunelab.metrics.pretrained import BATCH, configuration, network, preparation, vocabulary
 
 
 class ClipScore:

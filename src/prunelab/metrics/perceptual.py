@@ -7,10 +7,10 @@ from torch import Tensor
 
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
+from prunelab.core.extra import extra
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Text, settings
-from prunelab.metrics.extra import extra
 from prunelab.metrics.intervals import bootstrap
 
 

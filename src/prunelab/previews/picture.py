@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prunelab.core.images import png
+from prunelab.core.image_files import png
 from prunelab.core.previews import Preview
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-from prunelab.core.images import png
+from prunelab.core.image_files import png
 from prunelab.core.previews import SOUNDS, Preview
 from prunelab.core.waveforms import FULL_SCALE, to_wav
 

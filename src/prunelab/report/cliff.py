@@ -10,7 +10,7 @@ from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.numbers import UNDEFINED, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
-from prunelab.report.table import Cell, Heading, Line, Table
+from prunelab.report.tables import Cell, Heading, Line, Table
 from prunelab.report.titles import metrics_of, quantity
 
 FACTOR = 2.0

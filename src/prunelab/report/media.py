@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunelab.core.errors import Refusal
-from prunelab.core.images import opened_image, png
+from prunelab.core.image_files import opened_image, png
 from prunelab.core.previews import PICTURES, SOUNDS, Preview
 from prunelab.core.waveforms import from_wav
 from prunelab.previews.picture import pictures

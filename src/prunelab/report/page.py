@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prunelab.core.images import opened_image, png
+from prunelab.core.image_files import opened_image, png
 from prunelab.core.previews import Preview
 from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.curves import Curve, LegendEntry, legend, sparsity_curves, svg
@@ -20,7 +20,7 @@ from prunelab.report.pareto import paretos
 from prunelab.report.scatter import Mark, marks, scatter
 from prunelab.report.schema import Row
 from prunelab.report.summary import means
-from prunelab.report.table import components, cost, quality, sparsity
+from prunelab.report.tables import components, cost, quality, sparsity
 
 WIDEST = 256  # pixels of a still in the page; the files beside it keep every pixel
 TITLE = "title"  # the one entry of the context that the page shows as its heading

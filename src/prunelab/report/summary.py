@@ -10,7 +10,7 @@ from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.numbers import UNDEFINED, decimal, decimals, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
-from prunelab.report.table import Cell, Heading, Line, Table, metric_headings
+from prunelab.report.tables import Cell, Heading, Line, Table, metric_headings
 from prunelab.report.titles import metrics_of, quantity
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}

@@ -13,7 +13,7 @@ from prunelab.report.floors import FLOOR
 from prunelab.report.numbers import UNDEFINED, decimal, decimals, share
 from prunelab.report.schema import Row
 from prunelab.report.summary import Group, Spread, over_seeds, spread_texts
-from prunelab.report.table import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
+from prunelab.report.tables import NOMINAL, TITLES, Cell, Table, cost, quality, sparsity
 from prunelab.report.titles import main_metrics, metrics_of, quantity, titled
 
 ACROSS = 4  # this many models fit side by side; more are listed below each other

@@ -22,7 +22,7 @@ from prunelab.engine.hardware import device, placed
 from prunelab.engine.observe import collect
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
-from prunelab.stages.judge import PREDICTED, judge_real, load_judgement
+from prunelab.stages.judged import PREDICTED, judge_real, load_judgement
 from prunelab.tracking.protocol import Run
 
 SAMPLE_VERSION = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunelab.core.estimates import Estimate
-from prunelab.costs.disk import disk_bytes
+from prunelab.costs.saved_size import disk_bytes
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.cost import compressed, costs, dense_costs
 from prunelab.stages.evaluate import Evaluation, evaluate, sample

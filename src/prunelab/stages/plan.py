@@ -11,7 +11,7 @@ from torch import Tensor
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.units import Unit
 from prunelab.costs.component import model_costs
-from prunelab.costs.zeros import zeros
+from prunelab.costs.zeroed import zeros
 from prunelab.scorers.random import Random
 from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, write_json

@@ -2,44 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Objective, Schedule, optimise
+from prunelab.engine.optimise import optimise
+from prunelab.pretraining.phases import Log, Phase, Recipe
 
 RECIPE = "recipe.json"
-Log = Callable[[Mapping[str, float], int], None]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One training, or none, and what it leaves.
-
-    name: of the folder that holds the result. prepare: builds what will be trained (None: nothing is), given
-    the folder of the phases before. save: writes the trained objective into an empty folder.
-    """
-
-    name: str
-    schedule: Schedule | None
-    prepare: Callable[[Path], Objective | None]
-    save: Callable[[Any, Path, Path], None]
-
-
-class Recipe(Protocol):
-    """All that decides how a model comes out."""
-
-    def phases(self) -> Sequence[Phase]:
-        """The trainings in order; each may read what those before it saved."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of every setting that changes a result."""
 
 
 def pretrain(recipe: Recipe, folder: Path, hardware: Hardware, log: Log) -> Path:

@@ -15,7 +15,7 @@ from prunelab.costs.counts import Counts
 from prunelab.costs.ledger import CostLedger
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.costs.parameters import parameters
-from prunelab.costs.zeros import nominal, single_weights, zeroed
+from prunelab.costs.zeroed import nominal, single_weights, zeroed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.cost import dense_costs
 from prunelab.stages.score import load_scores

@@ -8,7 +8,7 @@ from typing import Any
 from prunelab.core.previews import Preview
 from prunelab.core.quantities import Quantity
 from prunelab.core.units import Unit
-from prunelab.costs.zeros import single_weights
+from prunelab.costs.zeroed import single_weights
 from prunelab.report import Curve, Line
 from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores

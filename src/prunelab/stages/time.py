@@ -9,8 +9,8 @@ import torch
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Count, Counts, NonNegativeCount, settings
 from prunelab.core.units import Unit, by_component
-from prunelab.costs.hardware import hardware
 from prunelab.costs.latency import latency
+from prunelab.costs.machine import hardware
 from prunelab.costs.memory import peak_memory
 from prunelab.costs.timetable import timetable
 from prunelab.engine import ranks

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from prunelab.core.settings import NonNegative, Seed
 from prunelab.engine.optimise import Schedule
+from prunelab.judges.classifier import Judge
 from prunelab.metrics.judge import Judge
 from prunelab.models.process import process_of
 from prunelab.pretraining.autoencoder import Reconstruction, encode
-from prunelab.pretraining.judge import Naming
+from prunelab.pretraining.naming import Naming
+from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
 from prunelab.pretraining.unconditional import Unconditional
-from prunelab.stages.phases import images_of, rewrite, save_judge, seeded, what_counts
-from prunelab.stages.pretrain import Phase
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
 

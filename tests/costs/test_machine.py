@@ -3,7 +3,7 @@ from pathlib import Path
 
 import torch
 
-from prunelab.costs.hardware import Hardware, _cpu_model, hardware
+from prunelab.costs.machine import Hardware, _cpu_model, hardware
 
 
 def test_the_key_says_what_this_process_runs_on() -> None:

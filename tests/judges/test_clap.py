@@ -9,7 +9,7 @@ from scipy.signal import resample_poly
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from prunelab.core.errors import Refusal
-from prunelab.metrics.clap import Clap
+from prunelab.judges.clap import Clap
 
 AUDIO = {
     "window_size": 4,

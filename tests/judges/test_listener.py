@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prunelab.core.errors import Refusal
-from prunelab.metrics.listener import Listener, mel_filters
+from prunelab.judges.listener import Listener, mel_filters
 
 LABELS = {"timbre": ["bell", "organ"], "pitch": ["low", "middle", "high"]}
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunelab.core import images
-from prunelab.core.images import FORMATS, MOST_PIXELS, opened_image
+from prunelab.core import image_files as images
+from prunelab.core.image_files import FORMATS, MOST_PIXELS, opened_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"

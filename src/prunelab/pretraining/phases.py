@@ -1,9 +1,10 @@
-"""What the recipes of embedded models have in common."""
+"""What a recipe of an embedded model is, and what recipes have in common."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from datasets import Dataset
@@ -11,10 +12,36 @@ from torch import Tensor
 
 from prunelab.core.draws import generator
 from prunelab.core.settings import deciding
-from prunelab.engine.optimise import Schedule
-from prunelab.pretraining.judge import Naming
+from prunelab.engine.optimise import Objective, Schedule
+from prunelab.pretraining.naming import Naming
 
 T = TypeVar("T")
+Log = Callable[[Mapping[str, float], int], None]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training, or none, and what it leaves.
+
+    name: of the folder that holds the result. prepare: builds what will be trained (None: nothing is), given
+    the folder of the phases before. save: writes the trained objective into an empty folder.
+    """
+
+    name: str
+    schedule: Schedule | None
+    prepare: Callable[[Path], Objective | None]
+    save: Callable[[Any, Path, Path], None]
+
+
+class Recipe(Protocol):
+    """All that decides how a model comes out."""
+
+    def phases(self) -> Sequence[Phase]:
+        """The trainings in order; each may read what those before it saved."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every setting that changes a result."""
 
 
 def what_counts(value: Any) -> Any:

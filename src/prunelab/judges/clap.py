@@ -12,7 +12,7 @@ from transformers import ClapFeatureExtractor, ClapModel
 
 from prunelab.core.errors import Refusal
 from prunelab.core.settings import Count, Device, Place, Runtime
-from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
+from prunelab.judges.pretrained import BATCH, configuration, network, preparation
 
 
 class Clap(nn.Module):

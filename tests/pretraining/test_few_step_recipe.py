@@ -8,13 +8,14 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from prunelab.stages.few_step_recipe import WEIGHTS, FewStepRecipe
 from safetensors.torch import load_file
 
 from prunelab.data.digits import Digits
 from prunelab.engine.hardware import Hardware
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
-from prunelab.stages.few_step_recipe import WEIGHTS, FewStepRecipe
+from prunelab.pretraining.few_step_recipe import WEIGHTS, FewStepRecipe
 from prunelab.stages.pretrain import pretrain
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_t2i_4step.yaml"

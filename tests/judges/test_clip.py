@@ -16,7 +16,7 @@ from prunelab.core.digests import digest
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
-from prunelab.metrics.clip import Clip
+from prunelab.judges.clip import Clip
 from prunelab.metrics.clip_score import ClipScore
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}

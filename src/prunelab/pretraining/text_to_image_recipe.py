@@ -19,13 +19,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from prunelab.core.settings import Count, Fraction, NonNegative, Seed
 from prunelab.engine.optimise import Schedule
-from prunelab.metrics.judge import Judge
+from prunelab.judges.classifier import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.denoiser import Denoising
-from prunelab.pretraining.judge import Naming
+from prunelab.pretraining.naming import Naming
+from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
 from prunelab.pretraining.words import word_tokenizer
-from prunelab.stages.phases import images_of, rewrite, save_judge, seeded, what_counts
-from prunelab.stages.pretrain import Phase
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prunelab.core.waveforms import scaled
-from prunelab.metrics.judge import Judge, check_counts
+from prunelab.judges.classifier import Judge, check_counts
 
 
 class Listener(Judge):

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from prunelab.core.errors import Refusal
-from prunelab.costs.disk import disk_bytes
+from prunelab.costs.saved_size import disk_bytes
 
 
 def test_all_safetensors_below_a_folder_and_nothing_else(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from prunelab.core.settings import NonNegativeCount
 from prunelab.core.waveforms import scaled
-from prunelab.metrics.listener import Listener
+from prunelab.judges.listener import Listener
 from prunelab.models.mdct import as_pictures
 from prunelab.pretraining.autoencoder import Reconstruction, encode, standardise
-from prunelab.pretraining.judge import Naming
-from prunelab.pretraining.listener import Hearing
-from prunelab.stages.phases import seeded
-from prunelab.stages.unconditional_image_recipe import UnconditionalImageRecipe
+from prunelab.pretraining.hearing import Hearing
+from prunelab.pretraining.naming import Naming
+from prunelab.pretraining.phases import seeded
+from prunelab.pretraining.unconditional_image_recipe import UnconditionalImageRecipe
 
 
 @dataclass(frozen=True)

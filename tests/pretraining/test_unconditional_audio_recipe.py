@@ -9,17 +9,18 @@ import torch
 from diffusers import DiffusionPipeline, LDMPipeline
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from prunelab.metrics.listener import Listener
 from safetensors.torch import load_file
 
 from prunelab.core.waveforms import scaled
 from prunelab.data.notes import Notes
 from prunelab.engine.hardware import Hardware
-from prunelab.metrics.listener import Listener
+from prunelab.judges.listener import Listener
 from prunelab.models.mdct import Mdct, as_pictures
 from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.unconditional import Unconditional
+from prunelab.pretraining.unconditional_audio_recipe import UnconditionalAudioRecipe
 from prunelab.stages.pretrain import pretrain
-from prunelab.stages.unconditional_audio_recipe import UnconditionalAudioRecipe
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_uag.yaml"
 PHASES = ("judge", "autoencoder", "denoiser", "pipeline")

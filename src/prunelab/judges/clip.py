@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPModel
 
 from prunelab.core.settings import Device, Place, Runtime
-from prunelab.metrics.pretrained import BATCH, configuration, network, preparation
+from prunelab.judges.pretrained import BATCH, configuration, network, preparation
 
 
 class Clip(nn.Module):

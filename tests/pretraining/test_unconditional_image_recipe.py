@@ -16,13 +16,13 @@ from prunelab.core.draws import normal
 from prunelab.core.protocols import Model
 from prunelab.data.grey_digits import GreyDigits
 from prunelab.engine.hardware import Hardware
-from prunelab.metrics.judge import Judge
+from prunelab.judges.classifier import Judge
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
 from prunelab.models.process import process_of
 from prunelab.pretraining.unconditional import Unconditional
+from prunelab.pretraining.unconditional_image_recipe import UnconditionalImageRecipe
 from prunelab.stages.pretrain import pretrain
-from prunelab.stages.unconditional_image_recipe import UnconditionalImageRecipe
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 KINDS = {"tiny_uig": DDIMPipeline, "tiny_uig_epsilon": DDIMPipeline, "tiny_uig_latent": LDMPipeline}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.extra import extra
 from prunelab.core.settings import Device, Place, Runtime
-from prunelab.metrics.extra import extra
-from prunelab.metrics.pretrained import BATCH
+from prunelab.judges.pretrained import BATCH
 
 LAYER = "2048"  # the pooled features before the classifier
 

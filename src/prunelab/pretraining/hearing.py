@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from prunelab.core.draws import visits
-from prunelab.pretraining.judge import Naming
+from prunelab.pretraining.naming import Naming
 
 
 class Hearing(Naming):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from prunelab.core.digests import digest
 from prunelab.core.errors import Refusal
-from prunelab.metrics.judge import Judge
+from prunelab.judges.classifier import Judge
 
 LABELS = {"shape": ["round", "square"], "colour": ["red", "green", "blue"]}
 

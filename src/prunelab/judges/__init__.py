@@ -1,0 +1,1 @@
+"""Who looks at samples: networks that give features, and may name what they see."""
