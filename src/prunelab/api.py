@@ -33,7 +33,7 @@ from prunelab.stages.prune import make_plan
 from prunelab.stages.prune import prune as prune_stage
 from prunelab.stages.recover import Recovery, check_recovery
 from prunelab.stages.request import Request
-from prunelab.stages.score import check_scorer, choose_units, load_history, load_scores
+from prunelab.stages.score import check_scorer, choose_units, load_scores
 from prunelab.stages.score import score as score_stage
 from prunelab.stages.state import State
 from prunelab.stages.time import Timing
@@ -115,9 +115,7 @@ def score(
 
 def plan(bench: Bench, scored: Scored, budget: Budget, sparsity: float | dict[str, float]) -> Plan:
     """Unit name -> bool (elements,), True = keep: the plan that meets the budget."""
-    chosen = part("budget", budget)
-    second = allocation_scores(bench, chosen, scored.units, "none", None)
-    asked = Sparsity(sparsity, budget.of)
+    chosen, asked, second = _asked(bench, scored, budget, sparsity)
     return make_plan(
         bench, scored.units, scored.scores, chosen, asked, load_scores(second) if second else None
     )
@@ -125,13 +123,19 @@ def plan(bench: Bench, scored: Scored, budget: Budget, sparsity: float | dict[st
 
 def prune(bench: Bench, scored: Scored, budget: Budget, sparsity: float | dict[str, float]) -> Pruned:
     """The model without what the budget's plan removes; ``.model`` samples and saves itself."""
-    chosen, asked = part("budget", budget), Sparsity(sparsity, budget.of)
-    second = allocation_scores(bench, chosen, scored.units, "none", None)
+    chosen, asked, second = _asked(bench, scored, budget, sparsity)
     artifact = prune_stage(bench, scored.artifact, scored.units, chosen, asked, second)
-    state = replace(
-        running.reopened_state(bench, "pruned", artifact, artifact), history=load_history(scored.artifact)
-    )
+    state = running.pruned_state(bench, artifact, scored.artifact)
     return Pruned(**vars(state), scored=scored, budget=chosen, sparsity=asked, artifact=artifact)
+
+
+def _asked(
+    bench: Bench, scored: Scored, budget: Budget, sparsity: float | dict[str, float]
+) -> tuple[Part[Budget], Sparsity, Artifact | None]:
+    """The budget, how much it is to remove, and the scores that it reads beside those that rank."""
+    chosen = part("budget", budget)
+    second = allocation_scores(bench, chosen, scored.units, "none", None)
+    return chosen, Sparsity(sparsity, budget.of), second
 
 
 def recover(bench: Bench, pruned: Pruned, recovery: Recovery, scratch: bool = False) -> Pruned:

@@ -22,9 +22,9 @@ from prunelab.core.settings import Count, Counts, Number, Seed
 from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
 from prunelab.models.pipeline import PipelineModel
+from prunelab.pretraining.judged_recipe import LabelledData
 from prunelab.pretraining.phases import Phase, what_counts
 from prunelab.pretraining.step_halving import Bank, StepHalving
-from prunelab.pretraining.text_to_image_recipe import CaptionedImages
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
 CHUNK = 256  # examples encoded at once
@@ -41,7 +41,7 @@ class FewStepRecipe:
     """
 
     seed: Seed
-    data: CaptionedImages
+    data: LabelledData
     teacher: str
     guidance: Number
     halvings: Counts

@@ -4,44 +4,27 @@ Four phases: ``judge``, ``autoencoder``, ``denoiser`` (with its text encoder) an
 What is worth keeping are the folders ``judge`` and ``pipeline``: half-precision safetensors, no pickles.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from datasets import Dataset
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from prunelab.core.settings import Count, Fraction, NonNegative, Seed
+from prunelab.core.settings import Count, Fraction, NonNegative
 from prunelab.engine.optimise import Schedule
-from prunelab.judges.classifier import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.denoiser import Denoising
-from prunelab.pretraining.naming import Naming
-from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
+from prunelab.pretraining.judged_recipe import JudgedRecipe
+from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded
 from prunelab.pretraining.words import word_tokenizer
-
-VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
-
-
-class CaptionedImages(Protocol):
-    """A data set whose items have an image (uint8, 3 x height x width), a caption and class numbers."""
-
-    def train(self) -> Dataset:
-        """The split to learn from."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the content."""
 
 
 @dataclass(frozen=True)
-class TextToImageRecipe:
+class TextToImageRecipe(JudgedRecipe):
     """Everything that decides the weights.
 
     labels: the columns that the judge learns to name. judge, autoencoder, unet, text_encoder, scheduler:
@@ -50,11 +33,8 @@ class TextToImageRecipe:
     drop: probability that a caption is left out in training, for guidance.
     """
 
-    seed: Seed
-    data: CaptionedImages
-    labels: Sequence[str]
-    judge: Mapping[str, Any]
-    judge_schedule: Schedule
+    version = 1
+
     autoencoder: Mapping[str, Any]
     autoencoder_schedule: Schedule
     divergence: NonNegative
@@ -65,12 +45,6 @@ class TextToImageRecipe:
     drop: Fraction
     denoiser_schedule: Schedule
 
-    @property
-    def fingerprint(self) -> str:
-        """A hash of every field and of the data's content."""
-        content = json.dumps({"version": VERSION, **vars(self)}, default=what_counts, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
-
     def phases(self) -> list[Phase]:
         """Judge, autoencoder, denoiser, pipeline: each reads what those before it saved."""
         return [
@@ -80,23 +54,9 @@ class TextToImageRecipe:
             Phase("pipeline", None, lambda finished: None, self._save_pipeline),
         ]
 
-    def _naming(self, finished: Path) -> Naming:
-        data = self.data.train()
-        names = {label: data.features[label].names for label in self.labels}
-        judge = seeded(self.seed, "judge", lambda: Judge(names, **self.judge))
-        numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
-        return Naming(judge, images_of(data), numbers, self.seed)
-
     def _reconstruction(self, finished: Path) -> Reconstruction:
         autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**self.autoencoder))
         return Reconstruction(autoencoder, images_of(self.data.train()), self.seed, self.divergence)
-
-    def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
-        """With the scale that gives the latents of the training data unit variance."""
-        autoencoder: Any = objective.trained
-        latents = encode(autoencoder, objective.images)
-        autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
-        autoencoder.save_pretrained(folder)
 
     def _denoising(self, finished: Path) -> Denoising:
         data, tokenizer = self.data.train(), self._tokenizer()

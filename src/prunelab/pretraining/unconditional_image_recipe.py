@@ -4,40 +4,22 @@ Phases: ``judge``, ``autoencoder`` (of a latent model only), ``denoiser`` and ``
 is worth keeping are the folders ``judge`` and ``pipeline``: half-precision safetensors, no pickles.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from datasets import Dataset
 from diffusers import AutoencoderKL, DDIMPipeline, DDIMScheduler, DiffusionPipeline, LDMPipeline, UNet2DModel
 from torch import Tensor
 
-from prunelab.core.settings import NonNegative, Seed
+from prunelab.core.settings import NonNegative
 from prunelab.engine.optimise import Schedule
-from prunelab.judges.classifier import Judge
-from prunelab.metrics.judge import Judge
 from prunelab.models.process import process_of
 from prunelab.pretraining.autoencoder import Reconstruction, encode
-from prunelab.pretraining.naming import Naming
+from prunelab.pretraining.judged_recipe import JudgedRecipe
 from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
 from prunelab.pretraining.unconditional import Unconditional
-
-VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
-
-
-class LabelledImages(Protocol):
-    """A data set whose items have an image (uint8, channels x height x width) and class numbers."""
-
-    def train(self) -> Dataset:
-        """The split to learn from."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the content."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +40,19 @@ class Autoencoding:
 
 
 @dataclass(frozen=True)
-class UnconditionalImageRecipe:
+class UnconditionalImageRecipe(JudgedRecipe):
     """Everything that decides the weights.
 
     labels: the columns that the judge learns to name. judge, unet, scheduler: arguments of Judge,
     UNet2DModel and DDIMScheduler. autoencoder: None for a model of the pixels themselves.
     """
 
-    seed: Seed
-    data: LabelledImages
-    labels: Sequence[str]
-    judge: Mapping[str, Any]
-    judge_schedule: Schedule
+    version = 1
+
     unet: Mapping[str, Any]
     scheduler: Mapping[str, Any]
     denoiser_schedule: Schedule
     autoencoder: Autoencoding | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of every field and of the data's content."""
-        content = json.dumps({"version": VERSION, **vars(self)}, default=what_counts, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def phases(self) -> list[Phase]:
         """Judge, autoencoder if there is one, denoiser, pipeline: each reads what those before it saved."""
@@ -90,13 +63,6 @@ class UnconditionalImageRecipe:
         phases.append(Phase("denoiser", self.denoiser_schedule, self._denoising, _save_denoiser))
         return [*phases, Phase("pipeline", None, lambda finished: None, self._save_pipeline)]
 
-    def _naming(self, finished: Path) -> Naming:
-        data = self.data.train()
-        names = {label: data.features[label].names for label in self.labels}
-        judge = seeded(self.seed, "judge", lambda: Judge(names, **self.judge))
-        numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
-        return Naming(judge, images_of(data), numbers, self.seed)
-
     def _reconstruction(self, finished: Path) -> Reconstruction:
         assert self.autoencoder is not None
         settings = self.autoencoder.settings
@@ -106,13 +72,6 @@ class UnconditionalImageRecipe:
     def _pictures(self) -> Tensor:
         """The training data as the autoencoder, or the denoiser of pixels, takes them."""
         return images_of(self.data.train())
-
-    def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
-        """With the scale that gives the latents of the training data unit variance."""
-        autoencoder: Any = objective.trained
-        latents = encode(autoencoder, objective.images)
-        autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 6))
-        autoencoder.save_pretrained(folder)
 
     def _denoising(self, finished: Path) -> Unconditional:
         unet = seeded(self.seed, "unet", lambda: UNet2DModel(**self.unet))

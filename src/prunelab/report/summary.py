@@ -7,7 +7,7 @@ from statistics import fmean
 from prunelab.core.quantities import Quantity
 from prunelab.report.floors import floor_of, have_floors
 from prunelab.report.labels import COMPARED, label, varying
-from prunelab.report.numbers import UNDEFINED, decimal, decimals, share
+from prunelab.report.numbers import estimate_texts, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
 from prunelab.report.tables import Cell, Heading, Line, Table, metric_headings
@@ -150,13 +150,7 @@ def _texts(group: Group, measures: Sequence[Measure]) -> list[tuple[str, str]]:
 
 def spread_texts(values: Spread | None, kind: Quantity) -> tuple[str, str]:
     """A metric's mean with its unit, and [smallest, largest] where these differ."""
-    if values is None:
-        return UNDEFINED, ""
-    mean, low, high = (value * kind.scale for value in values)
-    places = 1 if kind.percent else decimals(max(abs(mean), abs(low), abs(high)))
-    unit = f" {kind.shown_unit}" if kind.shown_unit else ""
-    spread = f"[{decimal(low, places)}, {decimal(high, places)}]" if low != high else ""
-    return f"{decimal(mean, places)}{unit}", spread
+    return estimate_texts(dict(zip(("value", "low", "high"), values or 3 * (None,), strict=True)), kind)
 
 
 def means(rows: Sequence[Row]) -> Table | None:

@@ -73,12 +73,17 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     """The pruned model and, with a recovery, the recovered one and the control trained from scratch."""
     units, origin = fit(bench, units, request.bypass)
     artifact, scores = in_rounds(bench, request, units, origin)
-    states = [replace(reopened_state(bench, "pruned", artifact, artifact), history=load_history(scores))]
+    states = [pruned_state(bench, artifact, scores)]
     if request.recovery is not None:
         states.append(recovered(bench, request.recovery, artifact, scratch=False))
         if request.scratch:
             states.append(recovered(bench, request.recovery, artifact, scratch=True))
     return states
+
+
+def pruned_state(bench: Bench, artifact: Artifact, scores: Artifact) -> State:
+    """The pruned model, with the losses of its scores where these were trained."""
+    return replace(reopened_state(bench, "pruned", artifact, artifact), history=load_history(scores))
 
 
 def in_rounds(
