@@ -40,7 +40,3 @@ def test_it_runs(
     structure = json.loads((ended.folder / "models" / "pruned" / "unet" / "config.json").read_text())
     assert "pair" not in json.dumps(structure), "the saved model opens without the walker"
     assert ">taylor · pair ·" in (ended.folder / "report.html").read_text("utf-8")
-    refused = command(*tiny, "scorer=wanda", "granularity=pair", store=tmp_path / "store")
-    assert refused.refusals == [
-        "prunelab: scorer=wanda cannot score granularity=pair: it scores single weights"
-    ]

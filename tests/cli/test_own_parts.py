@@ -1,6 +1,6 @@
-"""A metric, a preview and a budget of one's own are a file each, chosen by a yaml; the report shows them.
+"""A task, a metric, a preview and a budget of one's own: a file each, chosen by a yaml, shown in the report.
 
-One run for all of them: each is found where it belongs. Scorers, tasks and granularities have tests too.
+One run for all of them, upon the task of docs/adding-a-task.md: each is found where it belongs.
 """
 
 import base64
@@ -8,12 +8,17 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from safetensors.torch import load_file
 
 Command = Callable[..., Any]
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-task.md"
+SHOWN = re.compile(r'^```\w+ title="mine/([^"\n]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 FILES = {
     "brightness.py": """
 from dataclasses import dataclass
@@ -38,10 +43,10 @@ from PIL import Image
 
 from prunelab.core.previews import Preview
 from prunelab.previews.picture import pictures
-from prunelab.tasks.text_to_image import TextToImage
+from free_drawing import FreeDrawing
 
 
-class Turning(TextToImage):
+class Turning(FreeDrawing):
     """Pictures that turn round: what a film is, without a codec."""
 
     def preview(self, state, media, captions):
@@ -71,11 +76,12 @@ class Firsts:
         return {unit.name: torch.arange(unit.elements) > 0 for unit in units}
 ''',
     "task/turning.yaml": """# @package _global_
-defaults: [t2i]
+defaults: [free_drawing]
 task:
   _target_: turning.Turning
   metrics:
     - _target_: prunelab.metrics.output_distance.OutputDistance
+    - _target_: free_drawing.Colourfulness
     - _target_: brightness.Brightness
 """,
     "budget/firsts.yaml": "_target_: firsts.Firsts\n",
@@ -86,11 +92,35 @@ task:
 def ended(command: Command, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run with all of them."""
     place = tmp_path_factory.mktemp("own")
-    for name, text in FILES.items():
+    for name, text in [*SHOWN.findall(PAGE.read_text("utf-8")), *FILES.items()]:
         (place / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
         (place / "mine" / name).write_text(text, encoding="utf-8")
     words = ("task=turning", "budget=firsts", "scorer=magnitude", "granularity=head", "sparsity=0.1")
     return command(*tiny, "--config-dir", str(place / "mine"), *words, store=place / "store")
+
+
+def colourfulness(picture: np.ndarray) -> float:
+    """The published formula for one picture (height, width, 3), pixel by pixel."""
+    rg = [float(r) - float(g) for r, g, _ in picture.reshape(-1, 3)]
+    yb = [(float(r) + float(g)) / 2 - float(b) for r, g, b in picture.reshape(-1, 3)]
+    deviation = np.hypot(np.std(rg, ddof=1), np.std(yb, ddof=1))
+    return float(deviation + 0.3 * np.hypot(np.mean(rg), np.mean(yb)))
+
+
+def test_the_task_of_the_page_is_measured_as_it_says(ended: Any) -> None:
+    rows = ended.rows()
+    assert {row["task"] for row in rows.values()} == {"turning"}
+    assert rows["dense"]["metrics"].keys() == {"output_distance", "colourfulness", "brightness"}
+    drawn = [load_file(file) for file in ended.folder.parents[2].glob("store/sample-*/samples.safetensors")]
+    expected = [
+        np.mean([colourfulness(picture.permute(1, 2, 0).numpy()) for picture in each["media"].flatten(0, 1)])
+        for each in drawn
+    ]
+    found = [row["metrics"]["colourfulness"]["value"] for row in rows.values()]
+    assert sorted(found) == pytest.approx(sorted(expected), rel=1e-4)
+    assert ">Colourfulness</th>" in (ended.folder / "report.html").read_text("utf-8")
+    report = json.loads((ended.folder / "report.json").read_text())
+    assert {caption for entry in report["previews"] for caption in entry["captions"]} == {""}
 
 
 def test_a_metric_is_shown_as_it_says(ended: Any) -> None:

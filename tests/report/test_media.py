@@ -47,6 +47,23 @@ def test_a_sweep_carries_each_once(tmp_path: Path, row: Callable[..., dict[str, 
     ]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        Preview("dense", "", ["a"], [STILL], [b"gif"], "image/gif"),
+        Preview("dense", "", ["a"], [STILL], heading="In a section of its own"),
+        Preview("dense", "", ["a", "b"], [STILL, png(np.zeros((9, 9, 3), np.uint8))]),
+        Preview("dense", "", ["a"], [STILL], [b"not of a rate"], "audio/mpeg", "sounds"),
+    ],
+    ids=["moving pictures", "heading", "two sizes", "another format"],
+)
+def test_what_is_no_strip_and_no_wav_is_kept_whole(
+    tmp_path: Path, rows: list[dict[str, Any]], shown: Preview
+) -> None:
+    write_report(tmp_path, rows, [shown], [], {})
+    assert media.read(tmp_path, read_report(tmp_path / "report.json")) == [shown]
+
+
 def test_what_is_broken_is_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     write_report(tmp_path, rows, [films("dense")], [], {})
     report = read_report(tmp_path / "report.json")

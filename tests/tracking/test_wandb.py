@@ -12,6 +12,7 @@ from PIL import Image
 
 import prunelab.tracking.wandb as tracking
 from prunelab.core.errors import Refusal
+from prunelab.core.previews import Preview
 from prunelab.core.waveforms import from_wav
 from prunelab.previews.picture import pictures
 from prunelab.previews.sound import sounds
@@ -58,6 +59,7 @@ def test_sounds_are_logged_without_another_package(tmp_path: Path, monkeypatch: 
     waveforms = np.random.default_rng(0).integers(-9000, 9000, size=(2, 1, 400)).astype(np.int16)
     with WandbTracker("prunelab", None, tmp_path).stage("sample", {}, {}, OUTPUT) as run:
         run.show("samples", sounds("", "", waveforms, 8000, ["a bell", "a snare"]))
+        run.show("films", Preview("", "", ["a turn"], [b""], [b"GIF89a"], "image/gif", "films"))
     (written,) = (tmp_path / "wandb").glob("offline-run-*")
     seen = summary(written)["summary"]
     told = [seen[f"samples/{number}"] for number in (0, 1)]
@@ -65,6 +67,9 @@ def test_sounds_are_logged_without_another_package(tmp_path: Path, monkeypatch: 
         ("audio-file", "a bell"),
         ("audio-file", "a snare"),
     ]
+    film = seen["films/0"]
+    assert (film["_type"], film["caption"]) == ("video-file", "a turn")
+    assert (written / "files" / film["path"]).read_bytes() == b"GIF89a"
     stored = [from_wav((written / "files" / one["path"]).read_bytes()) for one in told]
     assert [rate for _, rate in stored] == [8000, 8000]
     assert np.array_equal(np.stack([samples for samples, _ in stored]), waveforms)

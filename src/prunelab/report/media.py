@@ -15,7 +15,7 @@ from prunelab.core.image_files import opened_image, png
 from prunelab.core.previews import PICTURES, SOUNDS, Preview
 from prunelab.core.waveforms import from_wav
 from prunelab.previews.picture import pictures
-from prunelab.previews.sound import sounds
+from prunelab.previews.sound import HEADING, sounds
 
 OTHERS = "previews"  # the key of all media but these two, which have had theirs from the start
 KEYS = (PICTURES, SOUNDS, OTHERS)
@@ -30,7 +30,7 @@ def write(folder: Path, previews: Sequence[Preview]) -> dict[str, list[Entry]]:
     folder.mkdir(parents=True, exist_ok=True)
     entries: dict[str, list[Entry]] = {key: [] for key in KEYS}
     for number, one in enumerate(previews):
-        key = one.medium if one.medium in KEYS else OTHERS
+        key = _key(one)
         (folder / one.medium).mkdir(exist_ok=True)
         words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{one.state} {one.label}")[:LONGEST].strip("-.")
         told = {"state": one.state, "label": one.label, "captions": list(one.captions)}
@@ -41,6 +41,15 @@ def write(folder: Path, previews: Sequence[Preview]) -> dict[str, list[Entry]]:
 def read(folder: Path, report: Mapping[str, Any]) -> list[Preview]:
     """What ``write`` wrote into ``folder`` and the report names; Refusal for what is missing or broken."""
     return [READ[key](folder, entry) for key in KEYS for entry in report.get(key, ())]
+
+
+def _key(one: Preview) -> str:
+    """Where an entry of it stands: these of two media hold what theirs always held, and nothing else."""
+    if (one.medium, one.heading, len(one.played)) == (PICTURES, Preview.heading, 0):
+        return PICTURES if len({_opened(still).shape for still in one.stills}) == 1 else OTHERS
+    if (one.medium, one.heading, one.kind) == (SOUNDS, HEADING, "audio/wav") and one.played:
+        return SOUNDS
+    return OTHERS
 
 
 def _write_strip(folder: Path, stem: str, one: Preview) -> Entry:
@@ -86,7 +95,7 @@ def _read_others(folder: Path, entry: Entry) -> Preview:
     stills = [png(_pixels(folder / name)) for name in entry["stills"]]
     played = [_content(folder / name, "preview") for name in entry.get("files", ())]
     told = {name: entry[name] for name in ("state", "label", "captions", "kind", "medium", "heading")}
-    return Preview(**told, stills=stills, played=played)
+    return Preview(**told, stills=stills, played=played or ())
 
 
 WRITTEN: dict[str, Callable[[Path, str, Preview], Entry]] = {
@@ -117,9 +126,9 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _opened(content: bytes, mode: str | None = None) -> NDArray[np.uint8]:
-    """(height, width, channels) of an image file's content."""
+    """(height, width, channels) of an image file's content, grey or in colour."""
     with opened_image(BytesIO(content)) as image:
-        pixels = np.asarray(image.convert(mode or image.mode))
+        pixels = np.asarray(image.convert(mode or ("L" if image.mode == "L" else "RGB")))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
