@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunelab.costs.parameters import nonzeros, parameters, tensor_bytes
+from prunelab.costs.parameters import nonzeros, parameters
 
 
 def tied() -> nn.Sequential:
@@ -18,12 +18,6 @@ def tied() -> nn.Sequential:
 def test_tied_weights_count_once() -> None:
     assert parameters(tied()) == 9 + 3 + 3
     assert nonzeros(tied()) == 6 + 3
-
-
-def test_bytes_follow_each_tensors_precision_and_hold_the_buffers() -> None:
-    norm = nn.BatchNorm1d(5)  # weight, bias, running mean and variance, and one int64 counter
-    assert tensor_bytes(norm) == 4 * 5 * 4 + 8
-    assert tensor_bytes(nn.Sequential(norm, tied().half())) == 4 * 5 * 4 + 8 + 2 * (9 + 3 + 3)
 
 
 def test_a_meta_module_has_parameters_but_no_nonzeros() -> None:

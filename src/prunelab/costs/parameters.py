@@ -1,6 +1,4 @@
-"""How many numbers a module holds, how many of them are not zero, and their bytes."""
-
-from itertools import chain
+"""How many numbers a module holds, and how many of them are not zero."""
 
 from torch import nn
 
@@ -18,8 +16,3 @@ def nonzeros(module: nn.Module) -> int:
     if any(parameter.is_meta for parameter in module.parameters()):
         raise ValueError("non-zeros cannot be counted on the meta device: load the weights first")
     return sum(int(parameter.count_nonzero()) for parameter in module.parameters())
-
-
-def tensor_bytes(module: nn.Module) -> int:
-    """Bytes of the parameters and buffers in their own precisions, each tensor once."""
-    return sum(tensor.nbytes for tensor in chain(module.parameters(), module.buffers()))

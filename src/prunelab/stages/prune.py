@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from prunelab.core.protocols import AllocatingBudget, Budget, Model
 from prunelab.core.scores import Plan, Scores, check_scores, removed
@@ -141,8 +141,3 @@ def prune(
         parents["timetable"] = timetables(bench, units)[1]
     version = VERSION + ZEROS * any(unit.matrix is not None for unit in units)
     return bench.artifact("prune", budget.name, version, settings, make, parents)
-
-
-def load_plan(artifact: Artifact) -> dict[str, Tensor]:
-    """The plan of a prune artifact."""
-    return artifact.tensors("plan.safetensors")
