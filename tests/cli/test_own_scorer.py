@@ -46,6 +46,7 @@ def test_it_runs(command: Command, tiny: tuple[str, ...], folder: Path, tmp_path
     words = ("--config-dir", str(folder), "scorer=name_length")
     ended = command(*tiny, *words, store=tmp_path / "store")
     assert ended.rows()["pruned"]["scorer"] == "name_length"
+    assert "<small>name_length · block · " in (ended.folder / "report.html").read_text("utf-8")
     (scored,) = (tmp_path / "store").glob("score-name_length-*")
     scores = load_file(scored / "scores.safetensors")
     for name, score in scores.items():

@@ -9,6 +9,7 @@ from scipy.linalg import sqrtm
 
 from prunelab.core.estimates import UNDEFINED
 from prunelab.core.samples import Reference, Samples
+from prunelab.core.settings import runtime
 from prunelab.metrics.frechet import FrechetDistance
 
 
@@ -24,6 +25,11 @@ def test_agrees_with_the_matrix_square_root(pruned: Samples, reference: Referenc
     assert estimate.value == pytest.approx(np.mean(expected), rel=1e-6)
     assert (estimate.low, estimate.high) == pytest.approx((min(expected), max(expected)), rel=1e-6)
     assert estimate.n == 40, "of each sampling seed"
+
+
+def test_a_title_enters_no_address() -> None:
+    assert runtime(FrechetDistance) == {"title"}
+    assert FrechetDistance(title="Another").quantity.title == "Another"
 
 
 def test_equal_sets_are_at_distance_zero(pruned: Samples, reference: Reference) -> None:

@@ -1,10 +1,15 @@
 """What a metric says of itself to whoever shows its numbers."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+
+from annotated_types import Len
+
+from prunelab.core.settings import settings
 
 
-@dataclass(frozen=True)
+@settings
 class Quantity:
     """A metric for readers.
 
@@ -14,7 +19,7 @@ class Quantity:
     it, where higher is better) a model is broken; cliffs are looked for in it.
     """
 
-    title: str
+    title: Annotated[str, Len(1)]
     better: Literal["", "lower", "higher"] = ""
     hint: str = ""
     percent: bool = False
@@ -40,6 +45,13 @@ class Quantity:
     def as_json(self) -> dict[str, Any]:
         """The fields that say something, under their names, as ``report.json`` holds them."""
         return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, said: object) -> Self:
+        """What ``as_json`` made; ValueError for anything else."""
+        if not isinstance(said, Mapping) or not said.keys() <= cls.__annotations__.keys():
+            raise ValueError("not what a metric says of itself")
+        return cls(**said)
 
 
 @runtime_checkable

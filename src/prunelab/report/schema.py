@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from prunelab.core.errors import Refusal
+from prunelab.core.quantities import Quantity
 
 SCHEMA = 1
 COUNTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
@@ -20,6 +21,7 @@ Text = Annotated[str, Field(min_length=1)]
 # Nothing that is measured is larger, and what follows from such numbers still has a value.
 Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Described = Annotated[Quantity, BeforeValidator(Quantity.from_json)]
 Count = Annotated[int, Field(ge=0, le=10**18)]
 
 
@@ -47,18 +49,6 @@ class Estimate(Part):
         if len({each is None for each in (self.value, self.low, self.high)}) > 1:
             raise ValueError("undefined in part")
         return self
-
-
-class Described(Part):
-    """What a metric says of itself, see :class:`prunelab.core.quantities.Quantity`."""
-
-    title: Text
-    better: Literal["", "lower", "higher"] = ""
-    hint: str = ""
-    percent: bool = False
-    unit: str = ""
-    aside: bool = False
-    breaks: bool = False
 
 
 class Latency(Part):

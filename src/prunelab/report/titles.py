@@ -15,7 +15,7 @@ def quantity(rows: Sequence[Row], name: str) -> Quantity:
     for row in rows:
         said = row.get("quantities", {}).get(name)
         if said is not None:
-            found = Quantity(**said)
+            found = Quantity.from_json(said)
             title, hint, unit = (printable(words) for words in (found.title, found.hint, found.unit))
             return replace(found, title=title, hint=hint, unit=unit)
     return Quantity(printable(name.replace("_", " ")))
