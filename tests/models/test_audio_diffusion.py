@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from prunelab.metrics.listener import Listener
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from prunelab.stages.few_step_recipe import WEIGHTS, FewStepRecipe
 from safetensors.torch import load_file
 
 from prunelab.data.digits import Digits

@@ -9,7 +9,6 @@ import torch
 from diffusers import DiffusionPipeline, LDMPipeline
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from prunelab.metrics.listener import Listener
 from safetensors.torch import load_file
 
 from prunelab.core.waveforms import scaled
