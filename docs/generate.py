@@ -21,6 +21,7 @@ from prunelab.core.presets import embedded
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import TRACERS, WALKERS, walk
+from prunelab.walkers.walk import TRACERS, WALKERS
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

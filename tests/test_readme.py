@@ -41,7 +41,7 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.stages import run as running
 from prunelab.stages.prune import slimmed
 from prunelab.tasks.judged_data import ShuffledExamples
-from prunelab.walkers.blocks import WALKERS
+from prunelab.walkers.walk import WALKERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

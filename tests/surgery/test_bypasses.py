@@ -17,7 +17,7 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bypass import Bypasses, activations, solve
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
-from prunelab.surgery.portable import Bypass
+from prunelab.surgery.pruned_layers import Bypass
 from prunelab.surgery.slimming import slim
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"] * 2

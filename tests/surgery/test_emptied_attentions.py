@@ -16,10 +16,10 @@ from prunelab.core.draws import generator
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.gating import gated, gates_of
-from prunelab.surgery.portable import replacement
+from prunelab.surgery.pruned_layers import replacement
 from prunelab.surgery.slimming import slim, step_of
 from prunelab.surgery.version_1 import renewed
-from prunelab.walkers.blocks import WALKERS
+from prunelab.walkers.walk import WALKERS
 
 ROUND_OFF = 2e-6
 SQRT2 = math.sqrt(2)
@@ -99,12 +99,6 @@ def test_gate_equals_slim_without_any_heads(flavour: str, granularity: str) -> N
         assert (simulated - performed).abs().max() <= ROUND_OFF * max(1, float(simulated.abs().max()))
         with torch.no_grad():
             assert not offered or (root(**given) - performed).abs().max() > 1e-3
-
-
-def test_attentions_whose_heads_share_a_norm_are_not_offered() -> None:
-    """Without some of the heads the others would be normed otherwise: gating would not be removing."""
-    root = Around(qk_norm="rms_norm_across_heads", kv_heads=4)
-    assert list(WALKERS["head"]("denoiser", root)) == []
 
 
 def test_a_feed_forward_of_another_width_leaves_zeros_of_that_width() -> None:

@@ -15,7 +15,7 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
-from prunelab.walkers.blocks import WALKERS
+from prunelab.walkers.walk import WALKERS
 
 ROUND_OFF = 2e-5  # of float32 activations of order one
 GRANULARITIES = sorted(WALKERS.keys() - {"modulation"})  # a U-Net has none: see tests/models/test_flux.py

@@ -19,7 +19,8 @@ from prunelab.core.errors import Refusal
 from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery import portable
 from prunelab.surgery.components import open_component
-from prunelab.surgery.portable import Skip, apply_structure
+from prunelab.surgery.portable import apply_structure
+from prunelab.surgery.pruned_layers import Scattered, Skip
 from prunelab.surgery.pruned_structure import COUNTS, WIDTHS, check_form
 from prunelab.surgery.slimming import slim
 
@@ -240,7 +241,7 @@ def test_any_structure_is_followed_or_refused(data: st.DataObject, skeleton: nn.
     dense = dict(skeleton.named_modules())
     for path, module in changed.named_modules():
         if "becomes" in content["steps"][0].get(path, {}):
-            assert isinstance(module, Skip | portable.Scattered)
+            assert isinstance(module, Skip | Scattered)
         elif path in dense:
             assert type(module) is type(dense[path])
             assert vars(module).keys() == vars(dense[path]).keys()
@@ -277,7 +278,7 @@ def test_prunelab_runs_no_code_of_a_folder(
     folder = shutil.copytree(saved, tmp_path / "model")
     ran = tmp_path / "ran"
     for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
-        for name in ("pruned_model", "pruned_structure", "unet", "torch", "json"):
+        for name in ("pruned_model", "pruned_layers", "pruned_structure", "unet", "torch", "json"):
             (place / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit(3)\n")
     monkeypatch.chdir(folder)
     prunelab.load_pruned(folder)
@@ -289,7 +290,7 @@ def test_what_travels_imports_nothing_else() -> None:
     """Only the standard library, torch, diffusers and transformers, and each other."""
     import ast
 
-    from prunelab.surgery import pruned_structure
+    from prunelab.surgery import pruned_layers, pruned_structure
 
     allowed = {
         "inspect",
@@ -302,7 +303,7 @@ def test_what_travels_imports_nothing_else() -> None:
         "diffusers",
         "transformers",
     }
-    for module in (portable, pruned_structure):
+    for module in (portable, pruned_layers, pruned_structure):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         named = {
             alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
@@ -312,6 +313,6 @@ def test_what_travels_imports_nothing_else() -> None:
         }
         assert {name.partition(".")[0] for name in named} <= allowed
         assert {name.partition(".")[0] for name, level in from_ if not level} <= allowed
-        assert {name for name, level in from_ if level} <= {"pruned_structure"}
+        assert {name for name, level in from_ if level} <= {"pruned_layers", "pruned_structure"}
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         assert not called & {"eval", "exec", "compile", "__import__", "open", "torch.load"}

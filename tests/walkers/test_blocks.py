@@ -8,6 +8,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.units import Instead, overlap
 from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import WALKERS, walk
+from prunelab.walkers.walk import WALKERS, walk
 
 
 def test_counts_on_the_embedded_model(model: PipelineModel) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.blocks import walk
+from prunelab.walkers.walk import walk
 
 
 def units_of(model: PipelineModel, granularity: str) -> list[Unit]:

@@ -44,21 +44,25 @@ class Instead:
         last projection.
     returns: how many values the module returns as a tuple, 0 for a bare tensor.
     width: of what it returns, where that is not its input's.
-    biases: where these projections lie, one for each stream that the module reads and returns.
+    biases: where these projections lie, one for each stream that the module reads and returns, None for a
+        stream without one.
     residual: whether the module adds its input. rescale: what it divides its output by.
+    streams: the argument that each returned value follows, None for a value that is none; empty where the
+        first value follows the first argument.
     """
 
     becomes: Literal["input", "nothing", "shortcut", "bypass", "bias"]
     returns: int = 0
     width: int | None = None
-    biases: tuple[str, ...] = ()
+    biases: tuple[str | None, ...] = ()
     residual: bool = False
     rescale: float = 1.0
+    streams: tuple[str | None, ...] = ()
 
     def entry(self) -> dict[str, Any]:
         """As JSON, in the words of a structure (:mod:`prunelab.surgery.portable`); defaults are left out."""
         said = {name: value for name, value in vars(self).items() if value != getattr(Instead, name, "")}
-        return {**said, "biases": list(self.biases)} if self.biases else said
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
 
 
 @dataclass(frozen=True)

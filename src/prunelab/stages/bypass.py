@@ -22,7 +22,7 @@ from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Bench, Part, Write, write_tensors
-from prunelab.surgery.portable import Bypass
+from prunelab.surgery.pruned_layers import Bypass
 from prunelab.tracking.protocol import Run
 
 VERSION = 1

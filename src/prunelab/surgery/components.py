@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
 from prunelab.surgery.carried import note_zeros, zeroed_of
-from prunelab.surgery.portable import Scattered, settled
+from prunelab.surgery.portable import settled
+from prunelab.surgery.pruned_layers import Scattered
 from prunelab.surgery.version_1 import renewed_config
 from prunelab.surgery.weight_files import FLOATS, Stored, headers, listing
 
@@ -142,7 +143,8 @@ def _check_places(folder: Path, model: nn.Module) -> None:
     for path, module in model.named_modules():
         if isinstance(module, Scattered):
             places = module.places.tolist()
-            if len(set(places)) < len(places) or not all(0 <= place < module.width for place in places):
+            inside = all(0 <= place < module.out_features for place in places)
+            if len(set(places)) < len(places) or not inside:
                 raise Refusal(
-                    f"{folder}: {path}.places are not different rows of {module.width}: it is damaged"
+                    f"{folder}: {path}.places are not different rows of {module.out_features}: it is damaged"
                 )

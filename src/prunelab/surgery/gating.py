@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.units import Gate, Unit
-from prunelab.surgery.portable import Scattered, replacement
+from prunelab.surgery.pruned_layers import Scattered, replacement
 
 
 @contextmanager
@@ -63,12 +63,20 @@ def _blending(module: nn.Module, unit: Unit, factors: Tensor) -> RemovableHandle
     """Blend the output with what slimming would let stand in the module's place."""
     assert unit.instead is not None
     instead: Any = unit.gate.bypass or replacement(module, unit.instead.entry())
+    nothing = instead.becomes == "nothing"
 
     def blend(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        value = args[0] if args else kwargs["hidden_states"]
-        if isinstance(output, tuple):
-            return (_blended(instead, factors, value, output[0]), *output[1:])
-        return _blended(instead, factors, value, output)
+        first = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+        made = None if nothing else instead.to(first.device)(*args, **kwargs)
+        if not isinstance(output, tuple):
+            return _blended(factors, output, made)
+        follow = instead.streams or ("",)
+        others = made if isinstance(made, tuple) else (made,) * len(follow)
+        blended = [
+            value if name is None else _blended(factors, value, other)
+            for value, other, name in zip(output, others, follow, strict=False)
+        ]
+        return (*blended, *output[len(blended) :])
 
     return module.register_forward_hook(blend, with_kwargs=True)
 
@@ -77,7 +85,7 @@ def _spread(module: nn.Module, factors: Tensor) -> Tensor:
     """Factors of the entries of ``module``'s output; the zeros among those of a scattered one have 1."""
     if not isinstance(module, Scattered):
         return factors
-    return factors.new_ones(*factors.shape[:-1], module.width).index_copy(-1, module.places, factors)
+    return factors.new_ones(*factors.shape[:-1], module.out_features).index_copy(-1, module.places, factors)
 
 
 def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
@@ -94,13 +102,11 @@ def _scaled(value: Tensor, gate: Gate, factors: Tensor) -> Tensor:
     return value * wide.reshape(shape).to(value.dtype)
 
 
-def _blended(instead: Any, factors: Tensor, value: Tensor, output: Tensor) -> Tensor:
-    """``factor * output + (1 - factor) * instead``: exact at 0 and at 1."""
+def _blended(factors: Tensor, output: Tensor, other: Tensor | None) -> Tensor:
+    """``factor * output + (1 - factor) * other``: exact at 0 and at 1. None are zeros."""
     factor = factors if factors.ndim == 1 else _tiled(factors, output.shape[0])
     factor = factor.reshape(-1, *[1] * (output.ndim - 1)).to(output.dtype)
-    if instead.becomes == "nothing":
-        return factor * output
-    return factor * output + (1 - factor) * instead.to(value.device).instead(value)
+    return factor * output if other is None else factor * output + (1 - factor) * other
 
 
 def _tiled(factors: Tensor, batch: int) -> Tensor:

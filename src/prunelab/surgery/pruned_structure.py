@@ -6,6 +6,7 @@ ValueError) about the first thing that cannot be meant, and no attribute is set 
 surgery would not have.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -27,29 +28,32 @@ class Kept(nn.Module):
 
 
 # The widths of a layer. A Linear may be left without any; nothing else can be.
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),
-    nn.Conv2d: ("in_channels", "out_channels"),
+    **dict.fromkeys(CONVOLUTIONS, ("in_channels", "out_channels", "groups")),
     nn.GroupNorm: ("num_channels", "num_groups"),
     nn.LayerNorm: ("normalized_shape",),
+    nn.RMSNorm: ("normalized_shape",),
     Kept: ("out_features",),
 }
-# What other modules count in attributes of their own.
-COUNTS = (
-    "heads", "num_heads", "num_attention_heads", "kv_heads", "num_kv_heads", "num_key_value_heads",
-    "inner_dim", "inner_kv_dim", "channels", "out_channels",
-)  # fmt: skip
+WEIGHTS = "weights"  # the width of a norm that keeps no attribute for it: how many weights it has
+# What other modules count in attributes of their own: heads, heads of keys and values, and widths.
+HEADS = ("heads", "num_heads", "num_attention_heads", "n_heads", "n_local_heads")
+KEY_HEADS = ("kv_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_local_kv_heads")
+INNER = ("inner_dim", "inner_kv_dim", "kv_inner_dim", "mlp_hidden_dim")
+COUNTS = (*HEADS, *KEY_HEADS, *INNER, "channels", "out_channels")
 # What a module may become, and what may then be said besides.
 FATES: dict[str, tuple[str, ...]] = {
-    "input": ("returns",),
-    "nothing": ("returns", "width"),
+    "input": ("returns", "streams"),
+    "nothing": ("returns", "width", "streams"),
     "shortcut": (),
     "bypass": (),
-    "bias": ("returns", "width", "biases", "residual", "rescale"),
+    "bias": ("returns", "width", "biases", "residual", "rescale", "streams"),
     "scattered": ("out_features",),
 }
-# An attention counts its heads in one of these, and makes them by the projections that it has of these.
-HEADS = ("heads", "num_heads")
+MOST = 16  # values that a module may return
+# An attention makes its heads by the projections that it has of these.
 PROJECTIONS = (
     "to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "q_proj", "k_proj", "v_proj",
 )  # fmt: skip
@@ -131,18 +135,28 @@ def _made(module: nn.Module) -> dict[str, int]:
     }
 
 
+def _named(module: nn.Module, value: Any) -> bool:
+    """Whether ``value`` lists arguments of ``module``."""
+    known = inspect.signature(module.forward).parameters
+    return _list(value) and all(each is None or (isinstance(each, str) and each in known) for each in value)
+
+
+def _list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and 1 <= len(value) <= MOST
+
+
 # What may be said of a module that becomes something else.
 SAID: dict[str, Callable[[nn.Module, Any], bool]] = {
-    "returns": lambda module, value: type(value) is int and value in (1, 2),
+    "returns": lambda module, value: type(value) is int and 1 <= value <= MOST,
     "width": lambda module, value: type(value) is int and value in (0, *_made(module).values()),
     "biases": lambda module, value: (
-        isinstance(value, list | tuple)
-        and 1 <= len(value) <= 2
-        and all(isinstance(path, str) and path in _made(module) for path in value)
-        and len(set(value)) == len(value)
+        _list(value)
+        and value[0] is not None
+        and all(path is None or (isinstance(path, str) and path in _made(module)) for path in value)
     ),
     "residual": lambda module, value: value is True,
     "rescale": lambda module, value: type(value) in (int, float) and math.isfinite(value) and value > 0,
+    "streams": _named,
 }
 
 
@@ -158,6 +172,8 @@ def _attributes(module: nn.Module) -> tuple[str, ...]:
     for kind, names in WIDTHS.items():
         if isinstance(module, kind):
             return names
+    if plain_norm(module):
+        return (WEIGHTS,)
     return tuple(name for name in COUNTS if type(vars(module).get(name)) is int)
 
 
@@ -169,8 +185,17 @@ def _check_count(path: str, module: nn.Module, name: str, value: Any) -> None:
 
 def _dense(module: nn.Module, name: str) -> int:
     """The value an attribute has before anything is removed."""
+    if name == WEIGHTS or (name == "out_features" and isinstance(module, nn.Linear)):
+        return len(module.get_parameter("weight"))  # a scattered Linear has fewer than it returns
     value = vars(module)[name]
     return int(value[-1] if name == "normalized_shape" else value)
+
+
+def plain_norm(module: nn.Module) -> bool:
+    """Whether this is a norm of no known class, whose parameters are one weight per channel, and biases."""
+    own = dict(module.named_parameters(recurse=False))
+    vectors = "weight" in own and own.keys() <= {"weight", "bias"} and own["weight"].ndim == 1
+    return vectors and type(module).__name__.endswith("Norm") and not list(module.children())
 
 
 def _check_groups(path: str, module: nn.Module, entry: Mapping[str, Any]) -> None:
@@ -178,8 +203,10 @@ def _check_groups(path: str, module: nn.Module, entry: Mapping[str, Any]) -> Non
     match module:
         case nn.GroupNorm():
             count, widths = entry.get("num_groups", module.num_groups), WIDTHS[nn.GroupNorm][:1]
-        case nn.Conv2d():
-            count, widths = module.groups, WIDTHS[nn.Conv2d]
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            count, widths = entry.get("groups", module.groups), WIDTHS[nn.Conv2d][:2]
+            if count != module.groups and not count == entry.get("in_channels") == entry.get("out_channels"):
+                _refuse(f"changes the groups of {path}, which is not depthwise", count)
         case _:
             return
     for name in widths:
@@ -210,28 +237,39 @@ def _check_heads(path: str, module: nn.Module, entries: Mapping[str, Any]) -> No
 
 def resize(module: nn.Module, attributes: Mapping[str, int]) -> None:
     """Set attributes; a layer with weights then gets parameters of its new shape, on its own device."""
+    rows = None
     for name, value in attributes.items():
-        setattr(module, name, (value,) if name == "normalized_shape" else value)
-    match module:
-        case nn.Linear():
-            shape: tuple[int, ...] = (module.out_features, module.in_features)
-        case nn.Conv2d():
-            shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
-        case nn.GroupNorm():
-            shape = (module.num_channels,)
-        case nn.LayerNorm():
-            shape = tuple(module.normalized_shape)
-        case Kept():
-            shape = (module.out_features,)
-        case _:
-            return
+        if name == WEIGHTS or (name == "out_features" and hasattr(module, "places")):
+            rows = value  # of a norm, or of a Linear that is scattered
+        else:
+            setattr(module, name, (value,) if name == "normalized_shape" else value)
+    shape = _shape(module, rows)
+    if shape is None:
+        return
     for name, old in list(module.named_parameters(recurse=False)):
         size = shape if name == "weight" else shape[:1]
         empty = torch.empty(size, dtype=old.dtype, device=old.device)
         setattr(module, name, nn.Parameter(empty, requires_grad=old.requires_grad))
     places = dict(module.named_buffers(recurse=False)).get("places")
-    if places is not None:  # of a Linear that is scattered
+    if places is not None:
         module.register_buffer("places", places[: shape[0]])
+
+
+def _shape(module: nn.Module, rows: int | None) -> tuple[int, ...] | None:
+    """The shape of a layer's weight by its attributes; None where it is no layer."""
+    match module:
+        case nn.Linear():
+            rows = len(module.weight) if rows is None and hasattr(module, "places") else rows
+            return (module.out_features if rows is None else rows, module.in_features)
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            return (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
+        case nn.GroupNorm():
+            return (module.num_channels,)
+        case nn.LayerNorm() | nn.RMSNorm():
+            return tuple(module.normalized_shape)
+        case Kept():
+            return (module.out_features,)
+    return None if rows is None else (rows,)
 
 
 def _refuse(what: str, value: Any) -> NoReturn:

@@ -17,7 +17,7 @@ from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
 from prunelab.surgery.carried import carry
 from prunelab.surgery.portable import apply_step
-from prunelab.surgery.pruned_structure import Kept
+from prunelab.surgery.pruned_structure import WEIGHTS, Kept, plain_norm
 
 
 def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> nn.Module:
@@ -104,10 +104,12 @@ def _width(module: nn.Module, dim: int) -> str:
     match module:
         case nn.GroupNorm():
             return "num_channels"
-        case nn.LayerNorm():
+        case nn.LayerNorm() | nn.RMSNorm():
             return "normalized_shape"
-        case nn.Conv2d():
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return ("out_channels", "in_channels")[dim]
+    if plain_norm(module):
+        return WEIGHTS
     return ("out_features", "in_features")[dim]
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from prunelab.core.draws import generator
 from prunelab.core.units import Gate, Instead, Slice, Unit
-from prunelab.surgery.portable import Bypass
-from prunelab.walkers.blocks import operators
+from prunelab.surgery.pruned_layers import Bypass
+from prunelab.walkers.operators import operators
 
 
 def shape_changing(component: str, root: nn.Module) -> Iterator[Unit]:

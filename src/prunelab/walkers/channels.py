@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_map_only
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Slice, Unit
 from prunelab.costs.meta_copy import meta_copy
-from prunelab.surgery.portable import Bias, Skip
+from prunelab.surgery.pruned_layers import Bias, Skip
 from prunelab.surgery.pruned_structure import Kept
 
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
-from prunelab.walkers.blocks import walk
 from prunelab.walkers.bypasses import shape_changing
+from prunelab.walkers.walk import walk
 
 
 class Holder(Protocol):

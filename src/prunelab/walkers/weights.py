@@ -7,33 +7,34 @@ units of their own. Embeddings, norms and biases never are.
 
 from collections.abc import Callable, Iterator
 
-from diffusers.models.attention import BasicTransformerBlock
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from prunelab.core.units import Gate, Slice, Unit
+from prunelab.surgery.pruned_structure import CONVOLUTIONS
+from prunelab.walkers.calls import Calls
+from prunelab.walkers.stacks import block_paths
 
-TRANSFORMER_BLOCKS = (BasicTransformerBlock, CLIPEncoderLayer)
 
-
-def weights(component: str, root: nn.Module) -> Iterator[Unit]:
+def weights(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
     """The weights of every Linear layer; of a transformers model, of those inside its blocks."""
+    del calls
     inside_blocks_only = isinstance(root, PreTrainedModel)
     for unit in _matrices(component, root, "weight", lambda module: isinstance(module, nn.Linear)):
         if unit.layer or not inside_blocks_only:
             yield unit
 
 
-def conv_weights(component: str, root: nn.Module) -> Iterator[Unit]:
-    """The weights of every convolution, a row per output channel."""
-    return _matrices(component, root, "conv_weight", lambda module: isinstance(module, nn.Conv2d))
+def conv_weights(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+    """The weights of every convolution of 1, 2 or 3 dimensions, a row per output channel."""
+    del calls
+    return _matrices(component, root, "conv_weight", lambda module: isinstance(module, CONVOLUTIONS))
 
 
 def _matrices(
     component: str, root: nn.Module, granularity: str, match: Callable[[nn.Module], bool]
 ) -> Iterator[Unit]:
-    layers = [path for path, module in root.named_modules() if isinstance(module, TRANSFORMER_BLOCKS)]
+    layers = block_paths(root)
     for path, module in root.named_modules():
         if match(module):
             weight = module.get_parameter("weight")

@@ -1,0 +1,190 @@
+"""Heads: one unit per attention, an element is a head, gated wherever it is read.
+
+Where several queries share a head of keys and values (grouped-query attention) an element is such a group;
+where all share one, it is a head of queries, one of which has to stay. The masks of EcoDiff (Zhang et al.
+2024, arXiv 2412.02852) sit in the same places.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
+from prunelab.surgery.pruned_structure import HEADS, INNER, KEY_HEADS
+from prunelab.walkers.attentions import Attention, Projection, across_heads, attentions, rows_of, words
+from prunelab.walkers.calls import Call, Calls
+
+# What diffusers runs its ``Attention`` with where it reads one stream and returns one.
+ONE_STREAM = ("AttnProcessor", "AttnProcessor2_0", "SlicedAttnProcessor", "XFormersAttnProcessor")
+OTHERS = {"encoder", "context", "text", "txt"}  # words of the argument that is not an attention's own stream
+
+
+def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+    """One unit per attention whose heads can be told."""
+    for found in attentions(root):
+        readers = _readers(root, found)
+        call = (calls or Calls(root)).get(found.path)
+        if readers and not _told_apart(found, call):
+            yield _unit(component, found, readers, call)
+
+
+def _told_apart(found: Attention, call: Call | None) -> bool:
+    """Whether it is given something for each of its heads, as T5's positions are: others rely on it."""
+    tables = [each for each in found.module.children() if isinstance(each, nn.Embedding)]
+    given = call.given if call else {}
+    return (
+        bool(tables)
+        or any(
+            isinstance(each, Tensor) and _by_head(each, found.count)
+            for name, each in given.items()
+            if name.endswith(("mask", "bias"))
+        )
+        or any(
+            each.ndim >= 3 and each.shape[-2] == found.count > 1
+            for name, value in given.items()
+            if "rotary" in name
+            for each in tree_flatten(value)[0]
+            if isinstance(each, Tensor)
+        )
+    )
+
+
+def _by_head(given: Tensor, count: int) -> bool:
+    """Whether scores are given as (batch, heads, queries, keys) or as (batch times heads, queries, keys)."""
+    if given.ndim == 4:
+        return given.shape[1] == count > 1
+    return given.ndim == 3 and given.shape[0] % count == 0 and count > 1 and given.shape[1] > 1
+
+
+def _readers(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
+    """The paths of what reads the heads, and where in their inputs heads start."""
+    own = [(f"{found.path}.{each.path}", 0) for each in found.readers]
+    return own or parent_reader(root, found)
+
+
+def parent_reader(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
+    """The projection of its block that reads the heads of an attention without one, beside a feed-forward."""
+    parent = found.path.rpartition(".")[0]
+    for name, layer in root.get_submodule(parent).named_children():
+        if name in ("proj_out", "linear2", "to_out") and isinstance(layer, nn.Linear):
+            return [(f"{parent}.{name}", 0)] if layer.in_features >= found.inner else []
+    return []
+
+
+def _unit(component: str, found: Attention, readers: list[tuple[str, int]], call: Call | None) -> Unit:
+    shared = found.groups == 1 and found.count > 1  # one head of keys and values, which stays
+    elements = found.count if shared else found.groups
+    block = found.inner // elements
+    rows = [piece for each in found.projections for piece in _rows(found, each, elements, shared)]
+    normed = list(_norms(found, elements, shared))
+    gates = [Gate(path, "input", block=block, offset=offset) for path, offset in readers]
+    instead = None if shared else _instead(found, readers, call)
+    return Unit(
+        component=component,
+        path=found.path,
+        granularity="head",
+        elements=elements,
+        slices=(
+            *rows,
+            *normed,
+            *(Slice(f"{path}.weight", dim=1, block=block, offset=offset) for path, offset in readers),
+        ),
+        gate=gates[0],
+        more_gates=tuple(gates[1:]),
+        host=found.path,
+        counters=tuple(_counters(found, elements, shared)),
+        instead=instead,
+        exact=not any(across_heads(found)),
+        runs=0 if instead is not None else 1,
+    )
+
+
+def _rows(found: Attention, made: Projection, elements: int, shared: bool) -> Iterator[Slice]:
+    """The rows of a projection that make heads: its weight's and, where there is one, its bias's."""
+    queries, keys = found.inner, found.groups * found.width
+    total = rows_of(made.layer)
+    starts: dict[str, list[tuple[int, int]]] = {
+        "q": [(0, queries)],
+        "k": [(0, keys)],
+        "v": [(0, keys)],
+        "kv": [(0, keys), (keys, keys)],
+        "qkv": [(0, queries), (queries, keys), (queries + keys, keys)],
+        "qkv_mlp": [(0, queries), (queries, keys), (queries + keys, keys)],
+        "gate": [(0, total)] if total in (queries, found.count) else [],
+    }
+    for number, (offset, width) in enumerate(starts.get(made.makes, [])):
+        of_keys = made.makes in ("k", "v", "kv") or (made.makes.startswith("qkv") and number > 0)
+        if not (shared and of_keys):
+            for name, _ in made.layer.named_parameters():
+                yield Slice(f"{found.path}.{made.path}.{name}", block=width // elements, offset=offset)
+
+
+def _norms(found: Attention, elements: int, shared: bool) -> Iterator[Slice]:
+    """The weights of norms that all heads share."""
+    for name, module, kind in across_heads(found):
+        width = found.inner if kind == "q" else found.groups * found.width
+        if not (shared and kind == "k"):
+            for key, _ in module.named_parameters(recurse=False):
+                yield Slice(f"{found.path}.{name}.{key}", block=width // elements)
+
+
+def _counters(found: Attention, elements: int, shared: bool) -> Iterator[Counter]:
+    """The attributes that count heads, heads of keys, and the channels of either."""
+    kept = {name: value for name, value in vars(found.module).items() if type(value) is int}
+    queries, keys = found.inner, found.groups * found.width
+    for names, count in ((HEADS, found.count), (KEY_HEADS, found.groups), (INNER, queries), (INNER, keys)):
+        of_keys = count in (found.groups, keys) and count not in (found.count, queries)
+        for name in names:
+            if kept.get(name) == count and not (shared and of_keys) and name != "mlp_hidden_dim":
+                yield Counter(found.path, name, count // elements)
+        if queries == keys and names is INNER:
+            break
+    for name, module, kind in across_heads(found):
+        counted = "normalized_shape" in vars(module) and not list(module.parameters(recurse=False))
+        if counted and not (shared and kind == "k"):
+            width = queries if kind == "q" else keys
+            yield Counter(f"{found.path}.{name}", "normalized_shape", width // elements)
+
+
+def _instead(found: Attention, readers: list[tuple[str, int]], call: Call | None) -> Instead | None:
+    """What is left of an attention without heads: biases, or nothing; None where that is not known."""
+    own = tuple(each.path for each in found.readers)
+    kind = type(getattr(found.module, "processor", None)).__name__
+    if call is None:
+        return _left(found, own[:1], None) if len(own) == 1 and kind in ("NoneType", *ONE_STREAM) else None
+    if call.streams is None or not call.streams or call.streams[0] is None:
+        return None
+    if any(each.makes == "qkv_mlp" for each in found.projections):
+        return None  # its feed-forward would go, too
+    if not own:
+        return Instead("nothing", returns=call.returns, width=0, streams=call.shorthand)
+    streams = len([each for each in call.streams if each is not None])
+    if streams > 1 and not call.certain:
+        return None
+    other = own[1] if len(own) > 1 else None if _second(found) else own[0]
+    biases = [
+        None if each is None else other if number and OTHERS & set(words(each)) else own[0]
+        for number, each in enumerate(call.streams if streams > 1 else call.streams[:1])
+    ]
+    return _left(found, tuple(biases), call)
+
+
+def _second(found: Attention) -> bool:
+    return any(each.second for each in found.projections)
+
+
+def _left(found: Attention, biases: tuple[str | None, ...], call: Call | None) -> Instead:
+    first = cast(nn.Linear, found.module.get_submodule(cast(str, biases[0])))
+    read = next(each.layer.in_features for each in found.projections if each.makes in ("q", "qkv", "qkv_mlp"))
+    several = len(biases) > 1
+    return Instead(
+        "bias",
+        biases=biases,
+        returns=call.returns if call else 0,
+        streams=call.shorthand if call else (),
+        width=None if first.out_features == read or several else int(first.out_features),
+        residual=bool(getattr(found.module, "residual_connection", False)),
+        rescale=float(getattr(found.module, "rescale_output_factor", 1.0)),
+    )

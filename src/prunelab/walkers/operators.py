@@ -1,0 +1,97 @@
+"""Operators: one unit of one element per convolution, attention, feed-forward and norm, a disjoint set.
+
+Only operators that keep their input's shape are listed; one that changes it needs a bypass.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+from torch import nn
+
+from prunelab.core.units import Instead, Unit
+from prunelab.surgery.pruned_structure import CONVOLUTIONS, plain_norm
+from prunelab.walkers.attentions import attention, attentions
+from prunelab.walkers.calls import Call, Calls
+from prunelab.walkers.feed_forwards import FeedForward, feed_forwards
+from prunelab.walkers.heads import ONE_STREAM
+from prunelab.walkers.whole import outermost, whole
+
+
+def operators(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+    """The operators of ``root`` in the order of its modules."""
+    calls = calls or Calls(root)
+    known = {found.path: found for found in feed_forwards(root)}
+    attending = {found.path for found in attentions(root)}
+    for path, module, instead in outermost(root, partial(_instead, known, attending, calls)):
+        yield whole(component, path, module, "operator", instead)
+
+
+def _instead(
+    known: dict[str, FeedForward], attending: set[str], calls: Calls, path: str, module: nn.Module
+) -> Instead | None:
+    """What flows instead of an operator; None where the module is no shape-keeping operator.
+
+    Attention and feed-forward sit inside a residual, so nothing flows; an attention that adds its own
+    residual, a convolution and a norm pass their input on.
+    """
+    if path in attending:
+        return _of_attention(path, module, calls.get(path))
+    if path in known:
+        return _of_feed_forward(known[path], calls.get(path))
+    if isinstance(module, CONVOLUTIONS):
+        return Instead("input") if _same_shape(module) else None
+    if isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.RMSNorm) or plain_norm(module):
+        return Instead("input")
+    return None
+
+
+def _of_attention(path: str, module: nn.Module, call: Call | None) -> Instead | None:
+    found = attention(path, module)
+    if found is None or getattr(module, "rescale_output_factor", 1) != 1:
+        return None
+    adds = bool(getattr(module, "residual_connection", False))
+    if call is None:
+        kind = type(getattr(module, "processor", None)).__name__
+        if kind not in ONE_STREAM or not found.readers:
+            return None
+        made = found.readers[0].layer.out_features
+        read = next(each.layer.in_features for each in found.projections if each.makes == "q")
+        return Instead("input") if adds else Instead("nothing", width=None if made == read else int(made))
+    return _flowing(call, adds)
+
+
+def _flowing(call: Call, adds: bool) -> Instead | None:
+    """Nothing in the place of each value that was returned, or the input where the module added it."""
+    if call.streams is None or call.streams[:1] == (None,):
+        return None
+    if adds:
+        fits = call.alike and call.certain
+        return Instead("input", returns=call.returns, streams=call.shorthand) if fits else None
+    several = len([each for each in call.streams if each is not None]) > 1
+    if several and not call.alike:
+        return None
+    return Instead("nothing", returns=call.returns, width=call.width, streams=call.shorthand)
+
+
+def _of_feed_forward(found: FeedForward, call: Call | None) -> Instead | None:
+    if call is not None:
+        return _flowing(call, adds=False)
+    if found.depthwise or "," in found.reader:
+        return None
+    last = cast(nn.Linear, found.module.get_submodule(found.reader))
+    first = cast(nn.Linear, found.module.get_submodule(found.makers[0][0]))
+    return Instead(
+        "nothing", width=None if last.out_features == first.in_features else int(last.out_features)
+    )
+
+
+def _same_shape(convolution: nn.Module) -> bool:
+    """Whether a convolution gives as many channels and places as it is given."""
+    assert isinstance(convolution, CONVOLUTIONS)
+    if convolution.in_channels != convolution.out_channels or set(convolution.stride) != {1}:
+        return False
+    if isinstance(convolution.padding, str):
+        return convolution.padding == "same"
+    sides = zip(convolution.padding, convolution.dilation, convolution.kernel_size, strict=True)
+    return all(2 * padding == dilation * (kernel - 1) for padding, dilation, kernel in sides)

@@ -1,0 +1,276 @@
+"""Proof that what is offered can be done: each kind of module is gated and slimmed once before its units are.
+
+A kind is a class with its shapes and the shapes of what it was given. Its parameters are replaced by noise,
+since a layer that starts from zero would hide everything, and so are the numbers that it was given. Where
+nothing can be computed (the meta device), or only slowly, what is offered rests on structure alone.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from prunelab.core.draws import generator
+from prunelab.core.units import Gate, Unit
+from prunelab.costs.meta_copy import meta_copy
+from prunelab.surgery.gating import gated
+from prunelab.surgery.pruned_layers import replacement
+from prunelab.surgery.slimming import slim
+from prunelab.walkers.calls import FAILURES, Call, Calls
+
+ROUND_OFF = 1e-4  # of the largest output: what is wrong is wrong by more than a hundredth
+LARGE = 4_000_000  # parameters of a module, or numbers that it is given, beyond which nothing is computed
+PLACE = "place"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was seen of a kind. refused: why it is not offered, empty where it is.
+
+    unit: how it is offered, with paths relative to its place.
+    """
+
+    refused: str
+    unit: Unit
+
+
+_VERDICTS: dict[tuple[str, ...], Verdict] = {}
+
+
+def proven(units: Iterable[Unit], calls: Calls) -> list[Unit]:
+    """The units that can be removed as they say, some of them with less than they said."""
+    offered = []
+    for unit in units:
+        verdict = _verdict(unit, calls)
+        if verdict is None:
+            offered.append(unit)
+        elif verdict.refused:
+            calls.recording.refusals[unit.granularity, unit.path] = verdict.refused
+        else:
+            seen = verdict.unit
+            offered.append(replace(unit, instead=seen.instead, runs=seen.runs))
+    return offered
+
+
+def _verdict(unit: Unit, calls: Calls) -> Verdict | None:
+    """What is known of a unit's kind, found out where it is new; None where nothing can be computed.
+
+    A module that gives its caller more than that uses is tried within its caller.
+    """
+    place = _place(unit)
+    found = _within(place, unit, calls)
+    if found is not None and found.refused == RESHAPED and place:
+        return _within(place.rpartition(".")[0], unit, calls) or found
+    return found
+
+
+def _within(place: str, unit: Unit, calls: Calls) -> Verdict | None:
+    call = calls.get(place)
+    module = calls.root.get_submodule(place)
+    if call is None or not _small(module, call):
+        return None
+    relative = _moved(unit, place)
+    kind = (type(module).__module__, str(module), _processors(module), repr(relative), _shapes(call))
+    if kind not in _VERDICTS:
+        _VERDICTS[kind] = _tried(_Around(module), relative, call)
+    return _VERDICTS[kind]
+
+
+def _place(unit: Unit) -> str:
+    """The innermost module that holds all that a unit touches."""
+    modules = [
+        *(gate.module for gate in unit.gates),
+        *(piece.parameter.rpartition(".")[0] for piece in unit.slices),
+        *(counter.module for counter in unit.counters),
+        unit.path,
+    ]
+    parts = [path.split(".") for path in modules]
+    shared = 0
+    while all(len(each) > shared and each[shared] == parts[0][shared] for each in parts):
+        shared += 1
+    return ".".join(parts[0][:shared])
+
+
+def _small(module: nn.Module, call: Call) -> bool:
+    tensors = [each for each in tree_flatten((call.args, call.kwargs))[0] if isinstance(each, Tensor)]
+    values = [each for each in tensors if not (each.is_floating_point() or each.is_complex())]
+    parameters = list(module.parameters())
+    return (
+        not any(each.is_meta for each in (*parameters, *values))
+        and sum(each.numel() for each in parameters) <= LARGE
+        and sum(each.numel() for each in tensors) <= LARGE
+    )
+
+
+def _processors(module: nn.Module) -> str:
+    """What runs the attentions inside, which no representation says."""
+    kinds = {type(each.processor).__name__ for each in module.modules() if hasattr(each, "processor")}
+    return " ".join(sorted(kinds))
+
+
+def _shapes(call: Call) -> str:
+    return repr(
+        tree_map_only(Tensor, lambda each: (tuple(each.shape), each.dtype), (call.args, dict(call.kwargs)))
+    )
+
+
+def _moved(unit: Unit, place: str) -> Unit:
+    """The unit as one of :class:`_Around`."""
+
+    def moved(path: str) -> str:
+        inner = path[len(place) :].removeprefix(".") if place else path
+        return f"{PLACE}.{inner}" if inner else PLACE
+
+    def gate(each: Gate) -> Gate:
+        return replace(each, module=moved(each.module))
+
+    return replace(
+        unit,
+        component=PLACE,
+        path=moved(unit.path),
+        host=PLACE,
+        layer="",
+        slices=tuple(replace(each, parameter=moved(each.parameter)) for each in unit.slices),
+        gate=gate(unit.gate),
+        more_gates=tuple(map(gate, unit.more_gates)),
+        counters=tuple(replace(each, module=moved(each.module)) for each in unit.counters),
+    )
+
+
+class _Around(nn.Module):
+    """A module with noise for its parameters, in float32 on the CPU, as the only one of another."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.place = copy.deepcopy(module).to("cpu").float().eval().requires_grad_(False)
+        random = generator(0, 0, "proof")
+        for parameter in self.place.parameters():
+            spread = parameter.shape[1:].numel() ** -0.5 if parameter.ndim > 1 else 0.3
+            start = 1.0 if parameter.ndim == 1 and bool((parameter == 1).all()) else 0.0
+            parameter.copy_(start + spread * torch.randn(parameter.shape, generator=random))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """As the module."""
+        return self.place(*args, **kwargs)
+
+
+@torch.no_grad()
+def _tried(around: nn.Module, unit: Unit, call: Call) -> Verdict:
+    random = generator(0, 0, "inputs")
+
+    def drawn(given: Tensor) -> Tensor:
+        if given.is_floating_point():
+            return torch.randn(given.shape, generator=random)
+        return torch.randn(given.shape, generator=random, dtype=given.dtype) if given.is_complex() else given
+
+    args, kwargs = tree_map_only(Tensor, drawn, (call.args, dict(call.kwargs)))
+
+    def run(module: nn.Module) -> Any:
+        return module(*args, **kwargs)
+
+    half = torch.arange(unit.elements) % 2 == 0
+    if unit.elements > 1:
+        fault = _differs(around, unit, half, run)
+        if fault and (unit.exact or not fault.startswith(DIFFERENT)):
+            return Verdict(fault, unit)
+    return _emptied(around, unit, run)
+
+
+def _emptied(around: nn.Module, unit: Unit, run: Callable[[nn.Module], Any]) -> Verdict:
+    """How the last element may go: as the unit says, or with its input added, or not at all."""
+    nothing = torch.zeros(unit.elements, dtype=torch.bool)
+    fault = ""
+    for candidate in _candidates(unit):
+        fault = _differs(around, candidate, nothing, run)
+        if not fault:
+            return Verdict("", candidate)
+    return Verdict("" if unit.elements > 1 else fault, replace(unit, instead=None, runs=1))
+
+
+def _candidates(unit: Unit) -> list[Unit]:
+    if unit.runs:
+        return []
+    if unit.instead is None or unit.instead.becomes != "bias":
+        return [unit]
+    other = replace(unit.instead, residual=not unit.instead.residual)
+    return [unit, replace(unit, instead=other)]
+
+
+RESHAPED = "slimmed it gives another shape"
+DIFFERENT = "gated and slimmed it differs"
+
+
+def _differs(around: nn.Module, unit: Unit, keep: Tensor, run: Callable[[nn.Module], Any]) -> str:
+    """Why gating by ``keep`` is not slimming by it; empty where it is, to round-off."""
+    try:
+        with gated({PLACE: around}, [unit], {unit.name: keep.float()}):
+            simulated = run(around)
+        performed = run(slim(around, [unit], {unit.name: keep}))
+    except FAILURES as error:
+        return f"it does not run without some: {' '.join(str(error).split())[:120]}"
+    pairs = list(zip(_tensors(simulated), _tensors(performed), strict=False))
+    if not pairs or any(one.shape != other.shape for one, other in pairs):
+        return RESHAPED
+    off = max(_distance(one, other) for one, other in pairs)
+    return f"{DIFFERENT} by {off:.1%}" if not off <= ROUND_OFF else ""
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    scale = float(one.abs().max()) if one.numel() else 0.0
+    return float((one - other).abs().max()) / max(scale, 1e-6) if one.numel() else 0.0
+
+
+def accepted(units: Sequence[Unit], calls: Calls) -> list[Unit]:
+    """The units without which the component still runs: a caller may rely on more than a module's outputs."""
+    recording = calls.recording
+    paths = tuple(unit.path for unit in units)
+    if recording.device is None or not units:
+        return list(units)
+    if paths not in recording.accepted:
+        recording.accepted[paths] = frozenset(_running(list(units), calls))
+    left = recording.accepted[paths]
+    for unit in units:
+        if unit.path not in left:
+            reason = "its caller relies on more than what it returns"
+            recording.refusals[unit.granularity, unit.path] = reason
+    return [unit for unit in units if unit.path in left]
+
+
+def _running(units: list[Unit], calls: Calls) -> list[str]:
+    """Paths of the units without all of which the component runs: by halves, where some fail."""
+    if _runs_without(units, calls):
+        return [unit.path for unit in units]
+    if len(units) == 1:
+        return []
+    middle = len(units) // 2
+    return [*_running(units[:middle], calls), *_running(units[middle:], calls)]
+
+
+@torch.no_grad()
+def _runs_without(units: Sequence[Unit], calls: Calls) -> bool:
+    recording = calls.recording
+    meta = recording.device is not None and recording.device.type == "meta"
+    if meta:
+        copied = meta_copy(calls.root)
+    else:
+        held = (*calls.root.parameters(), *calls.root.buffers())
+        shared: dict[int, Any] = {id(each): each for each in held}
+        copied = copy.deepcopy(calls.root, shared)
+    for unit in units:
+        assert unit.instead is not None
+        parent, _, name = unit.path.rpartition(".")
+        module = copied.get_submodule(unit.path)
+        setattr(copied.get_submodule(parent), name, replacement(module, unit.instead.entry()))
+    try:
+        copied(**recording.inputs)
+    except FAILURES:
+        return False
+    return True
