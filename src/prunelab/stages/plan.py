@@ -1,6 +1,7 @@
 """Plan: what would go and what it would cost; nothing is computed on data."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from prunelab.stages.preflight import chosen
 from prunelab.stages.prune import make_plan, nominal_total, planned_costs
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import stored_scores
+from prunelab.walkers.coverage import missed
 
 SCHEMA = 1
 
@@ -62,10 +64,21 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
         "zeros": zeros(units, made),
         "total": figures.pop("total"),
         "components": figures,
+        "not_recognised": not_recognised(bench, request, units),
         "units": [_described(unit, made) for unit in units],
     }
     write_json(folder / "plan.json", content)
     return content
+
+
+def not_recognised(bench: Bench, request: Request, units: Sequence[Unit]) -> list[dict[str, Any]]:
+    """The modules that look like what is asked for and give no units, by component, granularity and class."""
+    left = missed(bench.model.components, request.components, request.granularity, units)
+    return [
+        {"component": each.component, "granularity": each.granularity, **asdict(kind)}
+        for each in left
+        for kind in each.missed
+    ]
 
 
 def _stored(bench: Bench, request: Request, units: Sequence[Unit]) -> list[Scores]:

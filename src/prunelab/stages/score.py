@@ -15,10 +15,11 @@ from prunelab.core.units import Unit, overlap
 from prunelab.engine.hardware import Hardware, device, placed
 from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
-from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
+from prunelab.stages.bench import Artifact, Bench, Part, Write, say, write_json, write_tensors
 from prunelab.stages.history import History
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
+from prunelab.walkers.coverage import missed
 
 VERSION = 1
 MOST_ROWS = 20_000  # of the table of single scores
@@ -27,12 +28,21 @@ MOST_ROWS = 20_000  # of the table of single scores
 def choose_units(
     bench: Bench, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
 ) -> list[Unit]:
-    """The units to be scored; refuses granularities that overlap or that the components do not have."""
+    """The units to be scored; refuses granularities that overlap or that the components do not have.
+
+    What looks like such units and was not recognised is said, one line for each component and granularity.
+    """
     units = bench.model.units(granularity, components, bypasses)
+    left = missed(bench.model.components, components, granularity, units)
     found = {unit.granularity for unit in units}
     missing = [name for name in granularity if name not in found]
     if missing:
-        raise Refusal(f"{bench.model.name} has no {missing[0]} units in {', '.join(components)}")
+        why = "; ".join(str(each) for each in left if each.granularity == missing[0])
+        raise Refusal(
+            f"{bench.model.name} has no {missing[0]} units in {', '.join(components)}{why and f' ({why})'}"
+        )
+    for each in left:
+        say(str(each))
     shared = overlap(units)
     if shared:
         first, second = shared

@@ -43,7 +43,9 @@ def _instead(candidates: set[str], calls: Calls, path: str, module: nn.Module) -
     if path not in candidates:
         return None
     call = calls.get(path)
-    if call is None or not call.alike or not call.certain or call.streams is None:
+    if call is None or call.streams is None or not (call.alike and call.certain):
+        return None
+    if not (call.complete or calls.numbers):
         return None
     return Instead("input", returns=call.returns, streams=call.shorthand)
 

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
+from transformers.cache_utils import Cache
 
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.surgery.pruned_layers import parameter_names
@@ -21,6 +22,7 @@ from prunelab.surgery.pruned_layers import parameter_names
 SMALL = 20_000_000  # parameters of a component that is run as it is, not on the meta device
 # What a forward raises that reads values where there are none, or that was given what does not fit.
 FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
+ASIDE = ("mask", "bias", "emb", "ids")  # how arguments are called that no stream runs through
 FEW = 8  # values that a module may return and still have something come in its place
 
 
@@ -31,10 +33,10 @@ class Call:
     args, kwargs: what it was given; floats have a shape alone (they lie on the meta device), whole numbers
         their values where the call had any.
     returns: how many values it returned as a tuple, 0 for a bare tensor.
-    streams: the argument that each of them follows, None for a value that is none; None where some value
-        follows nothing that the module was given.
-    width: of the first value where that is not its argument's. alike: whether every value has its argument's
-        shape. certain: whether no other argument could be meant. default: the first argument, or else
+    streams: the argument that each of them follows, None for a value that is none, or that follows nothing;
+        None where the first one follows nothing. complete: whether none follows nothing. width: of the first
+        value where that is not its argument's. alike: whether every value has its argument's shape. certain:
+        whether no other argument could be meant. default: the first argument, or else
         ``hidden_states``. names: of the arguments by position.
     """
 
@@ -45,7 +47,7 @@ class Call:
     width: int | None
     alike: bool
     certain: bool
-
+    complete: bool
     default: str
     names: tuple[str, ...]
 
@@ -93,6 +95,12 @@ class Calls:
     def get(self, path: str) -> Call | None:
         """The first call of the module at ``path``; None where it was not called, or nothing is known."""
         return self.recording.found.get(path)
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the forward pass gives numbers, not shapes alone."""
+        device = self.recording.device
+        return device is not None and device.type != "meta"
 
     @cached_property
     def recording(self) -> Recording:
@@ -149,9 +157,8 @@ def _call(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], o
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     values = output if isinstance(output, tuple) else (output,)
     follow, certain = _followed(values, tensors) if len(values) <= FEW else (None, False)
-    pairs = [
-        (value, tensors[name]) for value, name in zip(values, follow or (), strict=False) if name is not None
-    ]
+    both = list(zip(values, follow or (), strict=False))
+    pairs = [(value, tensors[name]) for value, name in both if name is not None]
     return Call(
         args=_shapes(args),
         kwargs=_shapes(dict(kwargs)),
@@ -160,6 +167,7 @@ def _call(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], o
         width=_other_width(*pairs[0]) if pairs else None,
         alike=bool(pairs) and all(value.shape == argument.shape for value, argument in pairs),
         certain=certain,
+        complete=all(value is None or name is not None for value, name in both),
         default=names[0] if args else "hidden_states",
         names=tuple(names),
     )
@@ -172,19 +180,19 @@ def _followed(
     follow: list[str | None] = []
     certain = True
     for value in values:
-        if value is None:
+        if not isinstance(value, Tensor):
             follow.append(None)
             continue
-        if not isinstance(value, Tensor):
-            return None, False
         free = {name: tensor for name, tensor in tensors.items() if name not in follow}
         candidates = [name for name, tensor in free.items() if tensor is value]
+        free = {name: tensor for name, tensor in free.items() if not name.endswith(ASIDE)}
         candidates = candidates or [name for name, each in free.items() if _same(value, each)]
         candidates = candidates or [name for name, each in free.items() if _other_width(value, each)]
-        if not candidates:
-            return None, False
-        certain = certain and (len(candidates) == 1 or len(values) == 1)
-        follow.append(candidates[0])
+        certain = certain and (len(candidates) <= 1 or len(values) == 1)
+        follow.append(candidates[0] if candidates else None)
+        if candidates or any(follow):
+            continue
+        return None, False
     return tuple(follow), certain
 
 
@@ -194,13 +202,13 @@ def _same(value: Tensor, argument: Tensor) -> bool:
 
 def _other_width(value: Tensor, argument: Tensor) -> int | None:
     """How many channels ``value`` has, where these are not as many as its argument's; else None."""
-    if value.ndim != argument.ndim or value.ndim < 2 or value.shape == argument.shape:
+    if value.dtype != argument.dtype or value.ndim != argument.ndim or value.ndim < 2:
         return None
     channels = 1 if value.ndim >= 4 else -1
     places = [list(each.shape) for each in (value, argument)]
     width = places[0].pop(channels)
     places[1].pop(channels)
-    return width if places[0] == places[1] else None
+    return width if places[0] == places[1] and value.shape != argument.shape else None
 
 
 def _shapes(given: Any) -> Any:
@@ -208,4 +216,10 @@ def _shapes(given: Any) -> Any:
         detached = tensor.detach()
         return detached.to("meta") if tensor.is_floating_point() or tensor.is_complex() else detached.clone()
 
-    return tree_map_only(Tensor, shape, given)
+    def kept(value: Any) -> Any:
+        """Without what is remembered from call to call."""
+        return None if isinstance(value, Cache) else tree_map_only(Tensor, shape, value)
+
+    if isinstance(given, dict):
+        return {name: kept(value) for name, value in given.items()}
+    return tuple(map(kept, given))

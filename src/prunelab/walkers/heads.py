@@ -23,39 +23,36 @@ OTHERS = {"encoder", "context", "text", "txt"}  # words of the argument that is 
 
 def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
     """One unit per attention whose heads can be told."""
+    calls = calls or Calls(root)
     for found in attentions(root):
         readers = _readers(root, found)
-        call = (calls or Calls(root)).get(found.path)
-        if readers and not _told_apart(found, call):
+        call = calls.get(found.path)
+        if _told_apart(found, call):
+            calls.recording.refusals["head", found.path] = "something is given for each of its heads"
+        elif readers:
             yield _unit(component, found, readers, call)
 
 
 def _told_apart(found: Attention, call: Call | None) -> bool:
     """Whether it is given something for each of its heads, as T5's positions are: others rely on it."""
-    tables = [each for each in found.module.children() if isinstance(each, nn.Embedding)]
-    given = call.given if call else {}
-    return (
-        bool(tables)
-        or any(
-            isinstance(each, Tensor) and _by_head(each, found.count)
-            for name, each in given.items()
-            if name.endswith(("mask", "bias"))
-        )
-        or any(
-            each.ndim >= 3 and each.shape[-2] == found.count > 1
-            for name, value in given.items()
-            if "rotary" in name
-            for each in tree_flatten(value)[0]
-            if isinstance(each, Tensor)
-        )
+    if any(isinstance(each, nn.Embedding) for each in found.module.children()):
+        return True
+    given = call.given if call and found.count > 1 else {}
+    scores = [each for name, each in given.items() if name.endswith(("mask", "bias"))]
+    angles = [each for name, value in given.items() if "rotary" in name for each in tree_flatten(value)[0]]
+    batch = next((len(each) for each in given.values() if isinstance(each, Tensor) and each.ndim), 1)
+    return any(_of_each_head(each, found, batch) for each in scores if isinstance(each, Tensor)) or any(
+        each.ndim >= 3 and (each.shape[-2] == found.count or each.shape[-1] == found.inner)
+        for each in angles
+        if isinstance(each, Tensor)
     )
 
 
-def _by_head(given: Tensor, count: int) -> bool:
+def _of_each_head(given: Tensor, found: Attention, batch: int) -> bool:
     """Whether scores are given as (batch, heads, queries, keys) or as (batch times heads, queries, keys)."""
     if given.ndim == 4:
-        return given.shape[1] == count > 1
-    return given.ndim == 3 and given.shape[0] % count == 0 and count > 1 and given.shape[1] > 1
+        return given.shape[1] == found.count
+    return given.ndim == 3 and len(given) == batch * found.count
 
 
 def _readers(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
@@ -154,7 +151,7 @@ def _instead(found: Attention, readers: list[tuple[str, int]], call: Call | None
     kind = type(getattr(found.module, "processor", None)).__name__
     if call is None:
         return _left(found, own[:1], None) if len(own) == 1 and kind in ("NoneType", *ONE_STREAM) else None
-    if call.streams is None or not call.streams or call.streams[0] is None:
+    if call.streams is None:
         return None
     if any(each.makes == "qkv_mlp" for each in found.projections):
         return None  # its feed-forward would go, too

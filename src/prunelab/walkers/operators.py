@@ -36,9 +36,9 @@ def _instead(
     residual, a convolution and a norm pass their input on.
     """
     if path in attending:
-        return _of_attention(path, module, calls.get(path))
+        return _of_attention(path, module, calls.get(path), calls.numbers)
     if path in known:
-        return _of_feed_forward(known[path], calls.get(path))
+        return _of_feed_forward(known[path], calls.get(path), calls.numbers)
     if isinstance(module, CONVOLUTIONS):
         return Instead("input") if _same_shape(module) else None
     if isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.RMSNorm) or plain_norm(module):
@@ -46,7 +46,7 @@ def _instead(
     return None
 
 
-def _of_attention(path: str, module: nn.Module, call: Call | None) -> Instead | None:
+def _of_attention(path: str, module: nn.Module, call: Call | None, seen: bool) -> Instead | None:
     found = attention(path, module)
     if found is None or getattr(module, "rescale_output_factor", 1) != 1:
         return None
@@ -58,12 +58,15 @@ def _of_attention(path: str, module: nn.Module, call: Call | None) -> Instead | 
         made = found.readers[0].layer.out_features
         read = next(each.layer.in_features for each in found.projections if each.makes == "q")
         return Instead("input") if adds else Instead("nothing", width=None if made == read else int(made))
-    return _flowing(call, adds)
+    return _flowing(call, adds, seen)
 
 
-def _flowing(call: Call, adds: bool) -> Instead | None:
-    """Nothing in the place of each value that was returned, or the input where the module added it."""
-    if call.streams is None or call.streams[:1] == (None,):
+def _flowing(call: Call, adds: bool, seen: bool) -> Instead | None:
+    """Nothing in the place of each value that was returned, or the input where the module added it.
+
+    seen: whether it can be seen that nobody misses a value that follows nothing, as attention's weights.
+    """
+    if call.streams is None or not (call.complete or seen):
         return None
     if adds:
         fits = call.alike and call.certain
@@ -74,10 +77,10 @@ def _flowing(call: Call, adds: bool) -> Instead | None:
     return Instead("nothing", returns=call.returns, width=call.width, streams=call.shorthand)
 
 
-def _of_feed_forward(found: FeedForward, call: Call | None) -> Instead | None:
+def _of_feed_forward(found: FeedForward, call: Call | None, seen: bool) -> Instead | None:
     if call is not None:
-        return _flowing(call, adds=False)
-    if found.depthwise or "," in found.reader:
+        return _flowing(call, False, seen)
+    if found.depthwise:
         return None
     last = cast(nn.Linear, found.module.get_submodule(found.reader))
     first = cast(nn.Linear, found.module.get_submodule(found.makers[0][0]))

@@ -2,7 +2,8 @@
 
 A kind is a class with its shapes and the shapes of what it was given. Its parameters are replaced by noise,
 since a layer that starts from zero would hide everything, and so are the numbers that it was given. Where
-nothing can be computed (the meta device), or only slowly, what is offered rests on structure alone.
+numbers cannot be computed, or only slowly, it is seen on the meta device that what is left runs and has the
+right shapes.
 """
 
 import copy
@@ -71,12 +72,14 @@ def _verdict(unit: Unit, calls: Calls) -> Verdict | None:
 def _within(place: str, unit: Unit, calls: Calls) -> Verdict | None:
     call = calls.get(place)
     module = calls.root.get_submodule(place)
-    if call is None or not _small(module, call):
+    if call is None:
         return None
+    device = "cpu" if _small(module, call) else "meta"
     relative = _moved(unit, place)
-    kind = (type(module).__module__, str(module), _processors(module), repr(relative), _shapes(call))
+    words = (device, type(module).__module__, str(module), _processors(module))
+    kind = (*words, repr(relative), _shapes(call))
     if kind not in _VERDICTS:
-        _VERDICTS[kind] = _tried(_Around(module), relative, call)
+        _VERDICTS[kind] = _tried(_Around(module, device), relative, call)
     return _VERDICTS[kind]
 
 
@@ -142,10 +145,13 @@ def _moved(unit: Unit, place: str) -> Unit:
 
 
 class _Around(nn.Module):
-    """A module with noise for its parameters, in float32 on the CPU, as the only one of another."""
+    """A module in float32, alone: on the CPU with noise for its parameters, or on the meta device."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, device: str) -> None:
         super().__init__()
+        if device == "meta":
+            self.place = meta_copy(module).float()
+            return
         self.place = copy.deepcopy(module).to("cpu").float().eval().requires_grad_(False)
         random = generator(0, 0, "proof")
         for parameter in self.place.parameters():
@@ -153,25 +159,35 @@ class _Around(nn.Module):
             start = 1.0 if parameter.ndim == 1 and bool((parameter == 1).all()) else 0.0
             parameter.copy_(start + spread * torch.randn(parameter.shape, generator=random))
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next((each.device for each in self.place.parameters()), torch.device("cpu"))
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the module."""
         return self.place(*args, **kwargs)
 
 
 @torch.no_grad()
-def _tried(around: nn.Module, unit: Unit, call: Call) -> Verdict:
-    random = generator(0, 0, "inputs")
+def _tried(around: _Around, unit: Unit, call: Call) -> Verdict:
+    random, device = generator(0, 0, "inputs"), around.device
 
     def drawn(given: Tensor) -> Tensor:
-        if given.is_floating_point():
-            return torch.randn(given.shape, generator=random)
-        return torch.randn(given.shape, generator=random, dtype=given.dtype) if given.is_complex() else given
+        if device.type == "meta" or not (given.is_floating_point() or given.is_complex()):
+            return (given.float() if given.is_floating_point() else given).to(device)
+        dtype = given.dtype if given.is_complex() else torch.float32
+        return torch.randn(given.shape, generator=random, dtype=dtype)
 
     args, kwargs = tree_map_only(Tensor, drawn, (call.args, dict(call.kwargs)))
 
     def run(module: nn.Module) -> Any:
         return module(*args, **kwargs)
 
+    try:
+        run(around)
+    except FAILURES:
+        return Verdict("", unit)  # it cannot be run alone
     half = torch.arange(unit.elements) % 2 == 0
     if unit.elements > 1:
         fault = _differs(around, unit, half, run)
@@ -180,7 +196,7 @@ def _tried(around: nn.Module, unit: Unit, call: Call) -> Verdict:
     return _emptied(around, unit, run)
 
 
-def _emptied(around: nn.Module, unit: Unit, run: Callable[[nn.Module], Any]) -> Verdict:
+def _emptied(around: _Around, unit: Unit, run: Callable[[nn.Module], Any]) -> Verdict:
     """How the last element may go: as the unit says, or with its input added, or not at all."""
     nothing = torch.zeros(unit.elements, dtype=torch.bool)
     fault = ""
@@ -204,17 +220,19 @@ RESHAPED = "slimmed it gives another shape"
 DIFFERENT = "gated and slimmed it differs"
 
 
-def _differs(around: nn.Module, unit: Unit, keep: Tensor, run: Callable[[nn.Module], Any]) -> str:
+def _differs(around: _Around, unit: Unit, keep: Tensor, run: Callable[[nn.Module], Any]) -> str:
     """Why gating by ``keep`` is not slimming by it; empty where it is, to round-off."""
     try:
-        with gated({PLACE: around}, [unit], {unit.name: keep.float()}):
+        with gated({PLACE: around}, [unit], {unit.name: keep.float().to(around.device)}):
             simulated = run(around)
         performed = run(slim(around, [unit], {unit.name: keep}))
     except FAILURES as error:
-        return f"it does not run without some: {' '.join(str(error).split())[:120]}"
+        return f"it does not run without some: {' '.join(str(error).split())[:80]}"
     pairs = list(zip(_tensors(simulated), _tensors(performed), strict=False))
     if not pairs or any(one.shape != other.shape for one, other in pairs):
         return RESHAPED
+    if around.device.type == "meta":
+        return ""
     off = max(_distance(one, other) for one, other in pairs)
     return f"{DIFFERENT} by {off:.1%}" if not off <= ROUND_OFF else ""
 
@@ -229,48 +247,55 @@ def _distance(one: Tensor, other: Tensor) -> float:
 
 
 def accepted(units: Sequence[Unit], calls: Calls) -> list[Unit]:
-    """The units without which the component still runs: a caller may rely on more than a module's outputs."""
+    """The units without which the component still runs, and gives what it gives where they are gated.
+
+    A caller may rely on more than a module's outputs.
+    """
     recording = calls.recording
     paths = tuple(unit.path for unit in units)
     if recording.device is None or not units:
         return list(units)
     if paths not in recording.accepted:
-        recording.accepted[paths] = frozenset(_running(list(units), calls))
+        lossy = [unit for unit in units if (call := calls.get(unit.path)) is not None and not call.complete]
+        whole = [unit for unit in units if unit not in lossy]
+        alone = [path for unit in lossy for path in _removable([unit], calls)]
+        recording.accepted[paths] = frozenset([*_removable(whole, calls), *alone])
     left = recording.accepted[paths]
     for unit in units:
         if unit.path not in left:
-            reason = "its caller relies on more than what it returns"
-            recording.refusals[unit.granularity, unit.path] = reason
+            recording.refusals[unit.granularity, unit.path] = "its caller relies on it"
     return [unit for unit in units if unit.path in left]
 
 
-def _running(units: list[Unit], calls: Calls) -> list[str]:
-    """Paths of the units without all of which the component runs: by halves, where some fail."""
-    if _runs_without(units, calls):
+def _removable(units: list[Unit], calls: Calls) -> list[str]:
+    """Paths of the units that may all go: by halves, where some may not."""
+    if not units or _runs_without(units, calls):
         return [unit.path for unit in units]
     if len(units) == 1:
         return []
     middle = len(units) // 2
-    return [*_running(units[:middle], calls), *_running(units[middle:], calls)]
+    return [*_removable(units[:middle], calls), *_removable(units[middle:], calls)]
 
 
 @torch.no_grad()
 def _runs_without(units: Sequence[Unit], calls: Calls) -> bool:
-    recording = calls.recording
-    meta = recording.device is not None and recording.device.type == "meta"
-    if meta:
-        copied = meta_copy(calls.root)
-    else:
-        held = (*calls.root.parameters(), *calls.root.buffers())
-        shared: dict[int, Any] = {id(each): each for each in held}
-        copied = copy.deepcopy(calls.root, shared)
+    recording, root = calls.recording, calls.root
+    held = (*root.parameters(), *root.buffers()) if calls.numbers else ()
+    shared: dict[int, Any] = {id(each): each for each in held}  # the tensors are the component's own
+    copied = copy.deepcopy(root, shared) if calls.numbers else meta_copy(root)
     for unit in units:
         assert unit.instead is not None
         parent, _, name = unit.path.rpartition(".")
         module = copied.get_submodule(unit.path)
         setattr(copied.get_submodule(parent), name, replacement(module, unit.instead.entry()))
     try:
-        copied(**recording.inputs)
+        performed = _tensors(copied(**recording.inputs))
     except FAILURES:
         return False
-    return True
+    if not calls.numbers:
+        return True
+    nothing = torch.zeros(1, device=recording.device)
+    with gated({unit.component: root for unit in units}, units, {unit.name: nothing for unit in units}):
+        simulated = _tensors(root(**recording.inputs))
+    pairs = list(zip(simulated, performed, strict=False))
+    return all(one.shape == other.shape and _distance(one, other) <= ROUND_OFF for one, other in pairs)

@@ -1,0 +1,137 @@
+"""What was not recognised: nothing that looks like what is asked for is passed over without a word."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from prunelab.core.units import Unit
+from prunelab.walkers.attentions import attentions
+from prunelab.walkers.calls import Calls
+from prunelab.walkers.feed_forwards import feed_forwards
+from prunelab.walkers.stacks import block_paths
+from prunelab.walkers.whole import inside
+
+ATTENTION = re.compile(r"Attention|Attn")
+FEED_FORWARD = re.compile(r"FeedForward|FFN|M[lL][pP]|GLU|Experts?$")
+AROUND = re.compile(r"Block|Model|Transformer|Processor|Layer$|Encoder$")  # what only holds these
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Modules of one class that give no units.
+
+    parameters: how many these modules hold together. reason: why they are not offered, empty where nobody
+    knows them.
+    """
+
+    kind: str
+    count: int
+    parameters: int
+    reason: str
+
+    def __str__(self) -> str:
+        held = f"{self.parameters / 1e6:.1f}M" if self.parameters >= 1e5 else f"{self.parameters:,}"
+        return f"{self.kind} x {self.count} ({held} parameters{f': {self.reason}' if self.reason else ''})"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many of a component's modules give units of one granularity, and which do not.
+
+    things: what such modules are called in the plural.
+    """
+
+    component: str
+    granularity: str
+    things: str
+    found: int
+    missed: tuple[Missed, ...]
+
+    def __str__(self) -> str:
+        total = self.found + sum(each.count for each in self.missed)
+        said = f"{self.component}: {self.granularity} units in {self.found} of {total} {self.things}"
+        return f"{said}; not recognised: {', '.join(map(str, self.missed))}" if self.missed else said
+
+
+def coverage(component: str, root: nn.Module, granularity: str, units: Sequence[Unit]) -> Coverage | None:
+    """What of ``root`` gives ``units`` of this granularity; None for one that has no modules of its own."""
+    if granularity not in LIKE:
+        return None
+    things, like = LIKE[granularity]
+    own = {unit.path for unit in units if unit.component == component and unit.granularity == granularity}
+    alike = like(root)
+    left = [path for path in alike if path not in own and not inside(path, own)]
+    calls = Calls(root)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for path in left:
+        module = root.get_submodule(path)
+        size = sum(parameter.numel() for parameter in module.parameters())
+        groups.setdefault((type(module).__name__, _reason(calls, granularity, path)), []).append(size)
+    missed = (Missed(kind, len(sizes), sum(sizes), reason) for (kind, reason), sizes in groups.items())
+    # Operators and blocks have units of other kinds, and units around what is counted here.
+    found = [path for path in own if granularity in ("head", "neuron") or _holds(path, alike)]
+    return Coverage(component, granularity, things, len(found), tuple(missed))
+
+
+def _reason(calls: Calls, granularity: str, path: str) -> str:
+    """Why a module gives no units, as far as that is known."""
+    recording, call = calls.recording, calls.get(path)
+    known = recording.refusals.get((granularity, path), "")
+    if known or granularity in ("head", "neuron"):
+        return known
+    if call is None:
+        return "no call of it was seen"
+    return "nothing can come in the place of what it returns" if call.streams is None else ""
+
+
+def missed(
+    components: Mapping[str, nn.Module],
+    names: Sequence[str],
+    granularities: Sequence[str],
+    units: Sequence[Unit],
+) -> list[Coverage]:
+    """What was not recognised in the named components, one entry for each granularity that missed any."""
+    found = [coverage(name, components[name], each, units) for name in names for each in granularities]
+    return [each for each in found if each is not None and each.missed]
+
+
+def _holds(path: str, others: Iterable[str]) -> bool:
+    return any(f"{each}.".startswith(f"{path}.") for each in others)
+
+
+def _attentions(root: nn.Module) -> list[str]:
+    return _like(root, [found.path for found in attentions(root)], ATTENTION)
+
+
+def _feed_forwards(root: nn.Module) -> list[str]:
+    return _like(root, [found.path for found in feed_forwards(root)], FEED_FORWARD)
+
+
+def _like(root: nn.Module, known: list[str], name: re.Pattern[str]) -> list[str]:
+    """The known ones, and what is called so, holds parameters, and is neither inside nor around another."""
+    called = [
+        path
+        for path, module in root.named_modules()
+        if path
+        and name.search(type(module).__name__)
+        and not AROUND.search(type(module).__name__)
+        and any(True for _ in module.parameters())
+    ]
+    others = set(known)
+    free = [path for path in called if path not in others and not inside(path, others)]
+    ends = {path for path in free if not any(each.startswith(f"{path}.") for each in (*known, *free))}
+    return [path for path, _ in root.named_modules() if path in others or path in ends]
+
+
+def _operators(root: nn.Module) -> list[str]:
+    return [*_attentions(root), *_feed_forwards(root)]
+
+
+LIKE: dict[str, tuple[str, Callable[[nn.Module], list[str]]]] = {
+    "head": ("attentions", _attentions),
+    "neuron": ("feed-forwards", _feed_forwards),
+    "operator": ("attentions and feed-forwards", _operators),
+    "block": ("transformer blocks", block_paths),
+}
