@@ -141,7 +141,17 @@ MALFORMED: dict[str, Any] = {
     "a rescaling by nothing": structure({ATTENTION: {**BIAS, "rescale": 0}}),
     "a rescaling by no number": structure({ATTENTION: {**BIAS, "rescale": float("nan")}}),
     "a flag that is a number": structure({ATTENTION: {**BIAS, "residual": 1}}),
-    "three values": structure({ATTENTION: {"becomes": "input", "returns": 3}}),
+    "a hundred values": structure({ATTENTION: {"becomes": "input", "returns": 100}}),
+    "an unknown argument": structure({ATTENTION: {"becomes": "nothing", "streams": ["temb", "else"]}}),
+    "streams in a text": structure({ATTENTION: {"becomes": "nothing", "streams": "temb"}}),
+    "more streams than values": structure({
+        ATTENTION: {"becomes": "nothing", "returns": 1, "streams": ["temb", "hidden_states"]}
+    }),
+    "more biases than streams": structure({
+        ATTENTION: {**BIAS, "biases": ["to_q", "to_k"], "streams": ["hidden_states"]}
+    }),
+    "a norm with other weights": structure({NORM: {"weights": 16}}),
+    "grouped channels": structure({CONVOLUTION: {"groups": 2}}),
     "a width from nowhere": structure({ATTENTION: {"becomes": "nothing", "width": 10**6}}),
     "a wider second step": structure({}, steps=[
         {NORM: {"num_channels": 16, "num_groups": 4}}, {NORM: {"num_channels": 32}}
@@ -213,12 +223,13 @@ NAMES = st.one_of(
     st.sampled_from([*COUNTS, *(name for names in WIDTHS.values() for name in names), "weight", "__dict__"]),
     st.text(max_size=3),
 )
-BIASES = st.one_of(st.just(["to_out.0"]), st.lists(NAMES, max_size=2))
+BIASES = st.one_of(st.just(["to_out.0"]), st.just(["hidden_states"]), st.lists(NAMES, max_size=2))
 FATES = st.sampled_from(["input", "nothing", "shortcut", "bypass", "bias", "scattered", "else", 3])
 ENTRIES = st.one_of(
     st.dictionaries(NAMES, NUMBERS, max_size=2),
     st.fixed_dictionaries(
-        {"becomes": FATES}, optional={"out_features": NUMBERS, "residual": NUMBERS, "biases": BIASES}
+        {"becomes": FATES},
+        optional={"out_features": NUMBERS, "residual": NUMBERS, "biases": BIASES, "streams": BIASES},
     ),
     NUMBERS,
 )

@@ -117,13 +117,23 @@ def _check_fate(path: str, module: nn.Module, entry: Mapping[str, Any]) -> None:
     fits = {
         "shortcut": isinstance(getattr(module, "conv_shortcut", None), nn.Module),
         "bypass": isinstance(module, nn.Conv2d) and not isinstance(module.padding, str),
-        "bias": "biases" in entry,
+        "bias": "biases" in entry and _by_stream(entry),
         "scattered": isinstance(module, nn.Linear) and "out_features" in entry,
     }
+    if len(entry.get("streams", ())) > max(entry.get("returns", 0), 1):
+        _refuse(f"says of {path} more streams than it returns values", entry["streams"])
     if not fits.get(becomes, True):
         _refuse(f"cannot make a {type(module).__name__}, as {path} is, into", becomes)
     if becomes == "scattered":
         _check_count(path, module, "out_features", entry["out_features"])
+
+
+def _by_stream(entry: Mapping[str, Any]) -> bool:
+    """Whether there is a bias for each stream, and no projection's twice where streams are not said."""
+    biases, streams = entry["biases"], entry.get("streams")
+    if streams is None:
+        return len(set(biases)) == len(biases) <= 2
+    return len(biases) in (1, len(streams))
 
 
 def _made(module: nn.Module) -> dict[str, int]:

@@ -65,6 +65,8 @@ def _bias(module: nn.Module, entry: dict[str, Any]) -> dict[str, Any]:
     if not biases:  # an attention that returns its heads
         return {"becomes": "nothing", "width": 0}
     entry["biases"] = biases
+    if len(biases) > 1:
+        entry |= {"returns": 2, "streams": ["hidden_states", "encoder_hidden_states"]}
     if getattr(module, "residual_connection", False):
         entry["residual"] = True
     if entry.pop("rescaled", False) is True:
