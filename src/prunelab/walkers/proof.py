@@ -1,9 +1,9 @@
 """Proof that what is offered can be done: each kind of module is gated and slimmed once before its units are.
 
-A kind is a class with its shapes and the shapes of what it was given. Its parameters are replaced by noise,
-since a layer that starts from zero would hide everything, and so are the numbers that it was given. Where
-numbers cannot be computed, or only slowly, it is seen on the meta device that what is left runs and has the
-right shapes.
+A kind is a class with its settings, its shapes and those of what it was given. Its parameters are replaced by
+noise, since a layer that starts from zero would hide everything, and so are the numbers that it was given.
+Where numbers cannot be computed, or only slowly, it is seen on the meta device that what is left runs and has
+the right shapes.
 """
 
 import copy
@@ -76,7 +76,7 @@ def _within(place: str, unit: Unit, calls: Calls) -> Verdict | None:
         return None
     device = "cpu" if _small(module, call) else "meta"
     relative = _moved(unit, place)
-    words = (device, type(module).__module__, str(module), _processors(module))
+    words = (device, type(module).__module__, str(module), _settings(module))
     kind = (*words, repr(relative), _shapes(call))
     if kind not in _VERDICTS:
         _VERDICTS[kind] = _tried(_Around(module, device), relative, call)
@@ -109,10 +109,15 @@ def _small(module: nn.Module, call: Call) -> bool:
     )
 
 
-def _processors(module: nn.Module) -> str:
-    """What runs the attentions inside, which no representation says."""
-    kinds = {type(each.processor).__name__ for each in module.modules() if hasattr(each, "processor")}
-    return " ".join(sorted(kinds))
+def _settings(module: nn.Module) -> str:
+    """What no representation says: flags and counts of the modules inside, and what runs their attentions."""
+    plain = (bool, int, float, str, tuple, type(None))
+    kept = [
+        {name: value for name, value in vars(each).items() if isinstance(value, plain)}
+        | {"processor": type(getattr(each, "processor", None)).__qualname__}
+        for each in module.modules()
+    ]
+    return repr(kept)
 
 
 def _shapes(call: Call) -> str:
