@@ -20,8 +20,7 @@ from omegaconf import OmegaConf
 from prunelab.core.presets import embedded
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.blocks import TRACERS, WALKERS, walk
-from prunelab.walkers.walk import TRACERS, WALKERS
+from prunelab.walkers.walk import TRACERS, WALKERS, walk
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -7,7 +7,6 @@ from diffusers import UNet2DModel
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Instead, overlap
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.blocks import WALKERS, walk
 from prunelab.walkers.walk import WALKERS, walk
 
 

@@ -6,7 +6,6 @@ from torch import nn
 
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.blocks import walk
 from prunelab.walkers.walk import walk
 
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.blocks import walk
 from prunelab.walkers.walk import walk
 
 
