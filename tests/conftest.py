@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from families import Small
+
     from prunelab.core.protocols import Model
     from prunelab.models.pipeline import PipelineModel
 
@@ -146,6 +150,24 @@ def flux(flux_folder: Path) -> "PipelineModel":
     from prunelab.models.pipeline import PipelineModel
 
     return PipelineModel.open("flux", str(flux_folder), call=FLUX_CALL)
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], tuple[Small, Path]]":
+    """A small pipeline by its family's name, and the folder it is saved in; tests must leave both alone."""
+    from families import FAMILIES
+
+    made: dict[str, tuple[Small, Path]] = {}
+
+    def saved(name: str) -> "tuple[Small, Path]":
+        if name not in made:
+            small = FAMILIES[name]()
+            folder = tmp_path_factory.mktemp(name) / "model"
+            small.pipeline.save_pretrained(folder)
+            made[name] = small, folder
+        return made[name]
+
+    return saved
 
 
 @pytest.fixture(scope="session")

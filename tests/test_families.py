@@ -1,6 +1,6 @@
 """A small instance of every family that this machine can build: saved, reopened by its path alone, called."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
-from families import FAMILIES, NOT_BUILT
+from families import FAMILIES, NOT_BUILT, Small
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +28,9 @@ def numbers(output: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_saved_reopened_by_path_and_called(name: str, tmp_path: Path) -> None:
-    small = FAMILIES[name]()
-    small.pipeline.save_pretrained(tmp_path)
-    opened = DiffusionPipeline.from_pretrained(tmp_path, local_files_only=True)
+def test_saved_reopened_by_path_and_called(name: str, family: Callable[[str], tuple[Small, Path]]) -> None:
+    small, folder = family(name)
+    opened = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     opened.set_progress_bar_config(disable=True)
     assert type(opened) is type(small.pipeline)
     saved = getattr(small.pipeline, small.denoiser).state_dict()

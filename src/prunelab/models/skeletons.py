@@ -6,6 +6,7 @@ transformers that model_index.json names.
 
 import inspect
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def _part(folder: Path, name: str, entry: list[str | None]) -> Any:
         return None
     kind = stock_class(library, class_name)
     _refuse_missing(folder / name, class_name, kind)
-    if not isinstance(kind, type):
+    known = isinstance(kind, type)
+    if not known:
         raise Refusal(
             f"{folder}: {name} is a {class_name!r} of {library!r}, which diffusers and transformers do not "
             "have; code that a folder carries is not run"
@@ -102,10 +104,10 @@ def _part(folder: Path, name: str, entry: list[str | None]) -> Any:
 
 def _refuse_missing(folder: Path, class_name: str, kind: object) -> None:
     """Refuse a class that stands for a package which is not installed."""
-    packages = getattr(kind, "_backends", None)
-    if packages:
+    missing = [name for name in getattr(kind, "_backends", ()) if find_spec(name) is None]
+    if missing:
         raise Refusal(
-            f"{folder} is a {class_name}, which needs {', '.join(packages)}: install what is missing"
+            f"{folder} is a {class_name}, which needs {', '.join(missing)}: pip install {' '.join(missing)}"
         )
 
 

@@ -1,0 +1,77 @@
+"""The folders of published architectures: as large as their authors say, and as the docs do."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from diffusers import DiffusionPipeline
+
+import prunelab
+from prunelab.models.skeletons import skeleton
+
+FOLDERS = Path(prunelab.__file__).parent / "architectures"
+PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
+UNITS = {"M": 1e6, "B": 1e9}
+# name, pipeline, denoiser, counted in millions, published with its unit and perhaps a note
+ROW = re.compile(
+    r"^\| `(\w+)` \| (\w+) \| (\w+) \| ([\d.]+) \| ([\d.]+)([MB])(?: \[(\d)\])? \|", re.MULTILINE
+)
+
+
+class Row(NamedTuple):
+    pipeline: str
+    denoiser: str
+    counted: str
+    published: str
+    unit: str
+    note: str
+
+
+ROWS = {name: Row(*rest) for name, *rest in ROW.findall(PAGE.read_text("utf-8"))}
+
+
+@cache
+def opened(name: str) -> DiffusionPipeline:
+    return skeleton(FOLDERS / name)
+
+
+def size(name: str, *left_out: str) -> int:
+    """The denoiser's parameters without those whose names hold one of ``left_out``."""
+    denoiser = getattr(opened(name), ROWS[name].denoiser)
+    return sum(
+        p.numel() for key, p in denoiser.named_parameters() if not any(each in key for each in left_out)
+    )
+
+
+def test_the_page_lists_every_folder() -> None:
+    assert sorted(ROWS) == sorted(folder.name for folder in FOLDERS.iterdir())
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_sizes_are_the_published_ones(name: str) -> None:
+    row = ROWS[name]
+    assert type(opened(name)).__name__ == row.pipeline
+    assert f"{size(name) / 1e6:.2f}" == row.counted
+    digits = len(row.published.partition(".")[2])
+    if not row.note:
+        assert f"{size(name) / UNITS[row.unit]:.{digits}f}" == row.published
+
+
+def test_what_the_notes_say_makes_up_the_difference() -> None:
+    """DiT's embeddings are counted once, and PixArt's of the picture's size not at all."""
+    embeddings = size("dit_xl_2") - size("dit_xl_2", ".norm1.emb.")
+    assert f"{(size('dit_xl_2') - embeddings * 27 / 28) / 1e6:.0f}" == "675"
+    assert f"{size('pixart_alpha', 'resolution_embedder', 'aspect_ratio_embedder') / 1e6:.1f}" == "610.9"
+    everything = {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in opened("audioldm2").components.items()
+        if hasattr(part, "parameters")
+    }
+    assert f"{sum(everything.values()) / 1e9:.1f}" == "1.1"
+
+
+def test_they_hold_configurations_alone() -> None:
+    assert {file.suffix for file in FOLDERS.rglob("*") if file.is_file()} == {".json"}
+    assert max(file.stat().st_size for file in FOLDERS.rglob("*.json")) < 4096
