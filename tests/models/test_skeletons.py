@@ -1,8 +1,10 @@
 """Pipelines from configurations alone: the shapes and classes of the saved ones, and what is refused."""
 
+import inspect
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ import torch
 from diffusers import DiffusionPipeline
 from families import FAMILIES, Small
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from prunelab.core.errors import Refusal
+from prunelab.costs.answering import Answering
 from prunelab.models.skeletons import skeleton
 
 Family = Callable[[str], tuple[Small, Path]]
+Bare = Callable[[str], DiffusionPipeline]
 
 
 def configurations(folder: Path, target: Path, tokenizers: bool = True) -> Path:
@@ -37,6 +42,19 @@ def rewrite(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **changes}), "utf-8")
 
 
+@pytest.fixture(scope="module")
+def bare(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Bare:
+    """The skeleton of a family on the meta device, from a folder without a single weight."""
+
+    @cache
+    def made(name: str) -> DiffusionPipeline:
+        pipeline = skeleton(configurations(family(name)[1], tmp_path_factory.mktemp(name) / "model"))
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    return made
+
+
 def settings(pipeline: DiffusionPipeline) -> dict[str, Any]:
     """What is no component in model_index.json."""
     entries = pipeline.config.items()
@@ -44,9 +62,8 @@ def settings(pipeline: DiffusionPipeline) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_part_has_the_shapes_of_the_saved_one(name: str, family: Family, tmp_path: Path) -> None:
-    small, folder = family(name)
-    made = skeleton(configurations(folder, tmp_path / "model"))
+def test_every_part_has_the_shapes_of_the_saved_one(name: str, family: Family, bare: Bare) -> None:
+    small, made = family(name)[0], bare(name)
     assert type(made) is type(small.pipeline)
     for part, saved in small.pipeline.components.items():
         opened = getattr(made, part)
@@ -57,6 +74,47 @@ def test_every_part_has_the_shapes_of_the_saved_one(name: str, family: Family, t
         elif part != "feature_extractor":
             assert type(opened) is type(saved)
     assert settings(made) == settings(small.pipeline)
+
+
+class Reached(BaseException):
+    """The denoiser's first call, which ends the recording."""
+
+
+def first_call(pipeline: DiffusionPipeline, denoiser: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The shapes of what the pipeline gives its denoiser first."""
+    module = getattr(pipeline, denoiser)
+    signature = inspect.signature(module.forward)
+    seen: dict[str, Any] = {}
+
+    def forward(*args: Any, **kwargs: Any) -> None:
+        seen.update(signature.bind(*args, **kwargs).arguments)
+        raise Reached
+
+    module.forward = forward
+    try:
+        with pytest.raises(Reached), Answering():
+            inspect.unwrap(type(pipeline).__call__)(pipeline, **arguments)
+    finally:
+        del module.forward
+    return tree_map_only(torch.Tensor, lambda tensor: tuple(tensor.shape), seen)
+
+
+# These cut prompts to the tokens that they have, which are numbers: the skeleton's are of another length.
+CUT = {"kandinsky_3", "latte", "z_image"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_denoiser_is_called_with_the_same_shapes_without_a_number(
+    name: str, family: Family, bare: Bare
+) -> None:
+    small, made = family(name)[0], bare(name)
+    arguments = small.arguments()
+    with torch.no_grad():
+        expected = first_call(small.pipeline, small.denoiser, arguments)
+        del arguments["generator"]  # random numbers have a device
+        shapes = first_call(made, small.denoiser, arguments)
+    assert shapes.keys() == expected.keys()
+    assert (shapes == expected) is (name not in CUT)
 
 
 def test_weights_are_drawn_from_the_seed_each_component_alone(family: Family, tmp_path: Path) -> None:

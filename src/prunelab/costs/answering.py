@@ -1,35 +1,114 @@
-"""Numbers for code that looks at tensors without any."""
+"""Shapes without numbers, where code asks for numbers all the same.
 
-from collections.abc import Callable, Mapping, Sequence
+On the meta device a computation costs nothing, but it ends where Python asks a tensor for what it holds: an
+attention mask whether it is all ones, a scheduler for its noise levels on the CPU. What is wanted there are
+the shapes that come after, so the answers are presumed: a mask hides nothing, two tensors are equal, a number
+is 1.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
-ASKING = (
-    torch.ops.aten._local_scalar_dense.default,
-    torch.ops.aten.item.default,
-    torch.ops.aten.is_nonzero.default,
-)
+_aten = torch.ops.aten
 
 
-class Answering(TorchDispatchMode):
-    """Inside the context, a number that is read from a tensor on the meta device is 1, and a truth is true.
+class Answering:
+    """Within it, tensors on the meta device answer what code asks of their numbers.
 
-    Models ask whether a mask hides anything, or how long the longest prompt is; they go the way of a prompt
-    that fills its place.
+    ``bool(tensor)`` is True and ``tensor.item()`` is 1; ``torch.equal`` is True; ``nonzero`` finds, and a
+    mask selects, every element; a tensor that is copied to the CPU is full of ones there; parts of sizes that
+    do not add up are equal ones. All else is computed as it would be without it.
     """
 
+    def __init__(self) -> None:
+        self._modes = ExitStack()
+
+    def __enter__(self) -> None:
+        for mode in (_Answers(), _Lists()):
+            self._modes.enter_context(mode)
+
+    def __exit__(self, *error: Any) -> None:
+        self._modes.__exit__(*error)
+
+
+class _Answers(TorchDispatchMode):
+    """Functions whose result would be numbers, or a shape that depends on them."""
+
     def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Answers what asks for a number; all else runs as it would."""
-        if func in ASKING and isinstance(args[0], Tensor) and args[0].is_meta:
-            one = torch.ones((), dtype=args[0].dtype).item()
-            return bool(one) if func is torch.ops.aten.is_nonzero.default else one
+        """Presume what a function of a tensor without numbers gives, or call it."""
+        given = kwargs or {}
+        if args and isinstance(args[0], Tensor) and args[0].is_meta and func in _ANSWERS:
+            answer = _ANSWERS[func](*args, **given)
+            if answer is not NotImplemented:
+                return answer
+        return func(*args, **given)
+
+
+class _Lists(TorchFunctionMode):
+    """``torch.tensor`` of a list that holds tensors reads them before any dispatcher is asked."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Put presumed numbers in place of the tensors of a list."""
+        if func is torch.tensor and args and isinstance(args[0], list | tuple):
+            args = (tree_map_only(Tensor, Tensor.tolist, args[0]), *args[1:])
         return func(*args, **(kwargs or {}))
+
+
+def _item(tensor: Tensor) -> Any:
+    return torch.ones((), dtype=tensor.dtype, device="cpu").item()
+
+
+def _true(*_: Tensor) -> bool:
+    return True
+
+
+def _nonzero(tensor: Tensor) -> Tensor:
+    return tensor.new_empty((tensor.numel(), tensor.dim()), dtype=torch.int64)
+
+
+def _copied(tensor: Tensor, **given: Any) -> Any:
+    device = given.get("device")
+    if device is None or torch.device(device).type == "meta":
+        return NotImplemented
+    return torch.ones(tensor.shape, dtype=given.get("dtype") or tensor.dtype, device=device)
+
+
+def _masked(tensor: Tensor, indices: Sequence[Tensor | None]) -> Any:
+    mask = indices[0]
+    if len(indices) > 1 or mask is None or mask.dtype != torch.bool:
+        return NotImplemented
+    return tensor.new_empty((mask.numel(), *tensor.shape[mask.dim() :]))
+
+
+def _split(tensor: Tensor, sizes: Sequence[int], dim: int = 0) -> Any:
+    """Parts whose sizes were read from numbers do not add up: presume them equal."""
+    length = tensor.shape[dim]
+    return NotImplemented if sum(sizes) == length else tensor.split(-(-length // len(sizes)), dim)
+
+
+def _masked_put(tensor: Tensor, indices: Sequence[Tensor | None], *values: Any) -> Any:
+    return NotImplemented if _masked(tensor, indices) is NotImplemented else tensor
+
+
+_ANSWERS: dict[Any, Callable[..., Any]] = {
+    _aten._local_scalar_dense.default: _item,
+    _aten.item.default: _item,
+    _aten.is_nonzero.default: _true,
+    _aten.equal.default: _true,
+    _aten.nonzero.default: _nonzero,
+    _aten._to_copy.default: _copied,
+    _aten.index.Tensor: _masked,
+    _aten.split_with_sizes.default: _split,
+    _aten.index_put_.default: _masked_put,
+}
