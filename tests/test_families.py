@@ -1,9 +1,11 @@
 """A small instance of every family that this machine can build: saved, reopened by its path alone, called."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,19 @@ def test_families_are_drawn_from_a_seed_and_hide_nothing_behind_zeros() -> None:
     assert not any((value == 0).all() for value in one.values())
 
 
-def test_what_is_not_built_is_listed_with_its_reason() -> None:
-    assert len(FAMILIES) >= 30
-    assert not set(FAMILIES) & set(NOT_BUILT)
-    assert all(NOT_BUILT.values())
+def why_not(kind: Any) -> str | None:
+    """The reason for which there is no small instance of a pipeline's class; None where there is none."""
+    if ".deprecated." in kind.__module__:
+        return "is deprecated"
+    return next((why for why, names in NOT_BUILT.items() if re.search(names, kind.__name__)), None)
+
+
+def test_every_pipeline_of_diffusers_is_built_or_listed_with_the_reason(
+    family: Callable[[str], tuple[Small, Path]],
+) -> None:
+    built = {type(family(name)[0].pipeline) for name in FAMILIES}
+    kinds = [getattr(diffusers, name) for name in dir(diffusers) if name.endswith("Pipeline")]
+    pipelines = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, DiffusionPipeline)}
+    unexplained = pipelines - built - {DiffusionPipeline}
+    assert [kind.__name__ for kind in unexplained if why_not(kind) is None] == []
+    assert len(built) >= 50

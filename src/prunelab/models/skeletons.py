@@ -5,7 +5,7 @@ transformers that model_index.json names.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from prunelab.core.draws import generator
@@ -32,10 +33,10 @@ def skeleton(folder: Path, device: torch.device | str = "meta", seed: int = 0) -
     """The pipeline of a diffusers folder, whose files of weights are not needed and not opened.
 
     On ``device`` "meta" its tensors are shapes, so that a model of any size is there in seconds; on any
-    other, its weights are drawn from ``seed`` as their classes start them, float32. Tokenizers are read
-    where the folder has them, otherwise a placeholder of one word counts tokens; safety checkers and
-    feature extractors are left out. Raises Refusal, in one line, where the folder is missing or broken, or
-    names classes that are not those of the two libraries.
+    other, its weights are drawn from ``seed`` as their classes start them, float32, and zero where a class
+    does not. Tokenizers are read where the folder has them, otherwise a placeholder of one word counts
+    tokens; safety checkers and feature extractors are left out. Raises Refusal, in one line, where the
+    folder is missing or broken, or names classes that are not those of the two libraries.
     """
     folder = pipeline_folder(folder)
     index = mapping(folder / "model_index.json")
@@ -68,7 +69,7 @@ def _names_a_class(entry: object) -> bool:
 
 def _model(folder: Path, kind: Any, device: torch.device, seed: int) -> nn.Module:
     """A model from its config.json: every component's weights are drawn alone, whatever stands beside it."""
-    with reading(folder), torch.random.fork_rng(devices=[]):
+    with reading(folder), torch.random.fork_rng(devices=[]), _Blank():
         torch.manual_seed(generator(seed, 0, folder.name).initial_seed())
         with torch.device(META if device == META else "cpu"):
             if issubclass(kind, PreTrainedModel):
@@ -76,6 +77,16 @@ def _model(folder: Path, kind: Any, device: torch.device, seed: int) -> nn.Modul
             else:
                 model = kind.from_config(mapping(folder / "config.json"))
         return model.eval().to(device)
+
+
+class _Blank(TorchFunctionMode):
+    """New memory is zero: there are classes that never write to a parameter, since a file would."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Zeros for what asks for memory, anything else as it is."""
+        return (torch.zeros if func is torch.empty else func)(*args, **(kwargs or {}))
 
 
 def _part(folder: Path, name: str, entry: list[str | None]) -> Any:

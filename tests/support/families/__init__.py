@@ -5,25 +5,35 @@
 
 from functools import partial
 
-from . import sounds, transformers, unets, videos
+from . import recent, sounds, transformers, unets, videos
 from .small import Small, seeded
 
 __all__ = ["FAMILIES", "NOT_BUILT", "Small"]
 
 FAMILIES = {
     family.__name__: partial(seeded, family)
-    for part in (unets, transformers, videos, sounds)
+    for part in (unets, transformers, videos, sounds, recent)
     for family in part.FAMILIES
 }
 
-# Pipeline -> why there is no small instance of it.
+# Why there is no small instance of a pipeline: the first reason whose pattern is found in its name.
 NOT_BUILT = {
-    "KolorsPipeline": "needs sentencepiece",
-    "OmniGenPipeline": "needs torchvision",
-    "KandinskyV22PriorPipeline": "needs torchvision",
-    "CosmosTextToWorldPipeline": "needs cosmos_guardrail",
-    "Cosmos2TextToImagePipeline": "needs cosmos_guardrail",
-    "SkyReelsV2Pipeline": "needs ftfy",
-    "MarigoldDepthPipeline": "takes a picture, not a prompt",
-    "StableVideoDiffusionPipeline": "takes a picture, not a prompt",
+    "takes a picture, a video or a sound besides its prompt": (
+        "Img2Img|Inpaint|ControlNet|Controlnet|Control|Adapter|Upscal|Upsampl|SuperResolution|Kandinsky6|Edit|"
+        "Image2Video|ImageToVideo|VideoToVideo|Video2Video|VideoToWorld|AudioToAudio|Marigold|Variation|I2V|I2I|"
+        "StableVideo|Depth2Img|Pix2Pix|PriorRedux|FluxFill|Kontext|VisualCloze|Refiner|VACE|WanAnimate|SanaWM|"
+        "Framepack|Layered|ChronoEdit|LTXCondition|PriorEmb2Emb|AnyFlowFAR|DiffusionDecode|PaintBy|RePaint|"
+        "BriaFibo2|DreamLite|GlmImage|ZImageOmni|Flux2KleinKV|QwenImage21|KandinskyPipeline|KandinskyV22Pipeline"
+    ),
+    "is another sampling of a family that is built": "PAG|SAG|AnimateDiffSDXL|PNDM|StableUnCLIP|LDMText",
+    "has two denoisers": "Ideogram4",
+    "is made of other pipelines": "Combined|Prior|Decoder",
+    "needs ftfy": "Helios|SkyReels|PRX",
+    "needs sentencepiece": "Kolors",
+    "needs cosmos_guardrail": "Cosmos",
+    "needs torchvision": "OmniGen|Kandinsky5",
+    "needs another package that is not installed": "AudioDiffusion|ConsisID|SpectrogramDiffusion|Onnx",
+    "has eleven parts, and was not tried": "LTX2|LTXI2VLong",
+    "saves no scheduler": "LongCatAudio",
+    "makes text, shapes or proteins": "DiffusionGemma|LLaDA2|ShapE|RFD4",
 }

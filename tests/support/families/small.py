@@ -1,12 +1,13 @@
 """What a small pipeline is: its real classes, random weights, and what one small call of it takes."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from diffusers import DiffusionPipeline
+from torch.overrides import TorchFunctionMode
 
 PROMPT = "a red house"
 LABEL = 1
@@ -35,7 +36,7 @@ def seeded(family: Callable[[], Small]) -> Small:
 
     A layer of zeros hides whatever stands before it, and a norm of ones hides which of its channels were cut.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _Blank():
         torch.manual_seed(0)
         small = family()
         for component in small.pipeline.components.values():
@@ -43,6 +44,15 @@ def seeded(family: Callable[[], Small]) -> Small:
                 _roughen(component.eval())
     small.pipeline.set_progress_bar_config(disable=True)
     return small
+
+
+class _Blank(TorchFunctionMode):
+    """New memory is zero: some classes never write to their parameters, but expect them from a file."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return (torch.zeros if func is torch.empty else func)(*args, **(kwargs or {}))
 
 
 @torch.no_grad()

@@ -24,11 +24,21 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLTextConfig,
+    Qwen2_5_VLTextModel,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLModel,
     RobertaTokenizer,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
     T5Config,
     T5EncoderModel,
+    T5Gemma2Encoder,
+    T5Gemma2EncoderConfig,
+    T5GemmaConfig,
+    T5GemmaEncoderModel,
     T5Tokenizer,
     UMT5Config,
     UMT5EncoderModel,
@@ -41,6 +51,11 @@ WORDS = ("a", "the", "small", "big", "red", "blue", "house", "dog", "on", "and",
 VOCABULARY = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
 SIZE = 32  # room for tokens that classes add themselves
 NUMBERS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+# Positions of time, height and width, and tokens of pictures that no prompt has.
+SECTIONS = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+SEEING = {
+    "image_token_id": 28, "video_token_id": 29, "vision_start_token_id": 30, "vision_end_token_id": 31
+}  # fmt: skip
 # One turn after the other, as chat models are told; every word of it is unknown to the vocabulary.
 CHAT = "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} {% endfor %}"
 
@@ -134,25 +149,63 @@ def qwen3(width: int = 16, layers: int = 2) -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM(Qwen3Config(**decoder_sizes(width, layers)))
 
 
+def qwen3_body(width: int = 16) -> Qwen3Model:
+    """The text model of Ovis, ERNIE and ACE-Step."""
+    return Qwen3Model(Qwen3Config(**decoder_sizes(width)))
+
+
+def smollm3(width: int = 16) -> SmolLM3ForCausalLM:
+    """Bria FIBO's text model."""
+    return SmolLM3ForCausalLM(SmolLM3Config(**decoder_sizes(width, layers=3)))
+
+
+def t5_gemma(width: int = 16) -> T5GemmaEncoderModel:
+    """Stable Audio 3's text model."""
+    sizes = {**decoder_sizes(width), "query_pre_attn_scalar": width // 2}
+    return T5GemmaEncoderModel(T5GemmaConfig(encoder=sizes, decoder=sizes, is_encoder_decoder=False))
+
+
+def t5_gemma2(width: int = 16) -> T5Gemma2Encoder:
+    """Motif-Video's text model, which could see."""
+    vision = {
+        "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "image_size": 8, "patch_size": 4,
+    }  # fmt: skip
+    seeing = {"mm_tokens_per_image": 4, "image_token_index": 30, "boi_token_index": 29, "eoi_token_index": 28}
+    sizes = {**decoder_sizes(width), "dropout_rate": 0.0}
+    return T5Gemma2Encoder(T5Gemma2EncoderConfig(text_config=sizes, vision_config=vision, **seeing))
+
+
+def qwen_vl_text(width: int = 16) -> Qwen2_5_VLTextModel:
+    """HunyuanVideo 1.5's text model."""
+    return Qwen2_5_VLTextModel(_qwen_vl_sizes(width, layers=3))
+
+
+def _qwen_vl_sizes(width: int, layers: int = 2) -> Qwen2_5_VLTextConfig:
+    sizes = decoder_sizes(width, layers)
+    del sizes["head_dim"]
+    return Qwen2_5_VLTextConfig(**sizes, rope_parameters=SECTIONS)
+
+
+def qwen3_vl(width: int = 16) -> Qwen3VLModel:
+    """The text model of Krea 2 and Nucleus, which could see."""
+    vision = {
+        "depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 2, "out_hidden_size": width,
+        "deepstack_visual_indexes": [0], "patch_size": 4, "num_position_embeddings": 16,
+    }  # fmt: skip
+    sizes = {**decoder_sizes(width), "rope_parameters": SECTIONS}
+    return Qwen3VLModel(Qwen3VLConfig(text_config=sizes, vision_config=vision, **SEEING))
+
+
 def qwen_vl(width: int = 16) -> Qwen2_5_VLForConditionalGeneration:
     """Qwen-Image's text model, which could see."""
-    sections = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
-    sizes = decoder_sizes(width)
-    del sizes["head_dim"]
-    text = Qwen2_5_VLTextConfig(**sizes, rope_parameters=sections)
     vision = {
         "depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 2, "out_hidden_size": width,
         "fullatt_block_indexes": [0],
     }  # fmt: skip
-    # Tokens of pictures that no prompt has.
-    seeing = {
-        "image_token_id": 28,
-        "video_token_id": 29,
-        "vision_start_token_id": 30,
-        "vision_end_token_id": 31,
-    }
+    text = _qwen_vl_sizes(width).to_dict()
     return Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(text_config=text.to_dict(), vision_config=vision, **seeing)
+        Qwen2_5_VLConfig(text_config=text, vision_config=vision, **SEEING)
     )
 
 
