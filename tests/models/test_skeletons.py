@@ -165,7 +165,7 @@ def test_placeholders_are_as_long_as_the_text_encoder_reads(family: Family, tmp_
         "T5Tokenizer",
     ]
     assert made.tokenizer_2.model_max_length == 512  # T5's configuration says nothing of positions
-    assert made.tokenizer_2(["a red house", ""], padding=True).input_ids == [[0, 0, 0], [0, 0, 0]]
+    assert made.tokenizer_2(["a red house", ""], padding=True).attention_mask == [[1, 1, 1, 1], [1, 0, 0, 0]]
     (folder / "tokenizer_2").mkdir()
     (folder / "tokenizer_2" / "tokenizer_config.json").write_text('{"model_max_length": 128}')
     assert skeleton(folder).tokenizer_2.model_max_length == 128
@@ -175,7 +175,7 @@ def test_clips_placeholder_fills_up_to_its_positions(family: Family, tmp_path: P
     made = skeleton(configurations(family("stable_diffusion")[1], tmp_path / "model", tokenizers=False))
     taken = made.tokenizer(["a"], padding="max_length", return_tensors="pt")
     assert taken.input_ids.tolist() == [[0] * 8]
-    assert taken.attention_mask.tolist() == [[1] + [0] * 7]
+    assert taken.attention_mask.tolist() == [[1, 1] + [0] * 6]
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -140,7 +140,7 @@ def _positions(config: Mapping[str, Any]) -> int:
 
 
 def _placeholder(kind: Any, length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer to which every word is the same one, number 0, which also fills up to ``length``.
+    """A tokenizer to which every word is the same one, number 0, which also ends and fills up to ``length``.
 
     It is a ``kind`` where it can be, since there are pipelines that treat tokenizers by their class.
     """
@@ -148,5 +148,6 @@ def _placeholder(kind: Any, length: int) -> PreTrainedTokenizerFast:
     bare = type(kind.__name__, (fast,), {"__init__": PreTrainedTokenizerFast.__init__})
     words = Tokenizer(models.WordLevel({WORD: 0}, unk_token=WORD))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(single=f"$A {WORD}", special_tokens=[(WORD, 0)])
     roles = dict.fromkeys(("unk_token", "pad_token", "bos_token", "eos_token"), WORD)
     return bare(tokenizer_object=words, model_max_length=length, chat_template=TURNS, **roles)
