@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 from diffusers import DiffusionPipeline
+from recording import first_call
 
 import prunelab
 from prunelab.models.skeletons import skeleton
@@ -70,6 +71,32 @@ def test_what_the_notes_say_makes_up_the_difference() -> None:
         if hasattr(part, "parameters")
     }
     assert f"{sum(everything.values()) / 1e9:.1f}" == "1.1"
+
+
+CALLS: dict[str, tuple[dict[str, int], dict[str, tuple[int, ...]]]] = {
+    "wan": (
+        {"height": 480, "width": 832, "num_frames": 81},
+        {"hidden_states": (1, 16, 21, 60, 104), "encoder_hidden_states": (1, 512, 4096), "timestep": (1,)},
+    ),
+    "sdxl": (
+        {"height": 1024, "width": 1024},
+        {"sample": (2, 4, 128, 128), "encoder_hidden_states": (2, 77, 2048), "timestep": ()},
+    ),
+    "stable_audio_open": (
+        {"num_waveforms_per_prompt": 1},
+        {"hidden_states": (2, 64, 1024), "encoder_hidden_states": (2, 128 + 2, 768), "timestep": (1,)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_their_pipelines_say_what_the_denoiser_is_given_without_a_number(name: str) -> None:
+    """Text encoders that look at their masks and schedulers that keep their levels on the CPU among them."""
+    size, expected = CALLS[name]
+    pipeline = opened(name)
+    pipeline.set_progress_bar_config(disable=True)
+    given = first_call(pipeline, ROWS[name].denoiser, {"prompt": "a dog", "num_inference_steps": 2, **size})
+    assert {key: given[key] for key in expected} == expected
 
 
 def test_they_hold_configurations_alone() -> None:

@@ -1,6 +1,5 @@
 """Pipelines from configurations alone: the shapes and classes of the saved ones, and what is refused."""
 
-import inspect
 import json
 import shutil
 from collections.abc import Callable
@@ -13,11 +12,10 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from families import FAMILIES, Small
+from recording import first_call
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
 from prunelab.core.errors import Refusal
-from prunelab.costs.answering import Answering
 from prunelab.models.skeletons import skeleton
 
 Family = Callable[[str], tuple[Small, Path]]
@@ -74,29 +72,6 @@ def test_every_part_has_the_shapes_of_the_saved_one(name: str, family: Family, b
         elif part != "feature_extractor":
             assert type(opened) is type(saved)
     assert settings(made) == settings(small.pipeline)
-
-
-class Reached(BaseException):
-    """The denoiser's first call, which ends the recording."""
-
-
-def first_call(pipeline: DiffusionPipeline, denoiser: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The shapes of what the pipeline gives its denoiser first."""
-    module = getattr(pipeline, denoiser)
-    signature = inspect.signature(module.forward)
-    seen: dict[str, Any] = {}
-
-    def forward(*args: Any, **kwargs: Any) -> None:
-        seen.update(signature.bind(*args, **kwargs).arguments)
-        raise Reached
-
-    module.forward = forward
-    try:
-        with pytest.raises(Reached), Answering():
-            inspect.unwrap(type(pipeline).__call__)(pipeline, **arguments)
-    finally:
-        del module.forward
-    return tree_map_only(torch.Tensor, lambda tensor: tuple(tensor.shape), seen)
 
 
 # These cut prompts to the tokens that they have, or leave out a mask that hides nothing: the skeleton's are
