@@ -5,6 +5,7 @@ Only what follows from the code without training is written so; measured numbers
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.walk import TRACERS, WALKERS, walk
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests" / "support"))  # the families that tests hold the walkers to
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 YES, NO = "yes", "\N{EN DASH}"
 
@@ -122,11 +124,41 @@ def experiments() -> str:
     return table(["", *(f"`task={words}`" for words in MODELS)], rows)
 
 
+def families() -> str:
+    """Families down, granularities across: the units of the small instances in tests/support/denoisers.py."""
+    from denoisers import DENOISERS, GRANULARITIES, MISSED, NORMED_ACROSS, UNITS
+
+    rows = []
+    for name, (kind, *_) in DENOISERS.items():
+        missed = {granularity for granularity, *_ in MISSED.get(name, ())}
+        inexact = {"head"} if name in NORMED_ACROSS else set()
+        cells = [
+            (f"{count}" if count else NO) + "*" * (each in missed) + "\N{ALMOST EQUAL TO}" * (each in inexact)
+            for each, count in zip(GRANULARITIES, UNITS[name], strict=True)
+        ]
+        rows.append([name.replace("_", " "), f"`{kind}`", *cells])
+    return table(["family", "denoiser", *(f"`{each}`" for each in GRANULARITIES)], rows)
+
+
+def not_offered() -> str:
+    """What an asterisk stands for."""
+    from denoisers import MISSED
+
+    rows = [
+        [name.replace("_", " "), f"`{granularity}`", f"{count} x `{kind}`"]
+        for name, found in MISSED.items()
+        for granularity, kind, count in sorted(found)
+    ]
+    return table(["family", "granularity", "modules"], rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "pairs": pairs,
     "components": components,
     "price": price,
     "experiments": experiments,
+    "families": families,
+    "not_offered": not_offered,
 }
 
 

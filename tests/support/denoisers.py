@@ -329,6 +329,57 @@ DENOISERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+GRANULARITIES = ("head", "neuron", "operator", "block", "modulation")
+# Units of each granularity, in the order above.
+UNITS = {
+    "stable_diffusion": (8, 4, 65, 12, 0),
+    "sdxl": (16, 8, 81, 16, 0),
+    "deepfloyd": (0, 0, 40, 8, 0),
+    "ddpm": (4, 0, 33, 8, 0),
+    "modelscope": (18, 9, 156, 17, 0),
+    "animatediff": (22, 11, 114, 19, 0),
+    "stable_video": (16, 12, 121, 24, 0),
+    "dit": (2, 2, 9, 1, 2),
+    "pixart": (4, 2, 11, 2, 1),
+    "sana": (4, 2, 12, 2, 1),
+    "stable_diffusion_3": (2, 3, 13, 2, 5),
+    "stable_diffusion_35": (3, 3, 14, 2, 5),
+    "flux": (4, 6, 19, 4, 7),
+    "flux2": (3, 4, 12, 3, 4),
+    "chroma": (4, 6, 20, 4, 0),
+    "auraflow": (3, 4, 15, 3, 4),
+    "qwen_image": (2, 4, 16, 2, 5),
+    "lumina2": (4, 4, 26, 4, 4),
+    "z_image": (4, 4, 26, 4, 4),
+    "hunyuan_dit": (4, 2, 13, 2, 3),
+    "wan": (4, 2, 13, 2, 1),
+    "ltx": (2, 2, 7, 2, 1),
+    "cogvideox": (2, 2, 10, 2, 5),
+    "hunyuan_video": (4, 5, 16, 4, 6),
+    "mochi": (0, 3, 6, 2, 5),
+    "cogview4": (2, 2, 13, 2, 3),
+    "stable_audio": (4, 2, 14, 2, 0),
+    "latte": (3, 2, 10, 2, 1),
+    "prior": (2, 2, 9, 2, 0),
+    "hidream": (2, 7, 16, 2, 3),
+}
+# Where heads share the statistics of a norm, gating is not slimming.
+NORMED_ACROSS = {"wan", "ltx", "hidream"}
+# What is not offered: its class lays heads out by the width of something else, it is given something for each
+# head, or its model reads more of it than its output.
+MISSED = {
+    "deepfloyd": {("head", "Attention", 4)},
+    "dit": {("block", "BasicTransformerBlock", 1)},
+    "hunyuan_dit": {("head", "HunyuanDiTAttentionPool", 1), ("operator", "HunyuanDiTAttentionPool", 1)},
+    "ltx": {("head", "LTXAttention", 2)},
+    "mochi": {
+        ("head", "MochiAttentionPool", 1),
+        ("head", "MochiAttention", 2),
+        ("operator", "MochiAttentionPool", 1),
+    },
+}
+
+
 def denoiser(name: str, **settings: Any) -> tuple[nn.Module, dict[str, Any]]:
     """A small instance with all weights drawn, those that start from zero too, and its inputs."""
     kind, sizes, inputs = DENOISERS[name]

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._pytree import tree_map_only
 from transformers.cache_utils import Cache
 
@@ -23,6 +24,7 @@ SMALL = 20_000_000  # parameters of a component that is run as it is, not on the
 # What a forward raises that reads values where there are none, or that was given what does not fit.
 FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
 ASIDE = ("mask", "bias", "emb", "ids")  # how arguments are called that no stream runs through
+ALIKE = 0.2  # cosine of a residual stream before and after a block, at the least
 FEW = 8  # values that a module may return and still have something come in its place
 
 
@@ -188,12 +190,25 @@ def _followed(
         free = {name: tensor for name, tensor in free.items() if not name.endswith(ASIDE)}
         candidates = candidates or [name for name, each in free.items() if _same(value, each)]
         candidates = candidates or [name for name, each in free.items() if _other_width(value, each)]
-        certain = certain and (len(candidates) <= 1 or len(values) == 1)
-        follow.append(candidates[0] if candidates else None)
-        if candidates or any(follow):
-            continue
-        return None, False
+        nearest = _nearest(value, {name: tensors[name] for name in candidates})
+        certain = certain and (len(candidates) <= 1 or len(values) == 1 or nearest is not None)
+        follow.append(nearest or next(iter(candidates), None))
+        if not any(follow):
+            return None, False
     return tuple(follow), certain
+
+
+def _nearest(value: Tensor, candidates: Mapping[str, Tensor]) -> str | None:
+    """Which of several arguments runs through to ``value``, by its direction; None where nothing tells."""
+    alike = all(each.shape == value.shape for each in candidates.values())
+    if len(candidates) < 2 or value.is_meta or not alike:
+        return None
+    likeness = {
+        name: float(functional.cosine_similarity(value.flatten(), each.flatten(), dim=0))
+        for name, each in candidates.items()
+    }
+    first, second, *_ = sorted(likeness, key=lambda name: -likeness[name])
+    return first if likeness[first] > ALIKE and likeness[first] > 2 * likeness[second] else None
 
 
 def _same(value: Tensor, argument: Tensor) -> bool:

@@ -83,7 +83,9 @@ def _reason(calls: Calls, granularity: str, path: str) -> str:
         return known
     if call is None:
         return "no call of it was seen"
-    return "nothing can come in the place of what it returns" if call.streams is None else ""
+    if call.streams is None:
+        return "nothing can come in the place of what it returns"
+    return "" if call.certain else "which of its inputs runs to which output cannot be told"
 
 
 def missed(

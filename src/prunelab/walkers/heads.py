@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import cast
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
 from prunelab.surgery.pruned_structure import HEADS, INNER, KEY_HEADS
@@ -28,24 +27,19 @@ def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterat
         readers = _readers(root, found)
         call = calls.get(found.path)
         if _told_apart(found, call):
-            calls.recording.refusals["head", found.path] = "something is given for each of its heads"
+            calls.recording.refusals["head", found.path] = "scores are given for each of its heads"
         elif readers:
-            yield _unit(component, found, readers, call)
+            yield _unit(component, found, readers, call, calls.numbers)
 
 
 def _told_apart(found: Attention, call: Call | None) -> bool:
-    """Whether it is given something for each of its heads, as T5's positions are: others rely on it."""
+    """Whether it is given scores for each of its heads, as T5's positions are: others rely on them."""
     if any(isinstance(each, nn.Embedding) for each in found.module.children()):
         return True
     given = call.given if call and found.count > 1 else {}
     scores = [each for name, each in given.items() if name.endswith(("mask", "bias"))]
-    angles = [each for name, value in given.items() if "rotary" in name for each in tree_flatten(value)[0]]
     batch = next((len(each) for each in given.values() if isinstance(each, Tensor) and each.ndim), 1)
-    return any(_of_each_head(each, found, batch) for each in scores if isinstance(each, Tensor)) or any(
-        each.ndim >= 3 and (each.shape[-2] == found.count or each.shape[-1] == found.inner)
-        for each in angles
-        if isinstance(each, Tensor)
-    )
+    return any(_of_each_head(each, found, batch) for each in scores if isinstance(each, Tensor))
 
 
 def _of_each_head(given: Tensor, found: Attention, batch: int) -> bool:
@@ -70,14 +64,16 @@ def parent_reader(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
     return []
 
 
-def _unit(component: str, found: Attention, readers: list[tuple[str, int]], call: Call | None) -> Unit:
+def _unit(
+    component: str, found: Attention, readers: list[tuple[str, int]], call: Call | None, seen: bool
+) -> Unit:
     shared = found.groups == 1 and found.count > 1  # one head of keys and values, which stays
     elements = found.count if shared else found.groups
     block = found.inner // elements
     rows = [piece for each in found.projections for piece in _rows(found, each, elements, shared)]
     normed = list(_norms(found, elements, shared))
     gates = [Gate(path, "input", block=block, offset=offset) for path, offset in readers]
-    instead = None if shared else _instead(found, readers, call)
+    instead = None if shared else _instead(found, readers, call, seen)
     return Unit(
         component=component,
         path=found.path,
@@ -145,8 +141,13 @@ def _counters(found: Attention, elements: int, shared: bool) -> Iterator[Counter
             yield Counter(f"{found.path}.{name}", "normalized_shape", width // elements)
 
 
-def _instead(found: Attention, readers: list[tuple[str, int]], call: Call | None) -> Instead | None:
-    """What is left of an attention without heads: biases, or nothing; None where that is not known."""
+def _instead(
+    found: Attention, readers: list[tuple[str, int]], call: Call | None, seen: bool
+) -> Instead | None:
+    """What is left of an attention without heads: biases, or nothing; None where that is not known.
+
+    seen: whether it can be seen that each stream gets its own.
+    """
     own = tuple(each.path for each in found.readers)
     kind = type(getattr(found.module, "processor", None)).__name__
     if call is None:
@@ -158,7 +159,7 @@ def _instead(found: Attention, readers: list[tuple[str, int]], call: Call | None
     if not own:
         return Instead("nothing", returns=call.returns, width=0, streams=call.shorthand)
     streams = len([each for each in call.streams if each is not None])
-    if streams > 1 and not call.certain:
+    if streams > 1 and not (call.certain or seen):
         return None
     other = own[1] if len(own) > 1 else None if _second(found) else own[0]
     biases = [

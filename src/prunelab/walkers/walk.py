@@ -12,6 +12,7 @@ from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
+from prunelab.walkers.acceptance import accepted
 from prunelab.walkers.blocks import blocks
 from prunelab.walkers.calls import Calls
 from prunelab.walkers.channels import channels, free_channels, norm_groups
@@ -19,7 +20,7 @@ from prunelab.walkers.heads import heads
 from prunelab.walkers.modulations import modulations
 from prunelab.walkers.neurons import neurons
 from prunelab.walkers.operators import operators
-from prunelab.walkers.proof import accepted, proven
+from prunelab.walkers.proof import proven
 from prunelab.walkers.weights import conv_weights, weights
 
 Walker = Callable[[str, nn.Module, Calls], Iterator[Unit]]
