@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from prunelab.core.units import Unit
-from prunelab.walkers.blocks import WALKERS
+from prunelab.walkers.walk import WALKERS
 
 Command = Callable[..., Any]
 NEURONS = WALKERS["neuron"]

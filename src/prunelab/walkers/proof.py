@@ -242,9 +242,11 @@ def _differs(around: _Around, unit: Unit, keep: Tensor, run: Callable[[nn.Module
 
 
 def tensors_of(output: Any) -> list[Tensor]:
+    """The tensors of what a forward pass returns, in order."""
     return [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
 
 
 def distance(one: Tensor, other: Tensor) -> float:
+    """The largest difference of two tensors of one shape, as a share of the largest number of the first."""
     scale = float(one.abs().max()) if one.numel() else 0.0
     return float((one - other).abs().max()) / max(scale, 1e-6) if one.numel() else 0.0
