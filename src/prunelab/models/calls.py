@@ -12,6 +12,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from prunelab.core.errors import Refusal
 from prunelab.costs.answering import Answering
 from prunelab.models.asking import asked
 from prunelab.models.conditions import Conditions
@@ -20,6 +21,8 @@ from prunelab.models.sampling import Sampler, generators
 from prunelab.models.seams import Denoise, Forward, Heard, Inputs, Stepped, alike, called, replaced, takes
 from prunelab.models.spacing import QuadraticSampler
 
+# What pipelines raise for settings that they cannot run with.
+REFUSALS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 STEPS = 2  # of a call that is not to sample; some pipelines cannot do with one
 
 
@@ -99,8 +102,16 @@ class Calls:
         return parts
 
     def first_inputs(self, conditions: Conditions | None, batch: int) -> Inputs:
-        """What the denoiser is asked first, without guidance."""
-        inputs: Inputs = self(conditions, batch, _hear_inputs)
+        """What the denoiser is asked first, without guidance; refuses what the pipeline's call cannot do."""
+        try:
+            inputs: Inputs = self(conditions, batch, _hear_inputs)
+        except REFUSALS as error:
+            kind, reason = type(self.pipeline).__name__, " ".join(str(error).split())[:200]
+            raise Refusal(
+                f"the {kind} {self.name} does not come as far as its denoiser: "
+                f"{reason or type(error).__name__}; what its call is to be given stands under call: in the "
+                "model's yaml"
+            ) from error
         return inputs
 
     def sample(

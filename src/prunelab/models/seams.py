@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
 
-TIMES = ("timestep", "timesteps", "t")
+TIMES = ("timestep", "timesteps", "t", "timestep_ratio")
 Forward = Callable[..., Any]
 
 
@@ -173,7 +173,10 @@ def _names(kind: type) -> tuple[str, ...]:
 def inputs_of(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Inputs:
     """A forward pass's arguments by name: the first are the latents."""
     arguments = {**dict(zip(names, args, strict=False)), **kwargs}
-    return Inputs(arguments, names[0], next(name for name in TIMES if name in arguments))
+    told = next((name for name in TIMES if name in arguments), None)
+    if told is None:
+        raise Refusal(f"the denoiser is told {', '.join(arguments)}: which of these is the time is not known")
+    return Inputs(arguments, names[0], told)
 
 
 def _hear_steps(scheduler: Any, advance: Advance) -> None:
