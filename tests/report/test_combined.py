@@ -8,7 +8,7 @@ import pytest
 
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
-from prunelab.report import combine, media, read_report, write_combined, write_report
+from prunelab.report import beside, combine, read_report, write_combined, write_report
 
 MakeRow = Callable[..., dict[str, Any]]
 MakePicture = Callable[..., Preview]
@@ -68,7 +68,7 @@ def test_pictures_survive_the_way_through_the_disk(
     tmp_path: Path, jobs: list[Path], picture: MakePicture
 ) -> None:
     write_combined(tmp_path / "sweep", jobs)
-    read = media.read(tmp_path / "sweep", read_report(tmp_path / "sweep" / "report.json"))
+    read = beside.read(tmp_path / "sweep", read_report(tmp_path / "sweep" / "report.json"))
     assert read[3].stills == picture("pruned", 11).stills, "bytes of equal pixels are equal"
     assert read[3].captions == picture("pruned", 11).captions
 

@@ -13,7 +13,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.waveforms import from_wav
 from prunelab.previews.sound import sounds, spectrogram
-from prunelab.report import media, read_report, write_combined, write_report
+from prunelab.report import beside, read_report, write_combined, write_report
 
 MakeRow = Callable[..., dict[str, Any]]
 
@@ -34,7 +34,7 @@ def test_the_files_hold_the_samples(tmp_path: Path, rows: list[dict[str, Any]], 
     assert [(entry["state"], entry["rate"], entry["captions"]) for entry in entries] == [
         (state, 8000, ["one", "two"]) for state in ("dense", "pruned", "recovered")
     ]
-    for given, entry, read in zip(heard, entries, media.read(tmp_path, {"sounds": entries}), strict=True):
+    for given, entry, read in zip(heard, entries, beside.read(tmp_path, {"sounds": entries}), strict=True):
         contents = [from_wav((tmp_path / name).read_bytes()) for name in entry["files"]]
         assert all(rate == 8000 for _, rate in contents)
         assert [(tmp_path / name).read_bytes() for name in entry["files"]] == given.played
@@ -73,7 +73,7 @@ def test_a_sweep_carries_each_sound_once(tmp_path: Path, row: MakeRow) -> None:
         ("pruned", "magnitude"),
         ("pruned", "random"),
     ]
-    read = media.read(tmp_path / "sweep", {"sounds": entries})
+    read = beside.read(tmp_path / "sweep", {"sounds": entries})
     assert read[2].played == sound("pruned", 11).played
 
 
@@ -82,7 +82,7 @@ def test_a_broken_file_is_refused(tmp_path: Path, rows: list[dict[str, Any]], he
     entries = read_report(tmp_path / "report.json")["sounds"]
     (tmp_path / entries[0]["files"][1]).write_bytes(b"RIFF")
     with pytest.raises(Refusal, match="cannot be read as a sound"):
-        media.read(tmp_path, {"sounds": entries})
+        beside.read(tmp_path, {"sounds": entries})
 
 
 def test_a_tone_is_a_line_at_its_frequency() -> None:

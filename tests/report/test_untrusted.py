@@ -18,7 +18,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.core.waveforms import to_wav
 from prunelab.previews.picture import pictures
-from prunelab.report import combine, media, read_report, terminal_table, write_combined, write_report
+from prunelab.report import beside, combine, read_report, terminal_table, write_combined, write_report
 from prunelab.report.curves import Curve, Line, svg
 from prunelab.report.page import render
 from prunelab.report.schema import SCHEMA
@@ -125,7 +125,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="nothing to combine"):
         write_combined(tmp_path / "sweep", [tmp_path])
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        media.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
+        beside.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
 
 
 def bomb(side: int) -> bytes:
@@ -147,7 +147,7 @@ def test_pictures_that_claim_too_much_are_refused(tmp_path: Path, content: bytes
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "0.png").write_bytes(content)
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        media.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
+        beside.read(tmp_path, {"pictures": [{**ENTRY, "file": "pictures/0.png", "captions": ["a"]}]})
 
 
 def test_a_strip_of_another_number_of_pictures(
@@ -156,7 +156,7 @@ def test_a_strip_of_another_number_of_pictures(
     write_report(tmp_path, rows, [picture("dense", 0)], [], {})
     (entry,) = read_report(tmp_path / "report.json")["pictures"]
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        media.read(tmp_path, {"pictures": [{**entry, "captions": ["a"] * 7}]})
+        beside.read(tmp_path, {"pictures": [{**entry, "captions": ["a"] * 7}]})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_sounds_that_are_not_as_the_report_says(tmp_path: Path, first: int, seco
         (tmp_path / "sounds" / f"{number}.wav").write_bytes(to_wav(np.zeros((1, length), np.int16), 8000))
     entry = {**ENTRY, "rate": rate, "files": ["sounds/0.wav", "sounds/1.wav"], "captions": ["a", "b"]}
     with pytest.raises(Refusal, match="sound"):
-        media.read(tmp_path, {"sounds": [entry]})
+        beside.read(tmp_path, {"sounds": [entry]})
 
 
 def test_what_is_quoted_stays_words(row: MakeRow) -> None:

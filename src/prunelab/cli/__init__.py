@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
 from prunelab.cli.checking import check
-from prunelab.cli.parts import check_parts
+from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal

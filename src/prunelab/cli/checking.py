@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, parse_overrides
 from prunelab.cli.inputs import check_inputs
 from prunelab.cli.outputs import check_outputs
-from prunelab.cli.parts import check_parts
+from prunelab.cli.part_checks import check_parts
 from prunelab.cli.reading import folders, read_carefully
 from prunelab.cli.remembering import remember
 from prunelab.core.complaints import shown

@@ -8,10 +8,8 @@ from typing import Any, ClassVar, Protocol, TypedDict, Unpack, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from prunelab.core.estimates import Estimate
 from prunelab.core.meanings import Meaning
 from prunelab.core.observation import Observation
-from prunelab.core.samples import Reference, Samples
 from prunelab.core.scores import Plan, Scores
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
@@ -282,30 +280,4 @@ class Ledger(Protocol):
 
     def saved(self, component: str, plan: Plan) -> float:
         """What slimming by ``plan`` saves: for elements whose costs cannot be added up."""
-        ...
-
-
-class Metric(Protocol):
-    """A number about generated samples."""
-
-    name: str
-
-    def __call__(self, generated: Samples, reference: Reference) -> Estimate:
-        """The estimate with its interval."""
-        ...
-
-
-@runtime_checkable
-class PromptMetric(Metric, Protocol):
-    """A metric of how well prompts are followed, taken of held-out prompts and of seen ones apart."""
-
-    of_prompts: ClassVar[bool]
-
-
-@runtime_checkable
-class NetworkMetric(Protocol):
-    """A metric with a network of its own, whose weights the address of an evaluation names."""
-
-    def fingerprint(self) -> str:
-        """A hash of the weights."""
         ...

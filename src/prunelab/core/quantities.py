@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Len
 
@@ -52,13 +52,3 @@ class Quantity:
         if not isinstance(said, Mapping) or not said.keys() <= cls.__annotations__.keys():
             raise ValueError("not what a metric says of itself")
         return cls(**said)
-
-
-@runtime_checkable
-class Described(Protocol):
-    """A metric that describes itself; one that does not is shown by its name."""
-
-    @property
-    def quantity(self) -> Quantity:
-        """Title, unit, which way is better."""
-        ...

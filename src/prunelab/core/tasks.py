@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from prunelab.core.metric import Metric
 from prunelab.core.previews import Preview
-from prunelab.core.protocols import Calibration, Metric
+from prunelab.core.protocols import Calibration
 
 
 class Split(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
-from prunelab.report import media
+from prunelab.report import beside
 from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
 from prunelab.report.quoting import printable
@@ -48,7 +48,7 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
         print(UNDESCRIBED, file=sys.stderr)
     previews: list[Preview] = []
     for path, report in found:
-        shown = [one.first(PROMPTS) for one in media.read(path.parent, report)]
+        shown = [one.first(PROMPTS) for one in beside.read(path.parent, report)]
         _add_new(previews, [_relabelled(one, report, fields) for one in shown])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.core.previews import Preview
+from prunelab.report import beside
 from prunelab.report import curves as drawing
-from prunelab.report import media
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
 from prunelab.report.schema import SCHEMA, Row, check_row
@@ -37,7 +37,7 @@ def write_report(
         report = {
             "schema": SCHEMA,
             "rows": list(rows),
-            **media.write(folder, previews),
+            **beside.write(folder, previews),
             "curves": [drawing.as_json(curve) for curve in curves],
             "context": dict(context),
         }

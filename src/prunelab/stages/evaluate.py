@@ -11,9 +11,10 @@ from torch import Tensor
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.estimates import Estimate
+from prunelab.core.metric import Described, Metric, NetworkMetric, PromptMetric
 from prunelab.core.observation import Observation
-from prunelab.core.protocols import Metric, Model, NetworkMetric, PromptMetric, SamplingOptions
-from prunelab.core.quantities import Described, Quantity
+from prunelab.core.protocols import Model, SamplingOptions
+from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task

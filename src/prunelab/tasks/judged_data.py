@@ -14,7 +14,7 @@ from torch import Tensor
 from prunelab.core.digests import digest
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
-from prunelab.core.protocols import Metric
+from prunelab.core.metric import Metric
 from prunelab.core.tasks import Asked, Data, Examples, Judge, Judgement, Split
 
 PASSES = 8  # training examples that are looked through for each distinct caption

@@ -11,7 +11,7 @@ import pytest
 from prunelab.core.errors import Refusal
 from prunelab.core.image_files import png
 from prunelab.core.previews import Preview
-from prunelab.report import media, read_report, write_combined, write_report
+from prunelab.report import beside, read_report, write_combined, write_report
 
 STILL = png(np.full((4, 6, 3), 90, np.uint8))
 
@@ -31,7 +31,7 @@ def test_it_stands_in_its_section_and_beside_the_report(tmp_path: Path, rows: li
     report = read_report(tmp_path / "report.json")
     assert (report["pictures"], report["sounds"]) == ([], [])
     assert (tmp_path / report["previews"][1]["files"][0]).read_bytes() == b"shorter"
-    assert media.read(tmp_path, report) == shown
+    assert beside.read(tmp_path, report) == shown
 
 
 def test_a_sweep_carries_each_once(tmp_path: Path, row: Callable[..., dict[str, Any]]) -> None:
@@ -39,7 +39,7 @@ def test_a_sweep_carries_each_once(tmp_path: Path, row: Callable[..., dict[str, 
         shown = [films("dense"), films("pruned", bytes([number]))]
         write_report(tmp_path / scorer, [row("dense"), row("pruned", scorer)], shown, [], {})
     write_combined(tmp_path / "sweep", [tmp_path / "magnitude", tmp_path / "random"])
-    read = media.read(tmp_path / "sweep", read_report(tmp_path / "sweep" / "report.json"))
+    read = beside.read(tmp_path / "sweep", read_report(tmp_path / "sweep" / "report.json"))
     assert [(one.state, one.label, one.played[0]) for one in read] == [
         ("dense", "", b"film"),
         ("pruned", "magnitude", b"\0"),
@@ -61,7 +61,7 @@ def test_what_is_no_strip_and_no_wav_is_kept_whole(
     tmp_path: Path, rows: list[dict[str, Any]], shown: Preview
 ) -> None:
     write_report(tmp_path, rows, [shown], [], {})
-    assert media.read(tmp_path, read_report(tmp_path / "report.json")) == [shown]
+    assert beside.read(tmp_path, read_report(tmp_path / "report.json")) == [shown]
 
 
 def test_what_is_broken_is_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
@@ -69,7 +69,7 @@ def test_what_is_broken_is_refused(tmp_path: Path, rows: list[dict[str, Any]]) -
     report = read_report(tmp_path / "report.json")
     (tmp_path / report["previews"][0]["files"][1]).unlink()
     with pytest.raises(Refusal, match="cannot be read as a preview"):
-        media.read(tmp_path, report)
+        beside.read(tmp_path, report)
     (tmp_path / report["previews"][0]["stills"][0]).write_bytes(b"no picture")
     with pytest.raises(Refusal, match="cannot be read as a picture"):
-        media.read(tmp_path, report)
+        beside.read(tmp_path, report)
