@@ -1,12 +1,15 @@
 """The folders of published architectures: as large as their authors say, and as the docs do."""
 
+import inspect
 import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import diffusers
 import pytest
 from diffusers import DiffusionPipeline
+from omegaconf import OmegaConf
 from recording import first_call
 
 import prunelab
@@ -97,6 +100,18 @@ def test_their_pipelines_say_what_the_denoiser_is_given_without_a_number(name: s
     pipeline.set_progress_bar_config(disable=True)
     given = first_call(pipeline, ROWS[name].denoiser, {"prompt": "a dog", "num_inference_steps": 2, **size})
     assert {key: given[key] for key in expected} == expected
+
+
+def test_every_folder_has_a_preset_that_asks_its_pipeline_what_it_takes() -> None:
+    presets = {
+        file.stem: OmegaConf.load(file).open for file in (PAGE.parents[1] / "conf" / "model").glob("*.yaml")
+    }
+    published = {name: preset for name, preset in presets.items() if "architecture" in preset}
+    assert {preset.architecture for preset in published.values()} == set(ROWS)
+    for name, preset in published.items():
+        taken = inspect.signature(getattr(diffusers, ROWS[preset.architecture].pipeline).__call__).parameters
+        assert set(preset.get("call") or ()) <= set(taken), name
+        assert preset.name == name
 
 
 def test_they_hold_configurations_alone() -> None:
