@@ -121,3 +121,19 @@ def test_without_numbers_the_same_is_found() -> None:
         given = partial(dict, inputs)
         seen = [walk("denoiser", each, GRANULARITIES, given) for each in (root, meta_copy(root))]
         assert seen[0] == seen[1]
+
+
+@torch.no_grad()
+def test_a_scattered_linear_takes_an_adapter() -> None:
+    """What it says that it returns is what it returns, though its weight has fewer rows."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    root, inputs = opened("flux")
+    units = walk("denoiser", root, ["modulation"], lambda: inputs)
+    small = slim(root, units, drawn_plan(units, 0.5))
+    before = output(small, inputs)
+    paths = [unit.path for unit in units]
+    layers = [small.get_submodule(path) for path in paths]
+    assert all(layer.out_features > len(layer.weight) for layer in layers)
+    adapted = inject_adapter_in_model(LoraConfig(r=2, target_modules=paths), small)
+    assert torch.equal(output(adapted, inputs), before)  # an adapter starts from zero

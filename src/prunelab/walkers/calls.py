@@ -119,14 +119,18 @@ class Calls:
 def recorded(root: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     """The first call of every module that ``inputs`` reach; nothing where the forward fails.
 
-    A small component runs as it is, a large one on the meta device, and there as it is where that fails.
+    A small component runs as it is, a large one on the meta device, and as it is where that fails and would
+    not take long.
     """
-    size = sum(parameter.numel() for parameter in root.parameters())
-    real = not any(parameter.is_meta for parameter in root.parameters())
-    attempts = ([root] if real and size <= SMALL else []) or [meta_copy(root), *([root] if real else [])]
+    parameters = list(root.parameters())
+    size = sum(parameter.numel() for parameter in parameters)
+    real = not any(parameter.is_meta for parameter in parameters)
+    soon = real and (size <= 10 * SMALL or parameters[0].device.type != "cpu")
+    attempts = [root] if real and size <= SMALL else [meta_copy(root), *([root] if soon else [])]
     for attempt in attempts:
         try:
-            return _run(attempt, inputs)
+            with torch.random.fork_rng(devices=[]):  # whatever is drawn, the run that follows draws it anew
+                return _run(attempt, inputs)
         except FAILURES:
             continue
     return Recording({}, {}, None)

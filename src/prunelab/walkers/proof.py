@@ -242,11 +242,16 @@ def _differs(around: _Around, unit: Unit, keep: Tensor, run: Callable[[nn.Module
 
 
 def tensors_of(output: Any) -> list[Tensor]:
-    """The tensors of what a forward pass returns, in order."""
+    """The tensors of whatever a module returned, in their order."""
     return [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
 
 
 def distance(one: Tensor, other: Tensor) -> float:
-    """The largest difference of two tensors of one shape, as a share of the largest number of the first."""
-    scale = float(one.abs().max()) if one.numel() else 0.0
-    return float((one - other).abs().max()) / max(scale, 1e-6) if one.numel() else 0.0
+    """The largest difference as a share of the largest number; numbers that are not finite have to agree."""
+    finite = one.isfinite()
+    if not torch.equal(finite, other.isfinite()):
+        return float("inf")
+    if not bool(finite.any()):
+        return 0.0
+    off, scale = (one - other)[finite].abs().max(), one[finite].abs().max()
+    return float(off) / max(float(scale), 1e-6)
