@@ -30,6 +30,9 @@ def _around(path: str, stacks: dict[str, nn.ModuleList]) -> str | None:
     for length in range(len(parts), 0, -1):
         stack = stacks.get(".".join(parts[: length - 1]))
         if stack is not None and _alike(stack):
+            found = stack[int(parts[length - 1])]
+            if isinstance(found, nn.ModuleList):
+                return None
             return ".".join(parts[:length]) if length < len(parts) else None
     return None
 
