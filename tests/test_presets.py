@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from diffusers import UNet2DModel
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from prunelab.core.presets import conf_folder, embedded
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Gate, Unit
+from prunelab.models.pipeline import PipelineModel
 
 
 def composed(*words: str) -> DictConfig:
@@ -97,8 +97,8 @@ PUBLISHED = {"ddpm_cifar10": 35.7, "ddpm_celeba64": 78.7, "ddpm_lsun256": 113.7}
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_models_of_diff_pruning_have_their_published_sizes(name: str) -> None:
     """In millions of parameters, to the digit that is printed."""
-    with torch.device("meta"):
-        unet = UNet2DModel(**composed(f"model={name}").model.open.unet)
+    architecture = composed(f"model={name}").model.open.architecture
+    unet = PipelineModel.open(name, architecture=architecture, shapes=True).components["denoiser"]
     assert round(sum(each.numel() for each in unet.parameters()) / 1e6, 1) == PUBLISHED[name]
 
 
