@@ -100,7 +100,8 @@ def test_every_scorer_scores_what_it_says_it_can(
     bench: Bench, flux: PipelineModel, name: str, granularity: str, tmp_path: Path
 ) -> None:
     if granularity == "modulation":  # of transformers alone
-        bench = replace(bench, model=flux)
+        sides = {**flux.call, "height": 32, "width": 32}  # those of the bench's pictures
+        bench = replace(bench, model=PipelineModel(flux.name, flux.pipeline, "large", sides))
     chosen = Part(name, scorer(name), {})
     found = choose_units(bench, [granularity], ["denoiser"])[:3]
     check_scorer(chosen, found)

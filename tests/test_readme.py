@@ -120,7 +120,11 @@ STAND_INS = {
 ADDED = {
     "judge=clip": ["judge.path=my_clip"],
     "task=t2i_clip": ["judge.path=my_clip"],
-    "path=my_flux": ["model.open.call={height:16,width:16,max_sequence_length:8,guidance_scale:3.5}"],
+    "path=my_flux": [
+        "+model.open.call.height=16",
+        "+model.open.call.width=16",
+        "model.open.call.max_sequence_length=8",
+    ],
 }
 # Parts of commands that are composed alone, and why.
 COMPOSED = {

@@ -18,18 +18,18 @@ from prunelab.cli import jobs, main
 # Stage, the function in which it gets the signal, at which call of the job, and whether the call is over.
 STOPS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 1, True),
-    ("encode", "prunelab.models.stable_diffusion.StableDiffusion.encode", 2, False),  # 1: before work starts
+    ("encode", "prunelab.models.pipeline.PipelineModel.encode", 2, False),  # 1: before work starts
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 3, True),
     ("time", "prunelab.stages.time.latency", 1, False),
 )
 DEATHS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 2, False),
-    ("prune", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
+    ("prune", "prunelab.models.pipeline.PipelineModel.save", 1, True),
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 7, True),
-    ("recover's end", "prunelab.models.stable_diffusion.StableDiffusion.save", 1, True),
+    ("recover's end", "prunelab.models.pipeline.PipelineModel.save", 1, True),
     (
         "sample",
-        "prunelab.models.stable_diffusion.StableDiffusion.decode",
+        "prunelab.models.pipeline.PipelineModel.decode",
         7,
         False,
     ),  # of the second model: five a model

@@ -130,7 +130,7 @@ def interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(
     "where",
-    ["prunelab.models.stable_diffusion.StableDiffusion.decode", "prunelab.stages.score.check_scores"],
+    ["prunelab.models.pipeline.PipelineModel.decode", "prunelab.stages.score.check_scores"],
 )
 def test_ctrl_c_ends_with_one_line(
     command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

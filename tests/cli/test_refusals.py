@@ -1,5 +1,6 @@
 """Bad input gets one clear line, an exit code other than 0, and no traceback."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -201,13 +202,20 @@ def test_characters_that_do_not_print(command: Command, tmp_path: Path, word: st
 
 @pytest.fixture
 def no_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every component fails as soon as it is used."""
+    """Every component fails as soon as it is used for more than one sample, from which units are read."""
 
-    def used(*arguments: object, **keywords: object) -> None:
-        raise AssertionError("a forward pass")
+    def watched(forward: Any) -> Any:
+        @functools.wraps(forward)
+        def used(*arguments: Any, **keywords: Any) -> Any:
+            given = [each for each in (*arguments, *keywords.values()) if isinstance(each, torch.Tensor)]
+            if max(len(each) for each in given if each.ndim) > 1:
+                raise AssertionError("a forward pass")
+            return forward(*arguments, **keywords)
+
+        return used
 
     for kind in (diffusers.UNet2DConditionModel, diffusers.AutoencoderKL, transformers.CLIPTextModel):
-        monkeypatch.setattr(kind, "forward", used)
+        monkeypatch.setattr(kind, "forward", watched(kind.forward))
 
 
 @pytest.mark.usefixtures("no_forward_pass")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from states import states
 
 import prunelab
 from prunelab.core.draws import generator, normal
@@ -47,7 +48,7 @@ def test_gate_equals_slim_and_saved_equals_loaded(
     inputs = {
         "sample": torch.randn(2, 4, 8, 8, generator=generator(0, 0, "bypass test")),
         "timestep": torch.tensor([10, 600]),
-        "encoder_hidden_states": model.embed(PROMPTS[:2]),
+        "encoder_hidden_states": states(model, PROMPTS[:2]),
     }
     plan = {unit.name: torch.tensor([False]) for unit in changing}
     with gated(model.components, changing, gates_of(plan)):

@@ -87,11 +87,15 @@ class Calls:
             guidance=guidance,
             call=self.call,
         )
-        if self.device.type != "meta":  # what is drawn leaves the global generator alone
+        if self.device.type != "meta":
             more = {"generator": torch.Generator(self.device).manual_seed(0), **more}
         given |= {name: value for name, value in more.items() if name in self._takes}
         parts = {"scheduler": scheduler or self.scheduler(), **self._parts(conditions)}
-        with Answering() if self.device.type == "meta" else nullcontext():
+        shapes = Answering() if self.device.type == "meta" else nullcontext()
+        with shapes, torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(
+                0
+            )  # some draw by the global generator what they are not given: classes
             return called(self.pipeline, self.denoiser, given, denoise, advance, **parts)
 
     def _parts(self, conditions: Conditions | None) -> dict[str, Any]:
@@ -106,6 +110,8 @@ class Calls:
         try:
             inputs: Inputs = self(conditions, batch, _hear_inputs)
         except REFUSALS as error:
+            if isinstance(error, Refusal):
+                raise
             kind, reason = type(self.pipeline).__name__, " ".join(str(error).split())[:200]
             raise Refusal(
                 f"the {kind} {self.name} does not come as far as its denoiser: "

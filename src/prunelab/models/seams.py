@@ -73,7 +73,7 @@ class Inputs:
             changed[self.latents_name] = list(own) if listed else own
         if time is not None:
             told = _stacked(time, rows)
-            changed[self.time_name] = told.to(self.time) if isinstance(self.time, Tensor) else told
+            changed[self.time_name] = told.to(self.time.dtype) if isinstance(self.time, Tensor) else told
         return changed
 
 
