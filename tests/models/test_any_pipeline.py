@@ -20,7 +20,8 @@ from prunelab.models.seams import takes
 # Families whose scheduler draws noise in its steps: the same only under the same generators.
 DRAWING = {"latent_consistency", "consistency", "deepfloyd_if", "kandinsky_22", "kandinsky_3"}
 # What prompts become depends on the other prompts of the batch, as the pipeline pads or cuts to the longest.
-COMPANY = {"kandinsky_3", "latte", "audioldm2", "cogview_4", "pixart_alpha", "pixart_sigma"}
+# The consistency model draws a class for each sample in turn.
+COMPANY = {"consistency", "kandinsky_3", "latte", "audioldm2", "cogview_4", "pixart_alpha", "pixart_sigma"}
 ADDED = "adds to its latents, or puts them in another order"
 NOT_SAMPLED = {
     "text_to_video": ADDED,
