@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from recording import first_call
 
 import prunelab
+from prunelab.models.pipeline import PipelineModel
 from prunelab.models.skeletons import skeleton
 
 FOLDERS = Path(prunelab.__file__).parent / "architectures"
@@ -117,3 +118,12 @@ def test_every_folder_has_a_preset_that_asks_its_pipeline_what_it_takes() -> Non
 def test_they_hold_configurations_alone() -> None:
     assert {file.suffix for file in FOLDERS.rglob("*") if file.is_file()} == {".json"}
     assert max(file.stat().st_size for file in FOLDERS.rglob("*.json")) < 4096
+
+
+def test_a_fifth_of_the_heads_and_neurons_of_sdxl_is_17_percent_of_it() -> None:
+    """What EcoDiff calls 20 % of SDXL (arXiv 2412.02852), in parameters of its U-Net."""
+    model = PipelineModel.open("sdxl", architecture="sdxl", shapes=True)
+    root = model.components["denoiser"]
+    units = model.units(["head", "neuron"], ["denoiser"])
+    held = sum(unit.elements * unit.parameters_per_element(root) for unit in units)
+    assert round(0.2 * held / sum(each.numel() for each in root.parameters()), 3) == 0.170
