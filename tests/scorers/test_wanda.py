@@ -43,6 +43,8 @@ def scored(model: PipelineModel, units: list[Unit], scorer: Wanda, examples: Exa
 @torch.no_grad()
 def inputs_of(model: PipelineModel, module: nn.Module, examples: Examples) -> list[Tensor]:
     """The input of ``module`` for one sample after the other, through the model's own calls."""
+    blank, time = model.encode(examples.media(range(1))), torch.tensor([1])
+    model.predict(blank, time, model.embed([""]))  # what it runs to know itself it runs once
     seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
     for i in range(SAMPLES):
@@ -145,3 +147,20 @@ def test_scoring_leaves_no_hooks(model: PipelineModel, examples: Examples) -> No
     scored(model, units, Wanda(samples=2), examples)
     modules = [module for component in model.components.values() for module in component.modules()]
     assert not any(module._forward_pre_hooks for module in modules)
+
+
+def test_what_a_model_runs_to_know_itself_is_not_counted(examples: Examples) -> None:
+    """A model that was just opened looks once at how it reads prompts and decodes; scores do not see it."""
+    found = []
+    for known in (False, True):
+        model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
+        if known:
+            conditions = model.embed(["", "a"])
+            assert conditions is not None
+            assert len(conditions[torch.tensor([1])]) == 1
+            model.encode(examples.media(range(1)))
+        units = model.units(["weight"], ["text_encoder", "denoiser"])
+        scorer = Wanda(samples=SAMPLES, batch_size=SAMPLES)
+        found.append(scored(model, units, scorer, examples))
+    fresh, used = found
+    assert all(torch.equal(scores, used[name]) for name, scores in fresh.items())

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 Encode = Callable[..., Any]
+Stacked = Callable[[], Mapping[str, Sequence[int | None]]]
 PROMPTS = "the prompts"  # in the place of them
 
 
@@ -16,12 +17,13 @@ class Conditions:
     """What each of ``prompts`` asks for.
 
     known: a call of ``encode_prompt``, as text, with these prompts left out -> what it returned.
-    stacked: the same call -> along which dimension each tensor that it returns has one entry per prompt.
+    stacked: gives, when some of the prompts are taken first, the same call -> along which dimension each
+        tensor that it returns has one entry per prompt.
     """
 
     prompts: tuple[str, ...]
     known: dict[str, Any] = field(default_factory=dict)
-    stacked: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    stacked: Stacked = dict
 
     def __len__(self) -> int:
         """How many prompts."""
@@ -30,10 +32,8 @@ class Conditions:
     def __getitem__(self, items: Tensor) -> "Conditions":
         """The conditions of these prompts, by their numbers: int64 (b,)."""
         chosen = tuple(self.prompts[int(i)] for i in items)
-        kept = {
-            key: _rows(self.known[key], items, self.stacked[key])
-            for key in self.known.keys() & self.stacked.keys()
-        }
+        places = self.stacked()
+        kept = {key: _rows(self.known[key], items, places[key]) for key in self.known.keys() & places.keys()}
         return Conditions(chosen, kept, self.stacked)
 
     @property

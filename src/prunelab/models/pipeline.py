@@ -139,26 +139,21 @@ class PipelineModel:
             if component == "denoiser":
                 heard.append(inputs.replaced(torch.zeros_like(inputs.latents)))
             if not heard:  # what stands behind the loop, such as a vocoder
-                self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
+                with torch.no_grad():
+                    self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
         if not heard:
             raise Refusal(
                 f"{self.name} does not run its {component} for prompts: it can neither be counted nor traced"
             )
-        absent = (
-            "return_dict",
-            *(
-                name
-                for name, value in heard[0].items()
-                if value is None or (isinstance(value, dict) and not value)
-            ),
-        )
-        return {name: value for name, value in heard[0].items() if name not in absent}
+        return {
+            name: value for name, value in heard[0].items() if name != "return_dict" and not _empty(value)
+        }
 
     def embed(self, prompts: Sequence[str]) -> Conditions | None:
         """Conditions of the prompts, which are read once; None where the model is unconditional."""
         if not self.prompted:
             return None
-        conditions = Conditions(tuple(prompts), stacked=self._stacked)
+        conditions = Conditions(tuple(prompts), stacked=lambda: self._stacked)
         self.calls.first_inputs(conditions, len(prompts))
         return conditions
 
@@ -178,10 +173,16 @@ class PipelineModel:
         tokenizer = getattr(self.pipeline, "tokenizer", None)
         if tokenizer is None:  # a class is one token, and never padding
             return torch.ones(len(prompts), 1, dtype=torch.bool)
-        length = self.example_inputs("text_encoder", 1)["input_ids"].shape[1]
-        options = {"padding": "max_length", "max_length": length, "truncation": True, "return_tensors": "pt"}
-        mask: Tensor = tokenizer(list(prompts), **options).attention_mask.bool()
+        options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        mask: Tensor = tokenizer(
+            list(prompts), max_length=self._prompt_length, **options
+        ).attention_mask.bool()
         return mask
+
+    @cached_property
+    def _prompt_length(self) -> int:
+        """How many tokens the text encoder reads."""
+        return int(self.example_inputs("text_encoder", 1)["input_ids"].shape[1])
 
     @cached_property
     def process(self) -> Process:
@@ -230,3 +231,8 @@ class PipelineModel:
         if self.media:
             return self.media.from_pictures(self._autoencoding.decode(latents))
         return Plain(self.makes).made(self.calls.decode(latents))
+
+
+def _empty(value: Any) -> bool:
+    """Whether an argument says nothing."""
+    return value is None or (isinstance(value, dict) and not value)

@@ -57,12 +57,6 @@ class Inputs:
         """The timestep as the denoiser is told it."""
         return self.arguments[self.time_name]
 
-    @property
-    def conditions(self) -> dict[str, Any]:
-        """All other arguments."""
-        apart = (self.latents_name, self.time_name, "return_dict")
-        return {name: value for name, value in self.arguments.items() if name not in apart}
-
     def replaced(self, latents: Tensor | None = None, time: Tensor | None = None) -> dict[str, Any]:
         """The arguments with other latents (b, ...) and timesteps (b,), repeated where rows were stacked."""
         changed = dict(self.arguments)

@@ -86,16 +86,17 @@ class Inputs:
         with self._recorded("text_encoder", counted, sums):
             conditions = self.model.embed(prompts)
         if any(unit.component == "denoiser" for unit in self.units):
-            with self._recorded("denoiser", None, sums):
-                self._denoise(draws, conditions, device)
+            self._denoise(draws, conditions, device, sums)
         return sums
 
-    def _denoise(self, draws: range, conditions: Conditions | None, device: torch.device) -> None:
+    def _denoise(self, draws: range, conditions: Conditions | None, device: torch.device, sums: Sums) -> None:
         model, seed = self.model, self.knobs.seed
         latents = model.encode(self.calibration.media(draws).to(device))
         noise = normal(latents.shape[1:], seed, draws, "calibration noise", device)
         times = integers(model.timesteps, seed, draws, "calibration timestep", device)
-        model.predict(model.noised(latents, times, noise), times, conditions)
+        noisy = model.noised(latents, times, noise)
+        with self._recorded("denoiser", None, sums):  # the prediction alone, whatever a model runs to encode
+            model.predict(noisy, times, conditions)
 
     @contextmanager
     def _recorded(self, component: str, counted: Tensor | None, sums: Sums) -> Iterator[None]:
