@@ -7,7 +7,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-from prunelab.models.seams import takes
+from prunelab.models.seams import repeated, takes
 
 IMAGENET_NULL = 1000  # what DiTPipeline starts guidance from
 SOUNDS = ("audio_length_in_s", "audio_end_in_s")
@@ -56,13 +56,8 @@ def asked(
         given["prompt"] = list(prompts)
         given["class_labels"] = _classes(pipeline, name, prompts) if "prompt" not in names else None
     given["batch_size"] = batch
-    own = {key: _repeated(value, batch) for key, value in call.items()}
+    own = {key: repeated(each, batch) if isinstance(each, Tensor) else each for key, each in call.items()}
     return {**own, **{key: value for key, value in given.items() if key in names}}
-
-
-def _repeated(value: Any, batch: int) -> Any:
-    """What a call is given for one sample, for each of them."""
-    return value.repeat(batch, *[1] * (value.ndim - 1)) if isinstance(value, Tensor) else value
 
 
 def _classes(pipeline: DiffusionPipeline, name: str, prompts: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from prunelab.models.seams import Forward, Heard, Inputs, alike
+from prunelab.models.seams import Forward, Heard, Inputs, alike, repeated
 
 Within = Callable[[int], AbstractContextManager[None]]
 
@@ -82,8 +82,7 @@ class Sampler:
         return result
 
     def _first(self, latents: Tensor) -> Tensor:
-        own = self.start.repeat(len(latents) // len(self.start), *[1] * (self.start.ndim - 1))
-        return alike(own, latents.shape)
+        return alike(repeated(self.start, len(latents)), latents.shape)
 
 
 def generators(latents: Tensor) -> list[torch.Generator]:

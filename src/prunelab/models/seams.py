@@ -62,11 +62,11 @@ class Inputs:
         changed = dict(self.arguments)
         rows = len(self.latents)
         if latents is not None:
-            own = alike(_stacked(latents, rows), self.latents.shape).to(self.latents.dtype)
+            own = alike(repeated(latents, rows), self.latents.shape).to(self.latents.dtype)
             listed = isinstance(self.arguments[self.latents_name], list)
             changed[self.latents_name] = list(own) if listed else own
         if time is not None:
-            told = _stacked(time, rows)
+            told = repeated(time, rows)
             changed[self.time_name] = told.to(self.time.dtype) if isinstance(self.time, Tensor) else told
         return changed
 
@@ -81,7 +81,8 @@ def alike(value: Tensor, shape: Sequence[int]) -> Tensor:
     return value.reshape(tuple(shape))
 
 
-def _stacked(value: Tensor, rows: int) -> Tensor:
+def repeated(value: Tensor, rows: int) -> Tensor:
+    """``value`` as often as it takes to have so many rows."""
     return value if len(value) == rows else value.repeat(rows // len(value), *[1] * (value.ndim - 1))
 
 
