@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from prunelab.core.presets import embedded
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
-from prunelab.walkers.walk import TRACERS, WALKERS, walk
+from prunelab.walkers.walk import OURS, walk
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))  # the families that tests hold the walkers to
@@ -50,8 +50,8 @@ def units() -> dict[str, list[Unit]]:
     with torch.device("meta"):
         other = FluxTransformer2DModel(num_layers=1, num_single_layers=1, num_attention_heads=2, **sizes)
     return {
-        name: model.units([name], ["denoiser"]) or walk("denoiser", other, [name])
-        for name in (*WALKERS, *TRACERS)
+        each.name: model.units([each.name], ["denoiser"]) or walk("denoiser", other, [each.name])
+        for each in OURS
     }
 
 
@@ -77,7 +77,7 @@ def price() -> str:
     shift = scorers()["latent_shift"]
     model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
     rows = []
-    for name in (*WALKERS, *TRACERS):
+    for name in (each.name for each in OURS):
         found = model.units([name], ["denoiser"])
         if not found or not all(map(shift.means.holds, found)):
             continue

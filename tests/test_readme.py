@@ -41,7 +41,7 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.stages import run as running
 from prunelab.stages.prune import slimmed
 from prunelab.tasks.judged_data import ShuffledExamples
-from prunelab.walkers.walk import WALKERS
+from prunelab.walkers.walk import OURS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -464,7 +464,7 @@ def test_the_pages_name_every_choice(group: str) -> None:
 def test_the_readme_names_every_granularity_model_and_sweep() -> None:
     models = [file.stem for file in (ROOT / "conf" / "model").glob("*.yaml")]
     sweeps = [file.stem for file in (ROOT / "sweeps").glob("*.yaml")]
-    assert unnamed([*WALKERS, *models, *sweeps], "README.md") == []
+    assert unnamed([*(each.name for each in OURS), *models, *sweeps], "README.md") == []
 
 
 def heads_by_hand(unit: Unit, attention: Any) -> list[float]:

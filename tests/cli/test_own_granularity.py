@@ -1,42 +1,40 @@
-"""A granularity that nothing has heard of is one walker: scorers, budgets, surgery and the report take it."""
+"""The granularity of docs/adding-a-granularity.md: scorers, budgets, surgery and the report take it."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import nn
 
-from prunelab.core.units import Unit
-from prunelab.walkers.walk import WALKERS
+from prunelab.core.errors import Refusal
+from prunelab.walkers.granularity import Granularity
+from prunelab.walkers.neurons import neurons
+from prunelab.walkers.walk import add
 
 Command = Callable[..., Any]
-NEURONS = WALKERS["neuron"]
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-granularity.md"
+SHOWN = re.compile(r'^```\w+ title="mine/([^"\n]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
-def half_neurons(component: str, root: nn.Module, *context: Any) -> Iterator[Unit]:
-    """Pairs of neurons: an element is two neighbours, which live or die together."""
-    for unit in NEURONS(component, root, *context):
-        pieces = tuple(replace(piece, block=2 * piece.block) for piece in unit.slices)
-        gate = replace(unit.gate, block=2 * unit.gate.block)
-        counters = tuple(replace(counter, block=2 * counter.block) for counter in unit.counters)
-        pairs = replace(unit, granularity="pair", elements=unit.elements // 2, slices=pieces, gate=gate)
-        yield replace(pairs, counters=counters)
-
-
-def test_it_runs(
-    command: Command, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(WALKERS, "pair", half_neurons)
+def test_it_is_one_file_and_one_choice(command: Command, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    for name, text in SHOWN.findall(PAGE.read_text("utf-8")):
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
     few = ("scorer.samples=2", "scorer.threshold=null", "scorer.stride=500", "scorer.batch_size=2")
+    chosen = ("--config-dir", str(tmp_path / "mine"), "scorer=taylor", *few, "granularity=[head,pair]")
     ended = command(
-        *tiny, "scorer=taylor", *few, "granularity=pair", "sparsity=0.25", store=tmp_path / "store"
+        *tiny, *chosen, "budget=per_granularity", "sparsity={head:0.3,pair:0.25}", store=tmp_path / "store"
     )
     row = ended.rows()["pruned"]
-    assert (row["granularity"], row["sparsity"]["requested"]) == ("pair", 0.25)
-    assert row["sparsity"]["elements"] == 0.25
+    assert row["granularity"] == "head+pair"
     structure = json.loads((ended.folder / "models" / "pruned" / "unet" / "config.json").read_text())
     assert "pair" not in json.dumps(structure), "the saved model opens without the walker"
-    assert ">taylor · pair ·" in (ended.folder / "report.html").read_text("utf-8")
+    assert ">taylor · head+pair ·" in (ended.folder / "report.html").read_text("utf-8")
+
+
+def test_a_name_stands_for_one_granularity() -> None:
+    with pytest.raises(Refusal, match="two granularities called 'head'"):
+        add(Granularity("head", neurons))

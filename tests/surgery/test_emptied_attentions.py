@@ -19,7 +19,8 @@ from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.pruned_layers import replacement
 from prunelab.surgery.slimming import slim, step_of
 from prunelab.surgery.version_1 import renewed
-from prunelab.walkers.walk import WALKERS
+from prunelab.walkers.calls import Calls
+from prunelab.walkers.walk import known
 
 ROUND_OFF = 2e-6
 SQRT2 = math.sqrt(2)
@@ -81,7 +82,7 @@ def emptied(root: nn.Module, units: list[Unit], inputs: dict[str, Any]) -> tuple
 def test_gate_equals_slim_without_any_heads(flavour: str, granularity: str) -> None:
     options = FLAVOURS[flavour]
     root = drawn(Around(**options))
-    units = list(WALKERS[granularity]("denoiser", root))
+    units = list(known(granularity).walk("denoiser", root, Calls(root)))
     offered = granularity == "head" or "rescale_output_factor" not in options
     assert [unit.path for unit in units if unit.path == "attention"] == ["attention"] * offered
     random = generator(1, 0, flavour)
@@ -103,7 +104,7 @@ def test_gate_equals_slim_without_any_heads(flavour: str, granularity: str) -> N
 
 def test_a_feed_forward_of_another_width_leaves_zeros_of_that_width() -> None:
     root = drawn(nn.Sequential(FeedForward(16, dim_out=24)))
-    units = list(WALKERS["operator"]("denoiser", root))
+    units = list(known("operator").walk("denoiser", root, Calls(root)))
     simulated, performed, _ = emptied(root, units, {"input": torch.randn(2, 9, 16)})
     assert simulated.shape == performed.shape == (2, 9, 24)
     assert not performed.any()

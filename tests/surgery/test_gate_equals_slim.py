@@ -15,10 +15,12 @@ from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.slimming import slim
-from prunelab.walkers.walk import WALKERS
+from prunelab.walkers.walk import OURS
 
 ROUND_OFF = 2e-5  # of float32 activations of order one
-GRANULARITIES = sorted(WALKERS.keys() - {"modulation"})  # a U-Net has none: see tests/models/test_flux.py
+# Of modulations a U-Net has none.
+TRACED = {"channel", "free_channel", "norm_group"}  # see tests/surgery/test_channels.py
+GRANULARITIES = sorted({each.name for each in OURS} - TRACED - {"modulation"})
 
 
 def random_plan(units: list[Unit], share: float, seed: int) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from prunelab.engine.hardware import Hardware
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.request import Request
 from prunelab.tracking.protocol import Tracker
+from prunelab.walkers.walk import add
 
 # Keys that a row of the report says in fields of their own, or that decide no number in it.
 SAID = frozenset(
@@ -116,7 +117,7 @@ def bench(config: DictConfig, check: Callable[[Task], None] | None = None, shape
 def request(config: DictConfig) -> Request:
     """The factors of one run."""
     recovers = config.recovery.get("method") is not None
-    granularity = names(config, "granularity")
+    granularity = granularities(config)
     budget = part("budget", config.budget)
     return Request(
         scorer=part("scorer", config.scorer),
@@ -134,6 +135,14 @@ def request(config: DictConfig) -> Request:
         rounds=config.rounds,
         scratch=config.scratch,
     )
+
+
+def granularities(config: DictConfig) -> list[str]:
+    """The names of the chosen granularities; from here on each stands for what its file describes."""
+    chosen = [instantiate(node) for node in config.granularity.values()]
+    for each in chosen:
+        add(each)
+    return [each.name for each in chosen]
 
 
 def names(config: DictConfig, key: str) -> list[str]:

@@ -56,8 +56,12 @@ def _check_override(override: Override, many: bool, known: Sequence[str]) -> Non
 
 def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> None:
     for value in values if known else ():
-        if value not in known:
-            raise Refusal(f"unknown {group} {value!r}: {nearest(value, known)}")
+        listed = value[1:-1].split(",") if value.startswith("[") else [value]
+        if not all(listed) or len({*listed}) < len(listed):
+            raise Refusal(f"{group}={value} names nothing, or something twice: as in {group}=[one,two]")
+        for name in listed:
+            if name not in known:
+                raise Refusal(f"unknown {group} {name!r}: {nearest(name, known)}")
 
 
 def choices(group: str, search: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ def check_parts(config: DictConfig, folders: Sequence[str] = ()) -> None:
     for name in NEEDED:
         _check_part(whole.values, name)
     _check_list(whole.values["task"].get("metrics"))
+    _check_granularities(whole.values.get("granularity"))
     top = declaration(TOP, places)
     top.check({name: whole.values[name] for name in top.settings if name in whole.values}, whole.say)
     for path, node in _parts(whole.values, ""):
@@ -53,6 +54,15 @@ def _check_list(metrics: Any) -> None:
     for metric in listed:
         if not isinstance(metric, Mapping) or "_target_" not in metric:
             raise Refusal(f"task.metrics={shown(metrics)} is no list of metrics: each has a _target_")
+
+
+def _check_granularities(chosen: Any) -> None:
+    described = chosen.values() if isinstance(chosen, Mapping) else [None]
+    if not all(isinstance(each, Mapping) and "_target_" in each for each in described):
+        raise Refusal(
+            f"granularity={shown(chosen)} names nothing: choose granularity=NAME or [one,two]; an experiment "
+            "does so in its defaults list, as - override /granularity: NAME"
+        )
 
 
 def _parts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

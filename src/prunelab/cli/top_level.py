@@ -32,7 +32,6 @@ class TopLevel:
     """See the comments of ``config.yaml``; what is chosen from a folder is declared by its class."""
 
     components: OneOrMore
-    granularity: OneOrMore
     sparsity: Sparsity
     rounds: Count
     seed: Seed

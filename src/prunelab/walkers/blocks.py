@@ -12,7 +12,9 @@ from torch import nn
 
 from prunelab.core.units import Instead, Unit
 from prunelab.surgery.pruned_structure import CONVOLUTIONS
+from prunelab.walkers.acceptance import accepted
 from prunelab.walkers.calls import Calls
+from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.stacks import block_paths
 from prunelab.walkers.whole import outermost, whole
 
@@ -60,3 +62,6 @@ def _resnet(module: nn.Module) -> bool:
         and not (getattr(module, "up", False) or getattr(module, "down", False))
         and getattr(module, "output_scale_factor", 1) == 1
     )
+
+
+BLOCK = Granularity("block", blocks, accepted, "transformer blocks", block_paths)

@@ -31,6 +31,8 @@ from prunelab.core.units import Counter, Gate, Slice, Unit
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.surgery.pruned_layers import Bias, Skip
 from prunelab.surgery.pruned_structure import Kept
+from prunelab.walkers.calls import Calls
+from prunelab.walkers.granularity import Granularity
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ class Coupling:
         )
 
 
-def channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+def channels(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """One unit per coupling; an element is a channel. Nothing where ``root`` is no U-Net of diffusers."""
-    for coupling in couplings(root, inputs):
+    for coupling in couplings(root, calls.inputs()):
         attentions = _attentions(root, coupling)
         groups = [each.module.num_groups for each in coupling.norms if isinstance(each.module, nn.GroupNorm)]
         heads = [cast(Attention, root.get_submodule(path)).heads for path in attentions]
@@ -103,16 +105,16 @@ def channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iter
             yield _unit(component, "channel", coupling, coupling.width, runs, counters, exact)
 
 
-def free_channels(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+def free_channels(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The channels whose gating is their removal to round-off, as a granularity of their own."""
-    for unit in channels(component, root, inputs):
+    for unit in channels(component, root, calls):
         if unit.exact:
             yield replace(unit, granularity="free_channel")
 
 
-def norm_groups(component: str, root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Unit]:
+def norm_groups(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """One unit per coupling whose norms all see these channels alone, in the same groups."""
-    for coupling in couplings(root, inputs):
+    for coupling in couplings(root, calls.inputs()):
         groups = {_own_groups(each, coupling.width) for each in coupling.norms}
         count = groups.pop() if len(groups) == 1 else 0
         if count:
@@ -258,3 +260,8 @@ def _offsets(path: str, indices: list[int], roots: list[int], width: int) -> tup
     if [(index, root % width) for index, root in held] != expected:
         raise ValueError(f"the channels in {path} lie in no order known here")
     return tuple(starts)
+
+
+CHANNEL = Granularity("channel", channels)
+FREE_CHANNEL = Granularity("free_channel", free_channels)
+NORM_GROUP = Granularity("norm_group", norm_groups)

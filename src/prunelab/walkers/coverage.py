@@ -1,21 +1,14 @@
 """What was not recognised: nothing that looks like what is asked for is passed over without a word."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from prunelab.core.units import Unit
-from prunelab.walkers.attentions import attentions
 from prunelab.walkers.calls import Calls
-from prunelab.walkers.feed_forwards import feed_forwards
-from prunelab.walkers.stacks import block_paths
+from prunelab.walkers.walk import known
 from prunelab.walkers.whole import inside
-
-ATTENTION = re.compile(r"Attention|Attn")
-FEED_FORWARD = re.compile(r"FeedForward|FFN|M[lL][pP]|GLU|Experts?$")
-AROUND = re.compile(r"Block|Model|Transformer|Processor|Layer$|Encoder$")  # what only holds these
 
 
 @dataclass(frozen=True)
@@ -57,11 +50,11 @@ class Coverage:
 
 def coverage(component: str, root: nn.Module, granularity: str, units: Sequence[Unit]) -> Coverage | None:
     """What of ``root`` gives ``units`` of this granularity; None for one that has no modules of its own."""
-    if granularity not in LIKE:
+    of = known(granularity)
+    if of.alike is None:
         return None
-    things, like = LIKE[granularity]
     own = {unit.path for unit in units if unit.component == component and unit.granularity == granularity}
-    alike = like(root)
+    alike = of.alike(root)
     left = [path for path in alike if path not in own and not inside(path, own)]
     calls = Calls(root)
     groups: dict[tuple[str, str], list[int]] = {}
@@ -72,15 +65,15 @@ def coverage(component: str, root: nn.Module, granularity: str, units: Sequence[
     missed = (Missed(kind, len(sizes), sum(sizes), reason) for (kind, reason), sizes in groups.items())
     # Operators and blocks have units of other kinds, and units around what is counted here.
     found = [path for path in own if granularity in ("head", "neuron") or _holds(path, alike)]
-    return Coverage(component, granularity, things, len(found), tuple(missed))
+    return Coverage(component, granularity, of.things, len(found), tuple(missed))
 
 
 def _reason(calls: Calls, granularity: str, path: str) -> str:
     """Why a module gives no units, as far as that is known."""
     recording, call = calls.recording, calls.get(path)
-    known = recording.refusals.get((granularity, path), "")
-    if known or granularity in ("head", "neuron"):
-        return known
+    told = recording.refusals.get((granularity, path), "")
+    if told or granularity in ("head", "neuron"):
+        return told
     if call is None:
         return "no call of it was seen"
     if call.streams is None:
@@ -101,39 +94,3 @@ def missed(
 
 def _holds(path: str, others: Iterable[str]) -> bool:
     return any(f"{each}.".startswith(f"{path}.") for each in others)
-
-
-def _attentions(root: nn.Module) -> list[str]:
-    return _like(root, [found.path for found in attentions(root)], ATTENTION)
-
-
-def _feed_forwards(root: nn.Module) -> list[str]:
-    return _like(root, [found.path for found in feed_forwards(root)], FEED_FORWARD)
-
-
-def _like(root: nn.Module, known: list[str], name: re.Pattern[str]) -> list[str]:
-    """The known ones, and what is called so, holds parameters, and is neither inside nor around another."""
-    called = [
-        path
-        for path, module in root.named_modules()
-        if path
-        and name.search(type(module).__name__)
-        and not AROUND.search(type(module).__name__)
-        and any(True for _ in module.parameters())
-    ]
-    others = set(known)
-    free = [path for path in called if path not in others and not inside(path, others)]
-    ends = {path for path in free if not any(each.startswith(f"{path}.") for each in (*known, *free))}
-    return [path for path, _ in root.named_modules() if path in others or path in ends]
-
-
-def _operators(root: nn.Module) -> list[str]:
-    return [*_attentions(root), *_feed_forwards(root)]
-
-
-LIKE: dict[str, tuple[str, Callable[[nn.Module], list[str]]]] = {
-    "head": ("attentions", _attentions),
-    "neuron": ("feed-forwards", _feed_forwards),
-    "operator": ("attentions and feed-forwards", _operators),
-    "block": ("transformer blocks", block_paths),
-}

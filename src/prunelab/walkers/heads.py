@@ -14,6 +14,9 @@ from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
 from prunelab.surgery.pruned_structure import HEADS, INNER, KEY_HEADS
 from prunelab.walkers.attentions import Attention, Projection, across_heads, attentions, rows_of, words
 from prunelab.walkers.calls import Call, Calls
+from prunelab.walkers.granularity import Granularity
+from prunelab.walkers.likeness import like_attentions
+from prunelab.walkers.proof import proven
 
 # What diffusers runs its ``Attention`` with where it reads one stream and returns one.
 ONE_STREAM = ("AttnProcessor", "AttnProcessor2_0", "SlicedAttnProcessor", "XFormersAttnProcessor")
@@ -186,3 +189,6 @@ def _left(found: Attention, biases: tuple[str | None, ...], call: Call | None) -
         residual=bool(getattr(found.module, "residual_connection", False)),
         rescale=float(getattr(found.module, "rescale_output_factor", 1.0)),
     )
+
+
+HEAD = Granularity("head", heads, proven, "attentions", like_attentions)

@@ -10,6 +10,7 @@ from torch import nn
 
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.walkers.calls import Calls
+from prunelab.walkers.granularity import Granularity
 
 # Classes of norms that a condition changes, and names of what changes them.
 ADAPTIVE = re.compile(r"Ada(LN|Layer|Norm|Group|RMS|Scale)|Modulat|Norm(Zero|Continuous|Single|Shift)")
@@ -47,3 +48,6 @@ def _several(module: nn.Module, key: str) -> bool:
     """Whether a Linear makes several numbers for each channel that it reads."""
     rows, columns = module.get_submodule(key).get_parameter("weight").shape
     return rows > columns > 0 and rows % columns == 0
+
+
+MODULATION = Granularity("modulation", modulations)

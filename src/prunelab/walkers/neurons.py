@@ -8,7 +8,10 @@ from prunelab.core.units import Counter, Gate, Slice, Unit
 from prunelab.walkers.attentions import Attention, Projection, attentions
 from prunelab.walkers.calls import Calls
 from prunelab.walkers.feed_forwards import FeedForward, feed_forwards
+from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.heads import parent_reader
+from prunelab.walkers.likeness import like_feed_forwards
+from prunelab.walkers.proof import proven
 
 
 def neurons(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
@@ -103,3 +106,6 @@ def _beside(component: str, root: nn.Module, found: Attention) -> Iterator[Unit]
         gate=Gate(reader, "input", offset=offset),
         host=f"{parent}.proj_mlp",
     )
+
+
+NEURON = Granularity("neuron", neurons, proven, "feed-forwards", like_feed_forwards)

@@ -11,10 +11,13 @@ from torch import nn
 
 from prunelab.core.units import Instead, Unit
 from prunelab.surgery.pruned_structure import CONVOLUTIONS, plain_norm
+from prunelab.walkers.acceptance import accepted
 from prunelab.walkers.attentions import attention, attentions
 from prunelab.walkers.calls import Call, Calls
 from prunelab.walkers.feed_forwards import FeedForward, feed_forwards
+from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.heads import ONE_STREAM
+from prunelab.walkers.likeness import like_operators
 from prunelab.walkers.whole import outermost, whole
 
 
@@ -98,3 +101,6 @@ def _same_shape(convolution: nn.Module) -> bool:
         return convolution.padding == "same"
     sides = zip(convolution.padding, convolution.dilation, convolution.kernel_size, strict=True)
     return all(2 * padding == dilation * (kernel - 1) for padding, dilation, kernel in sides)
+
+
+OPERATOR = Granularity("operator", operators, accepted, "attentions and feed-forwards", like_operators)

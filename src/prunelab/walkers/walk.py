@@ -1,52 +1,44 @@
-"""Every granularity and who finds its units in a component.
+"""The units of a component, of any granularity that is known.
 
 Units are found by what a module *holds*, not by its class or by the model it sits in, so that a new model
-needs no new walker. Each walker is a generator over one component; ``WALKERS`` maps a granularity to it.
-``TRACERS`` are those that follow the wiring through a forward pass of example inputs.
+needs no new walker.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
-from prunelab.walkers.acceptance import accepted
-from prunelab.walkers.blocks import blocks
+from prunelab.walkers.blocks import BLOCK
 from prunelab.walkers.calls import Calls
-from prunelab.walkers.channels import channels, free_channels, norm_groups
-from prunelab.walkers.heads import heads
-from prunelab.walkers.modulations import modulations
-from prunelab.walkers.neurons import neurons
-from prunelab.walkers.operators import operators
-from prunelab.walkers.proof import proven
-from prunelab.walkers.weights import conv_weights, weights
+from prunelab.walkers.channels import CHANNEL, FREE_CHANNEL, NORM_GROUP
+from prunelab.walkers.granularity import Granularity
+from prunelab.walkers.heads import HEAD
+from prunelab.walkers.modulations import MODULATION
+from prunelab.walkers.neurons import NEURON
+from prunelab.walkers.operators import OPERATOR
+from prunelab.walkers.weights import CONV_WEIGHT, WEIGHT
 
-Walker = Callable[[str, nn.Module, Calls], Iterator[Unit]]
-Tracer = Callable[[str, nn.Module, Mapping[str, Any]], Iterator[Unit]]
+OURS = (
+    *(OPERATOR, BLOCK, HEAD, NEURON, MODULATION, WEIGHT, CONV_WEIGHT),
+    *(CHANNEL, FREE_CHANNEL, NORM_GROUP),
+)
+_KNOWN = {each.name: each for each in OURS}
 
-WALKERS: dict[str, Walker] = {
-    "operator": operators,
-    "block": blocks,
-    "head": heads,
-    "neuron": neurons,
-    "modulation": modulations,
-    "weight": weights,
-    "conv_weight": conv_weights,
-}
-TRACERS: dict[str, Tracer] = {
-    "channel": channels,
-    "free_channel": free_channels,
-    "norm_group": norm_groups,
-}
-# What is tried before it is offered.
-CHECKS: dict[str, Callable[[Sequence[Unit], Calls], list[Unit]]] = {
-    "head": proven,
-    "neuron": proven,
-    "operator": accepted,
-    "block": accepted,
-}
+
+def add(granularity: Granularity) -> None:
+    """From here on its name stands for it; refuses a name that stands for another one."""
+    if _KNOWN.setdefault(granularity.name, granularity) != granularity:
+        raise Refusal(f"there are two granularities called {granularity.name!r}: give yours another name")
+
+
+def known(name: str) -> Granularity:
+    """The granularity of this name; refuses one that nobody walks for."""
+    if name not in _KNOWN:
+        raise Refusal(f"unknown granularity {name!r}: choose from {', '.join(_KNOWN)}")
+    return _KNOWN[name]
 
 
 def walk(
@@ -60,15 +52,5 @@ def walk(
     inputs: makes the keyword arguments of one forward pass; called where wiring is traced, and where a
     module's call has to be seen. Where it makes none, only what is known without a call is found.
     """
-    known = (*WALKERS, *TRACERS)
-    unknown = [name for name in granularities if name not in known]
-    if unknown:
-        raise Refusal(f"unknown granularity {unknown[0]!r}: choose from {', '.join(known)}")
-    units: list[Unit] = []
-    calls = Calls(root, inputs)
-    for name in granularities:
-        traced = name in TRACERS
-        found = TRACERS[name](component, root, inputs()) if traced else WALKERS[name](component, root, calls)
-        left = [unit for unit in found if unit.elements]  # a layer may have lost all it had
-        units += CHECKS[name](left, calls) if name in CHECKS else left
-    return units
+    chosen, calls = [known(name) for name in granularities], Calls(root, inputs)
+    return [unit for each in chosen for unit in each.units(component, root, calls)]

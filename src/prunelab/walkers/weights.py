@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.surgery.pruned_structure import CONVOLUTIONS
 from prunelab.walkers.calls import Calls
+from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.stacks import block_paths
 
 
@@ -49,3 +50,7 @@ def _matrices(
                 matrix=(weight.shape[0], weight.shape[1:].numel()),
                 layer=next((layer for layer in layers if path.startswith(f"{layer}.")), ""),
             )
+
+
+WEIGHT = Granularity("weight", weights)
+CONV_WEIGHT = Granularity("conv_weight", conv_weights)
