@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import SoftFileLease
 
 from prunelab.artifacts import Store, address, default_root, disk
 from prunelab.artifacts.checksums import sha256
@@ -151,15 +152,16 @@ def test_a_failing_disk_costs_no_artifact(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_explained_and_serves(
+def test_a_file_system_without_any_lock_is_explained_and_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    def lockless(descriptor: int, operation: int) -> None:
+    def lockless(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     store = Store(tmp_path)
     fill(store)
     monkeypatch.setattr(fcntl, "flock", lockless)
+    monkeypatch.setattr(SoftFileLease, "_acquire", lockless)
     assert store.valid(ADDRESS)
     for _ in range(2):  # no file that was left by the first is taken for a lock
         with pytest.raises(Refusal) as caught, store.hold("other-0"):

@@ -19,6 +19,9 @@ CLOSED = {
     *(errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.ETXTBSY, errno.EBUSY, errno.ENXIO, errno.EINVAL),
 }
 FAILING = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EREMOTEIO, errno.ENOMEDIUM}
+# Mounts that answer flock without telling the file system's other machines.
+LOCAL_LOCKS = ("nfs", "lustre")
+LOCAL_LOCK_OPTIONS = {"nolock", "local_lock=all", "local_lock=flock", "localflock"}
 # What file systems that cannot flush a folder's list of names answer; they keep it by themselves.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 # safetensors and torch.save hide the errno; the second text is what torch.save says of a short write.
@@ -70,19 +73,30 @@ def sync_tree(folder: Path) -> None:
 
 def mount(folder: Path) -> str:
     """The file system that holds ``folder``, there or not: ``nfs4 at /home``, or where it is mounted."""
-    point = next((path for path in (folder, *folder.parents) if os.path.ismount(path)), Path("/"))
-    return f"{kind} at {point}" if (kind := _kinds().get(point)) else str(point)
+    point = _point(folder)
+    return f"{found[0]} at {point}" if (found := _mounts().get(point)) else str(point)
 
 
-def _kinds() -> dict[Path, str]:
-    """Mount point -> kind of its file system; empty where the system keeps no list."""
+def local_locks(folder: Path) -> bool:
+    """Whether locks in ``folder`` are real on this machine alone, as its mount says: others do not see them."""
+    kind, options = _mounts().get(_point(folder), ("", []))
+    return kind.startswith(LOCAL_LOCKS) and bool({*options} & LOCAL_LOCK_OPTIONS)
+
+
+def _point(folder: Path) -> Path:
+    return next((path for path in (folder, *folder.parents) if os.path.ismount(path)), Path("/"))
+
+
+def _mounts() -> dict[Path, tuple[str, list[str]]]:
+    """Mount point -> kind and options of its file system; empty where the system keeps no list."""
     try:
         lines = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return {}
     words = [line.split(" ") for line in lines]
     # Spaces and the like are written as octal numbers.
-    return {Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w[1])): w[2] for w in words if len(w) > 2}
+    named = [(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w[1]), w) for w in words if len(w) > 3]
+    return {Path(name): (w[2], w[3].split(",")) for name, w in named}
 
 
 def _explained(error: OSError, folder: Path, remedy: str) -> str | None:

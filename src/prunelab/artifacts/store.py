@@ -69,7 +69,7 @@ class Store:
         with shared(self.root), ExitStack() as stack:
             with refusing_disk_errors(self.root, f"it lacks {address}; {STORE_REMEDY}"):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(path, address))
+                stack.enter_context(locked(path, f"computes {address}"))
             with refusing_disk_errors(self.root):
                 yield
 
