@@ -1,7 +1,10 @@
 """One answer to "which process of how many": torchrun's, srun's, a batch script's, and nobody's."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -9,15 +12,23 @@ from prunelab.core import processes
 from prunelab.core.errors import Refusal
 
 SOURCES = Path(__file__).parents[2] / "src" / "prunelab"
-ALL = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", processes.LAUNCHED)
+MET = ("MASTER_ADDR", "MASTER_PORT")
+ALL = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", processes.LAUNCHED, processes.SRUN)
 SRUN = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2"}
+SLURM = {*SRUN, "SLURM_PROCID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"}
+STEP = {
+    **{**SRUN, "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_TASKS_PER_NODE": "2(x2)", "SLURM_PROCID": "3"},
+    **{"SLURM_LOCALID": "1", "SLURM_STEP_NODELIST": "gpu[07-08,12]", processes.SRUN: "ranks"},
+}
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 
 
 @pytest.fixture(autouse=True)
-def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*ALL, "SLURM_PROCID", *SRUN):
-        monkeypatch.delenv(name, raising=False)
+def _nobody() -> Iterator[None]:
+    with mock.patch.dict(os.environ):
+        for name in (*ALL, *MET, *SLURM):
+            os.environ.pop(name, None)
+        yield
 
 
 def given(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
@@ -57,9 +68,49 @@ def test_two_processes_of_srun_are_refused(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], number: int
 ) -> None:
     given(monkeypatch, {**environment, "SLURM_PROCID": str(number)})
-    with pytest.raises(Refusal, match=r"srun started 2 processes, .* devices=2"):
+    with pytest.raises(Refusal, match=r"srun started 2 processes, .* devices=2, or set PRUNELAB_SRUN=ranks"):
         processes.check()
     assert processes.first() == (number == 0), "one of them says so"
+
+
+def test_tasks_of_srun_are_ranks_where_the_profile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, STEP)
+    assert processes.spoken_for()
+    processes.check()
+    found = processes.rank(), processes.world(), processes.local_rank(), processes.local_world()
+    assert found == (3, 4, 1, 2)
+    assert processes.grouped()
+    assert not processes.first()
+    assert processes.spoken_for()
+    assert [os.environ[name] for name in MET] == ["gpu07", "15112"]
+
+
+def test_where_they_meet_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**STEP, "MASTER_ADDR": "127.0.0.1"})
+    processes.check()
+    assert os.environ["MASTER_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("listed", "first"),
+    [("n1", "n1"), ("n[1-2]", "n1"), ("a-3,n[1-2]", "a-3"), ("r1n[007,9]-ib,x", "r1n007-ib")],
+)
+def test_the_first_host_of_a_list(listed: str, first: str) -> None:
+    assert processes._first_host(listed) == first
+
+
+def test_uneven_tasks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**STEP, "SLURM_STEP_TASKS_PER_NODE": "2,1"})
+    with pytest.raises(Refusal, match="not as many on every node: give --nodes and --ntasks-per-node"):
+        processes.check()
+
+
+def test_a_report_can_say_where_slurm_ran_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processes.scheduled() == {}
+    given(monkeypatch, {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "n1", "SLURM_RESTART_COUNT": "2"})
+    assert processes.scheduled() == {"job": "7", "node": "n1", "restarts": 2}
+    given(monkeypatch, {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "3"})
+    assert processes.scheduled()["job"] == "5_3"
 
 
 @pytest.mark.parametrize(

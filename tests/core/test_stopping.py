@@ -50,11 +50,11 @@ def test_a_signal_ends_what_waits() -> None:
     assert ended(TELL, FOR_EVER) == (TERMINATED, "", LINE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_ctrl_c_and_a_closed_terminal_are_signals_too(number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
+def test_ctrl_c_a_closed_terminal_and_schedulers_are_heard_too(number: signal.Signals) -> None:
     code, _, err = ended(f"os.kill(os.getpid(), {number.value})", FOR_EVER)
     assert code == 128 + number
-    assert re.fullmatch(r"prunelab: (interrupted|stopped by SIGHUP): the same command .*\n", err)
+    assert re.fullmatch(r"prunelab: (interrupted|stopped by SIG(HUP|USR2)): the same command .*\n", err)
 
 
 def test_a_job_that_waits_for_another_ends(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_process_whose_parent_is_gone_ends(place: str) -> None:
 def test_an_ignored_signal_stays_ignored() -> None:
     """As SIGHUP is under nohup."""
     lines = (f"os.kill(os.getpid(), {signal.SIGHUP.value})", "print(watch.told, len(stopping.listening()))")
-    assert ended(*lines, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)") == (0, "0 2\n", "")
+    assert ended(*lines, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)") == (0, "0 4\n", "")
 
 
 def test_a_fork_is_not_watched() -> None:

@@ -43,7 +43,9 @@ def main() -> None:
         code = _code(watch)
     if watch.told:
         code = 128 + watch.told
-        if not silent:
+        if processes.spoken_for():
+            code = 0  # srun ends all tasks when one fails, and the first is still to say how to go on
+        elif not silent:
             stopping.say(watch.told)
     if watch.told or (code and launched()):
         stopping.end_within(stopping.GRACE, code)
@@ -65,6 +67,7 @@ def _code(watch: stopping.Watch) -> int:
     except Exception as error:
         if watch.told:  # what a signal leads to, such as a partner that is gone, is no news
             return 1
+        processes.leave_the_word()
         if launched():
             leave_error(error)
         elif isinstance(error, Refusal):

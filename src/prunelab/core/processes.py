@@ -1,16 +1,23 @@
 """Which process of how many this is, and who started it: what the environment says, read here alone.
 
 torchrun, and the launcher of ``devices=N``, tell their processes about each other. srun starts processes that
-know nothing of each other: each would do the whole job, beside the others.
+know nothing of each other: each would do the whole job, beside the others. Where the environment has
+``PRUNELAB_SRUN=ranks``, as job scripts set it, they are told here, in torchrun's words.
 """
 
 import os
+import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prunelab.core.errors import Refusal
 
 LAUNCHED = "PRUNELAB_LAUNCHED"  # for the ranks that a job starts: the process that does
+SRUN = "PRUNELAB_SRUN"  # "ranks": the tasks of a step are the ranks of one job
+COURTESY = 10.0  # seconds that a task which fails leaves to the first one to say why
+PORTS = range(15000, 30000)  # where the tasks of a step meet: outside of those that systems hand out
+STEPS = 16  # of a job, before two of them could meet at one port
 
 
 def rank() -> int:
@@ -64,13 +71,68 @@ def launching() -> Iterator[None]:
 
 
 def check() -> None:
-    """Refuse to be one of several processes that know nothing of each other."""
-    _, count = _stepped(os.environ)
-    if count > 1:
+    """Refuse to be one of several processes that know nothing of each other; tell the tasks of srun, if asked."""
+    number, count = _stepped(os.environ)
+    if count == 1:
+        return
+    if os.environ.get(SRUN) != "ranks":
         raise Refusal(
             f"srun started {count} processes, each of which would do the whole job: start one "
-            f"(srun --ntasks=1 --cpus-per-task=N) with devices={count}, or torchrun in each node"
+            f"(srun --ntasks=1 --cpus-per-task=N) with devices={count}, or set {SRUN}=ranks to join them"
         )
+    os.environ.update(_joined(os.environ, number, count))
+
+
+def spoken_for() -> bool:
+    """Whether another task of srun's says how this job ends."""
+    return os.environ.get(SRUN) == "ranks" and not launched() and not first()
+
+
+def leave_the_word() -> None:
+    """Let the first task of srun's say why all of them fail; srun then ends this one."""
+    if spoken_for():
+        time.sleep(COURTESY)
+
+
+def scheduled() -> dict[str, str | int]:
+    """Where SLURM runs this job, for a report: ``job``, ``node``, ``restarts``; empty outside of SLURM.
+
+    A task of a job array is ``ARRAY_TASK``, as ``squeue`` has it.
+    """
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID", "") for name in ("JOB", "TASK"))
+    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+    if not job:
+        return {}
+    node = os.environ.get("SLURMD_NODENAME", "")
+    return {"job": job, "node": node, "restarts": _number(os.environ, "SLURM_RESTART_COUNT", 0)}
+
+
+def _joined(environment: Mapping[str, str], number: int, count: int) -> dict[str, str]:
+    """What torchrun would tell the tasks of a step about each other."""
+    each = re.fullmatch(r"(\d+)(\(x\d+\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
+    if each is None:
+        raise Refusal(
+            f"srun started {count} processes, not as many on every node: give --nodes and --ntasks-per-node"
+        )
+    job, step = (_number(environment, f"SLURM_{name}_ID", 0) for name in ("JOB", "STEP"))
+    met = {
+        "MASTER_ADDR": _first_host(environment.get("SLURM_STEP_NODELIST", "localhost")),
+        "MASTER_PORT": str(PORTS[(job * STEPS + step) % len(PORTS)]),
+    }
+    return {
+        **{name: environment.get(name, value) for name, value in met.items()},
+        "RANK": str(number),
+        "WORLD_SIZE": str(count),
+        "LOCAL_RANK": str(_number(environment, "SLURM_LOCALID", 0)),
+        "LOCAL_WORLD_SIZE": each[1],
+    }
+
+
+def _first_host(listed: str) -> str:
+    """The first of hosts as SLURM lists them: ``n01`` of ``n[01-03,7]-ib,login``."""
+    found = re.match(r"([^,\[]*)(?:\[(\d+)[^\]]*\]([^,\[]*))?", listed)
+    assert found is not None
+    return "".join(part for part in found.groups() if part)
 
 
 def _stepped(environment: Mapping[str, str]) -> tuple[int, int]:

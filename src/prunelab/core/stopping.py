@@ -1,5 +1,8 @@
 """Told to stop: how SIGTERM, Ctrl-C and SIGHUP end a job within seconds, at a point from which it goes on.
 
+So do SIGUSR1 and SIGUSR2, by which schedulers say beforehand that a job's time runs out or that it has to
+make room: who started the job knows by its exit code that it is to be started again.
+
 The handler raises :class:`Stopped` in the main thread, wherever that is: what is half done is never taken for
 whole, so any place will do. A training says where it would rather be stopped (:func:`deferred`), looks at
 :func:`told` after every step and saves itself first.
@@ -22,7 +25,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2)
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, *SCHEDULERS)
 GRACE = 15.0  # seconds from the signal to the end; schedulers and torch's launcher kill after 30
 REPEAT = 3.0  # a signal within so many seconds is the first one, come a second time by way of a launcher
 PULSE = 0.5  # seconds between two looks at the parent and the clock

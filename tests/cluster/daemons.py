@@ -1,0 +1,189 @@
+"""A SLURM of two nodes on loopback: Debian's daemons, started as children of the tests and ended with them.
+
+Nothing outside of ``root`` is written: munge has a key and a socket of its own there, and clients find the
+configuration by ``SLURM_CONF``. Needs root (daemons start jobs as users), Debian's packages, and apt where
+they are missing. Memory limits are not enforced: there is no cgroup plugin.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+DAEMONS = ("munged", "slurmctld", "slurmd", "srun", "setpriv")
+NODES = ("n1", "n2")
+SECONDS = 60.0  # for anything that should take a few
+
+# Nodes claim more cores than there may be (config_overrides); requeued jobs start after cred_expire seconds.
+CONFIGURATION = """\
+ClusterName=prunelab
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={root}/munge.socket,cred_expire=3
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool.%n
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd.%n.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/slurmd.%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SwitchType=switch/none
+MpiDefault=none
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+PropagateResourceLimits=NONE
+ReturnToService=2
+JobRequeue=1
+KillWait=5
+MinJobAge=600
+"""
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 State=UNKNOWN\n"
+PARTITION = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
+
+
+class Absent(Exception):
+    """No SLURM can be brought up here; the message says why."""
+
+
+def obtained() -> None:
+    """See that the daemons are there, from apt where they are not."""
+    if os.geteuid() != 0:
+        raise Absent("SLURM's daemons need root")
+    if all(shutil.which(name) for name in DAEMONS):
+        return
+    if shutil.which("apt-get") is None:
+        raise Absent(f"not Debian, and {', '.join(DAEMONS)} are not all installed")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+        done = subprocess.run(["apt-get", *words], env=quiet, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise Absent(f"apt-get {words[0]} failed: {last}")
+
+
+class Cluster:
+    """A controller and two nodes, while it is open."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
+        self._started = ExitStack()
+
+    def open(self) -> "Cluster":
+        """Write the configuration, start the daemons and wait for the nodes."""
+        self._configure()
+        key, munge = self.root / "munge.key", self.root / "munge.socket"
+        files = ("--key-file", key, "--socket", munge, "--pid-file", self.root / "munged.pid")
+        logs = ("--log-file", self.root / "munged.log", "--seed-file", self.root / "munged.seed")
+        self._start("munged", "--foreground", "--force", *files, *logs)
+        until(munge.exists, "munge has no socket")
+        configuration = ("-D", "-f", self.root / "slurm.conf")
+        self._start("slurmctld", *configuration)
+        for node in NODES:
+            (self.root / f"spool.{node}").mkdir(exist_ok=True)
+            self._start("slurmd", *configuration, "-N", node)
+        until(self._idle, "the nodes did not come up")
+        return self
+
+    def close(self) -> None:
+        """Cancel what runs, and end the daemons, the last one started first."""
+        self.ask("scancel", "--user=root")
+        until(lambda: not self.ask("squeue", "--noheader"), "jobs did not end")
+        self._started.close()
+
+    def ask(self, *words: object) -> str:
+        """What a command of SLURM's prints."""
+        done = subprocess.run(
+            [str(word) for word in words], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout.strip()
+
+    def job(self, number: str) -> dict[str, str]:
+        """What SLURM knows of a job, by its own names."""
+        said = self.ask("scontrol", "--oneliner", "show", "job", number)
+        return dict(pair.split("=", 1) for pair in said.split() if "=" in pair)
+
+    def over(self, number: str, seconds: float = SECONDS) -> dict[str, str]:
+        """What SLURM knows of a job once it has ended for good."""
+        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+        until(lambda: self.job(number)["JobState"] in ended, f"job {number} does not end", seconds)
+        return self.job(number)
+
+    def _idle(self) -> bool:
+        if not (self.root / "state" / "job_state").exists() and not self._answers():
+            return False
+        return self.ask("sinfo", "--noheader", "--Node", "--format=%t").split() == ["idle"] * len(NODES)
+
+    def _answers(self) -> bool:
+        """Whether the controller listens: clients ask a silent one for half a minute."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.ports[0])) == 0
+
+    def _configure(self) -> None:
+        for name in ("state", *(f"spool.{node}" for node in NODES)):
+            (self.root / name).mkdir(parents=True)
+        key = self.root / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        host, self.ports = socket.gethostname(), free_ports(1 + len(NODES))
+        text = CONFIGURATION.format(host=host, root=self.root, controller=self.ports[0])
+        for name, port in zip(NODES, self.ports[1:], strict=True):
+            text += NODE.format(name=name, host=host, port=port)
+        (self.root / "slurm.conf").write_text(text + PARTITION)
+
+    def _start(self, *words: object) -> None:
+        """A daemon in the foreground, which the kernel ends when the tests die."""
+        with (self.root / "daemons.log").open("a") as log:
+            started = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *map(str, words)],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._started.callback(ended, started)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a daemon to end, and see that it does."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in found]
+
+
+def until(holds: Callable[[], object], complaint: str, seconds: float = SECONDS) -> None:
+    """Wait for something to hold; an AssertionError with the complaint when it takes too long."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, complaint
+        time.sleep(0.2)
