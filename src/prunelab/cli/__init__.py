@@ -3,7 +3,6 @@
 Nothing heavy is imported until a job starts: help and configuration errors answer at once.
 """
 
-import os
 import signal
 import sys
 import traceback
@@ -14,16 +13,18 @@ import hydra
 from hydra.conf import ConfigSourceInfo, OverridesConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from prunelab.cli import elsewhere
 from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
 from prunelab.cli.checking import check
 from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
+from prunelab.cli.sbatch import SCRIPTS, script
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import conf_folder, embedded
+from prunelab.core.presets import conf_folder
 from prunelab.core.processes import launched, launcher
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
@@ -54,10 +55,7 @@ def main() -> None:
 
 def _code(watch: stopping.Watch) -> int:
     """The exit code of the command line, unless it was told to stop."""
-    # Threads that spin are 10-100 times slower on shared cores; results are bitwise at equal thread counts.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are
+    elsewhere.prepare()
     try:
         return command(sys.argv[1:])
     except stopping.Stopped:
@@ -82,8 +80,10 @@ def command(words: Sequence[str]) -> int:
     """Run a command line; 1 if a job of it was refused, else 0."""
     arguments = parse(words)
     HydraConfig.instance().cfg = None  # a job that ran in this process before says nothing of this one
-    OmegaConf.register_new_resolver("embedded", embedded, replace=True)
     check(arguments)
+    if arguments.job in SCRIPTS:
+        print(script(arguments), end="")
+        return 0
     processes.check()
     done = Done()
     sys.argv = [sys.argv[0], *arguments.options, *arguments.as_run(arguments.words)]
@@ -95,12 +95,13 @@ def _started(job: Callable[[DictConfig], None]) -> None:
     """Let Hydra run the job, or the jobs, that ``sys.argv`` describes."""
     from prunelab.artifacts.disk import refusing_disk_errors
 
-    working = False
+    working, line = False, elsewhere.home()
 
     def marked(config: DictConfig) -> None:
         nonlocal working
         working = True
-        job(config)
+        with elsewhere.prepared(line):
+            job(config)
         working = False
 
     try:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from prunelab.core.errors import Refusal
 
-JOBS = ("run", "plan", "pretrain", "report")
+JOBS = ("run", "plan", "pretrain", "report", "sbatch", "chain")
 SEARCH_PATH = "hydra.searchpath"
 
 

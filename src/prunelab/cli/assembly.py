@@ -29,7 +29,7 @@ SAID = frozenset(
     (
         *("task", "model", "scorer", "granularity", "budget", "budget.of", "bypass", "sparsity", "recovery"),
         *("seed", "experiment", "sweep", "scratch", "job", "path"),
-        *("trainer", "devices", "logger", "group", "store"),
+        *("trainer", "devices", "cluster", "until", "logger", "group", "store"),
     )
 )
 
@@ -163,7 +163,8 @@ def labels(granularity: Sequence[str]) -> dict[str, Any]:
 def _settings() -> dict[str, str] | None:
     """What the command line or the sweep sets that a row does not say otherwise, by key."""
     pairs = (word.lstrip("+~").partition("=") for word in HydraConfig.get().overrides.task)
-    return {key: value for key, _, value in sorted(pairs) if key not in SAID} or None
+    told = {key: value for key, _, value in sorted(pairs) if key not in SAID}
+    return {key: value for key, value in told.items() if not key.startswith("cluster.")} or None
 
 
 def pretraining_folder(config: DictConfig, fingerprint: str) -> Path:

@@ -90,14 +90,14 @@ def _values(override: Override) -> list[str]:
 
 def _lines(overrides: Sequence[Override]) -> Iterator[list[str]]:
     """Command lines that between them hold every value of a sweep: all its jobs would take too long."""
-    columns = [_words(override) for override in overrides]
+    columns = [swept(override) for override in overrides]
     first = [words[0] for words in columns]
     yield first
     for place, words in enumerate(columns):
         yield from ([*first[:place], word, *first[place + 1 :]] for word in words[1:])
 
 
-def _words(override: Override) -> list[str]:
+def swept(override: Override) -> list[str]:
     """An override as written, or once per value where it is a sweep's."""
     written = override.input_line or ""
     if not override.is_sweep_override():

@@ -14,7 +14,7 @@ from prunelab.core.errors import Refusal
 # What every job is made of: groups, and what stands inside them.
 NEEDED = (
     *("model.open", "data", "task", "scorer", "budget", "bypass"),
-    *("evaluation", "evaluation.timing", "trainer", "logger"),
+    *("evaluation", "evaluation.timing", "trainer", "cluster", "logger"),
 )
 # What a part is given beside its own settings, from the keys of that name.
 HANDED = {"trainer": ("devices", "precision"), "task": ("data",)}

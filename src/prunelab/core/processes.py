@@ -71,7 +71,7 @@ def launching() -> Iterator[None]:
 
 
 def check() -> None:
-    """Refuse to be one of several processes that know nothing of each other; tell the tasks of srun, if asked."""
+    """Refuse to be one of several that know nothing of each other; the tasks of srun are told, if asked."""
     number, count = _stepped(os.environ)
     if count == 1:
         return
