@@ -319,7 +319,7 @@ def check_ends_well(
     words: list[str], place: Path, until_work: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    told = {"--help", "--cfg"} & set(words)
+    told = parse(words).asks
     quiet = [] if told or set_in(words, "logger=none") else ["logger=none"]
     monkeypatch.setattr(jobs, "combine", jobs.combine if parse(words).job == "report" else lambda *_: None)
     ended = try_out([*as_tried(first_job(words)), *quiet], place, monkeypatch)
@@ -397,7 +397,9 @@ def test_every_refusal_is_as_shown(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(sys, "argv", ["prunelab", *command.words, f"store={tmp_path}", "logger=none"])
+    monkeypatch.setattr(
+        sys, "argv", ["prunelab", *command.words, f"store={tmp_path}", "logger=none", "quiet=true"]
+    )
     with pytest.raises(SystemExit) as stop:
         main()
     printed = capsys.readouterr()

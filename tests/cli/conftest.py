@@ -38,15 +38,21 @@ TRAINED = (
     "recovery.schedule.ema=0.5",
 )
 
+STARTS = ("prunelab run: ", "prunelab plan: ", "prunelab pretrain: ", "prunelab report: ")
+
 
 @dataclass
 class Ended:
-    """How a command line ended: exit code, lines on either stream, and the stages it computed, in order."""
+    """How a command line ended: exit code, lines on either stream, and the stages it computed, in order.
+
+    announced: the line that says what starts, which stands before all others on standard error.
+    """
 
     code: int = 0
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
     computed: list[str] = field(default_factory=list)
+    announced: str = ""
 
     @property
     def folder(self) -> Path:
@@ -108,6 +114,8 @@ def prunelab(*words: str, store: Path, environment: Mapping[str, str] | None = N
             main()
     ended.code = stop.value.code
     ended.out, ended.err = out.getvalue().splitlines(), err.getvalue().splitlines()
+    if ended.err and ended.err[0].startswith(STARTS):
+        ended.announced = ended.err.pop(0)
     return ended
 
 

@@ -37,7 +37,19 @@ CONFIGURATIONS = {
     "plan path=not/there": ("no diffusers model at not/there", "model_index.json"),
     "report path=not/there": ("no report.json below path=not/there",),
     "report": ("no report.json below path=None", "prunelab report path=FOLDER"),
-    "plan sparsity": ("cannot read the command line",),
+    "plan sparsity": ("cannot read the command line", "write sparsity=VALUE", "the job is plan"),
+    "plan report": ("cannot read the command line", "plan and report are two jobs"),
+    "-r -m seed=1,2": ("--run and --multirun exclude each other",),
+    "-m seed=1,2 -c job": ("--multirun and --cfg exclude each other",),
+    "--resolve": ("--resolve goes with --cfg or --help",),
+    "-c jb": ("cannot read the command line", "'job', 'hydra', 'all'"),
+    "--experimental-rerun x": ("would open a pickle",),
+    "-sc install=bsh": ("cannot read the command line", "No completion plugin for 'bsh'"),
+    "-sc": ("cannot read the command line", "Expecting one subcommand"),
+    "-cn nothing": ("the configuration does not compose", "'nothing'"),
+    "-cp not/there": ("the configuration does not compose", "not/there"),
+    "-m hydra/launcher=rq seed=0,1": ("'rq': it is not installed, pip install 'hydra-rq-launcher'",),
+    "-m hydra/sweeper=ax seed=0,1": ("'ax': it is not installed, pip install 'hydra-ax-sweeper'",),
     "--confg job": ("cannot read the command line", "--help"),
     "--config-dir not/there": ("not/there is no folder",),
     "sparsity=1.0": ("sparsity=1.0 is outside [0, 1)",),
@@ -260,8 +272,9 @@ def test_a_refusal_of_a_real_process(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("prunelab: the evaluation asks for 65 held-out examples")
-    assert result.stderr.count("\n") == 1
+    announced, refusal = result.stderr.splitlines()
+    assert announced.startswith("prunelab run: tiny_t2i")
+    assert refusal.startswith("prunelab: the evaluation asks for 65 held-out examples")
 
 
 def broken_index(folder: Path) -> None:

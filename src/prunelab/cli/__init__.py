@@ -3,6 +3,7 @@
 Nothing heavy is imported until a job starts: help and configuration errors answer at once.
 """
 
+import os
 import signal
 import sys
 import traceback
@@ -17,8 +18,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.cli import elsewhere
-from prunelab.cli.arguments import SEARCH_PATH, one_line, parse
+from prunelab.cli.announcement import announcement, stages
+from prunelab.cli.arguments import SEARCH_PATH, Arguments, one_line, parse
 from prunelab.cli.checking import check
+from prunelab.cli.completion import of_jobs, without_job
 from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
 from prunelab.cli.sbatch import SCRIPTS, script
@@ -26,7 +29,9 @@ from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import conf_folder
 from prunelab.core.processes import launched, launcher
+from prunelab.core.screen import SCREEN
 
+PROGRAM = "prunelab"  # also where it was started as a module
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
 
@@ -80,19 +85,40 @@ def command(words: Sequence[str]) -> int:
     """Run a command line; 1 if a job of it was refused, else 0."""
     arguments = parse(words)
     HydraConfig.instance().cfg = None  # a job that ran in this process before says nothing of this one
-    check(arguments)
-    if arguments.job in SCRIPTS:
-        print(script(arguments), end="")
-        return 0
-    processes.check()
     done = Done()
-    sys.argv = [sys.argv[0], *arguments.options, *arguments.as_run(arguments.words)]
-    _started(done.job)
+    if arguments.hydras:
+        _asked(arguments)
+    else:
+        configs = check(arguments)
+        if arguments.job in SCRIPTS:
+            print(script(arguments), end="")
+            return 0
+        processes.check()
+        _announce(arguments, configs)
+        sys.argv = [PROGRAM, *arguments.switches, *arguments.as_run(arguments.words)]
+    _started(done.job, arguments.primary[1])
     return done.finish(arguments.job)
 
 
-def _started(job: Callable[[DictConfig], None]) -> None:
-    """Let Hydra run the job, or the jobs, that ``sys.argv`` describes."""
+def _announce(arguments: Arguments, configs: Sequence[DictConfig]) -> None:
+    """The first line on the screen, before seconds of imports; once for all processes of a job."""
+    SCREEN.set(configs[0].quiet, configs[0].verbose)
+    if not arguments.asks and processes.first() and not launched():
+        SCREEN.tell(announcement(arguments, configs))
+
+
+def _asked(arguments: Arguments) -> None:
+    """Hand a question to Hydra itself: words that are about no job are not checked as if they were."""
+    words = [] if "--hydra-help" in arguments.switches else arguments.words
+    sys.argv = [PROGRAM, *arguments.switches, *words]
+    if any(word.startswith("query=") for word in words):
+        line = os.environ.get("COMP_LINE", f"{PROGRAM} ")
+        print(*of_jobs(line))
+        os.environ["COMP_LINE"] = without_job(line)
+
+
+def _started(job: Callable[[DictConfig], None], folder: Path | None = None) -> None:
+    """Let Hydra run the job, or the jobs, that ``sys.argv`` describes; ``folder`` holds the configuration."""
     from prunelab.artifacts.disk import refusing_disk_errors
 
     working, line = False, elsewhere.home()
@@ -106,9 +132,14 @@ def _started(job: Callable[[DictConfig], None]) -> None:
 
     try:
         with refusing_disk_errors(Path.cwd(), ELSEWHERE):
-            hydra.main(config_path=str(conf_folder()), config_name="config", version_base=None)(marked)()
+            path = str(folder or conf_folder())
+            hydra.main(config_path=path, config_name="config", version_base=None)(marked)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refusal(f"the configuration does not compose: {one_line(error)}") from error
+    except ValueError as error:
+        if working:
+            raise
+        raise Refusal(f"cannot read the command line: {one_line(error)}") from error
     except OSError as error:
         if working:
             raise
@@ -194,7 +225,9 @@ def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
     from prunelab.artifacts.disk import refusing_disk_errors
     from prunelab.cli import jobs
 
-    jobs.quiet()
+    SCREEN.set(config.quiet, config.verbose, stages(config) if config.job == "run" else None)
+    if not config.verbose:
+        jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
         job(config, folder)

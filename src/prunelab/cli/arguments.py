@@ -1,4 +1,4 @@
-"""The words of a command line: the job, Hydra's options and the overrides."""
+"""The words of a command line: the job, Hydra's switches and the overrides."""
 
 import argparse
 import difflib
@@ -12,24 +12,36 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from prunelab import __version__
 from prunelab.core.errors import Refusal
 
 JOBS = ("run", "plan", "pretrain", "report", "sbatch", "chain")
 SEARCH_PATH = "hydra.searchpath"
+SIGNS = ("~", "+")
+# Hydra's switches by the name that its parser gives them. --config-dir becomes a search path.
+FLAGS = ("help", "hydra_help", "resolve", "run", "multirun", "shell_completion")
+VALUED = ("cfg", "package", "info", "config_path", "config_name")
+ONE_OF = ("run", "multirun", "cfg", "info", "shell_completion")
 
 
 @dataclass(frozen=True)
 class Arguments:
     """A command line taken apart.
 
-    options: Hydra's own, such as ``-m``. overrides: ``key=value``, a ``--config-dir`` among them as the
-    search path that it is. many: whether it is a sweep.
+    switches: Hydra's own, such as ``--multirun``. overrides: ``key=value``, a ``--config-dir`` among them as
+    the search path that it is. many: whether it is a sweep. asks: whether it is a question, such as
+    ``--cfg job``, that starts nothing. hydras: whether Hydra alone answers it, with its own help or a shell's
+    completion. primary: the configuration that all others are chosen in, and its folder where that is not
+    prunelab's.
     """
 
     job: str
-    options: list[str]
+    switches: list[str]
     overrides: list[Override]
     many: bool
+    asks: bool = False
+    hydras: bool = False
+    primary: tuple[str, Path | None] = ("config", None)
 
     @property
     def words(self) -> list[str]:
@@ -48,18 +60,70 @@ class Arguments:
 
 
 def parse(words: Sequence[str]) -> Arguments:
-    """The parts of a command line, options and overrides in any order; refuses what is no part of one."""
-    folder, words = _config_folder(words)
+    """The parts of a command line, in any order; refuses what is no part of one."""
+    known = _parser().parse_intermixed_args(list(words))
+    _check_switches(known)
+    job, rest = _job(known.overrides)
+    overrides = parse_overrides(rest)
+    if known.config_dir is not None:
+        overrides = _searching(Path(known.config_dir), overrides)
+    folder = Path(known.config_path).absolute() if known.config_path is not None else None
+    return Arguments(
+        job=job,
+        switches=_written(known, folder),
+        overrides=overrides,
+        many=known.multirun or "hydra.mode=MULTIRUN" in rest,
+        asks=any((known.help, known.hydra_help, known.cfg, known.info, known.shell_completion)),
+        hydras=known.hydra_help or known.shell_completion,
+        primary=(known.config_name or "config", folder),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Hydra's parser of the command line, which says our version and refuses in one line."""
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
-    known = parser.parse_intermixed_args(list(words))
-    rest = list(known.overrides)
-    job = rest.pop(0) if rest and "=" not in rest[0] and not rest[0].startswith("~") else "run"
-    if job not in JOBS:
-        raise Refusal(f"unknown job {job!r}: {nearest(job, JOBS)}")
-    options = [word for word in words if word not in known.overrides]
-    overrides = _searching(folder, parse_overrides(rest)) if folder else parse_overrides(rest)
-    return Arguments(job, options, overrides, known.multirun or "hydra.mode=MULTIRUN" in rest)
+    version = next(each for each in parser._actions if "--version" in each.option_strings)
+    vars(version)["version"] = f"prunelab {__version__}"
+    return parser
+
+
+def _check_switches(known: argparse.Namespace) -> None:
+    """Refuse switches that exclude each other, as Hydra would in a traceback."""
+    given = [name for name in ONE_OF if getattr(known, name)]
+    if len(given) > 1:
+        raise Refusal(f"{_switch(given[0])} and {_switch(given[1])} exclude each other: give one of them")
+    if known.resolve and known.cfg is None and not known.help:
+        raise Refusal("--resolve goes with --cfg or --help, as in prunelab --cfg job --resolve")
+    if known.experimental_rerun is not None:
+        raise Refusal(
+            "--experimental-rerun would open a pickle, which can run any code: give the command line again"
+        )
+
+
+def _switch(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _written(known: argparse.Namespace, folder: Path | None) -> list[str]:
+    """The switches as Hydra reads them, each one word."""
+    flags = [_switch(name) for name in FLAGS if getattr(known, name)]
+    values = {**vars(known), "config_path": folder}
+    return flags + [f"{_switch(name)}={values[name]}" for name in VALUED if values[name] is not None]
+
+
+def _job(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The one word that sets nothing, wherever it stands, and the others."""
+    bare = [word for word in words if "=" not in word and not word.startswith(SIGNS)]
+    jobs = [word for word in bare if word in JOBS]
+    strange = next((word for word in bare if word not in JOBS), None)
+    if strange is not None and not jobs:
+        raise Refusal(f"unknown job {strange!r}: {nearest(strange, JOBS)}")
+    if strange is not None:
+        _refuse(f"{strange!r} sets nothing, write {strange}=VALUE; the job is {jobs[0]}")
+    if len(jobs) > 1:
+        _refuse(f"{jobs[0]} and {jobs[1]} are two jobs, give one of them")
+    return (jobs or ["run"])[0], [word for word in words if word not in jobs]
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
@@ -90,15 +154,6 @@ def quoted(text: object) -> str:
 
 def _refuse(message: str) -> NoReturn:
     raise Refusal(f"cannot read the command line: {message} (prunelab --help)")
-
-
-def _config_folder(words: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The folder of ``--config-dir FOLDER``, and the other words."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = _refuse  # type: ignore[method-assign]
-    parser.add_argument("--config-dir", "-cd", type=Path)
-    known, rest = parser.parse_known_args(list(words))
-    return known.config_dir, rest
 
 
 def _searching(folder: Path, overrides: list[Override]) -> list[Override]:

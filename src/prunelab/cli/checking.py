@@ -17,6 +17,7 @@ from prunelab.cli.arguments import SEARCH_PATH, Arguments, nearest, one_line, pa
 from prunelab.cli.inputs import check_inputs
 from prunelab.cli.outputs import check_outputs
 from prunelab.cli.part_checks import check_parts
+from prunelab.cli.plugins import installation
 from prunelab.cli.reading import folders, read_carefully
 from prunelab.cli.remembering import remember
 from prunelab.core.complaints import shown
@@ -26,19 +27,29 @@ from prunelab.core.presets import conf_folder
 MOST_JOBS = 1000  # of one key in a sweep
 
 
-def check(arguments: Arguments) -> None:
-    """Refuse an unknown choice, an unknown key or an impossible value, in one line."""
+def check(arguments: Arguments) -> list[DictConfig]:
+    """The configurations that the command line stands for; of a sweep, such as hold every value between them.
+
+    Refuses an unknown choice, an unknown key or an impossible value, in one line.
+    """
+    configs = []
     read_carefully()
     remember()
-    with initialize_config_dir(str(conf_folder()), job_name="prunelab", version_base=None):
+    primary, folder = arguments.primary
+    with initialize_config_dir(str(folder or conf_folder()), job_name="prunelab", version_base=None):
         search = [word for word in arguments.words if word.startswith(f"{SEARCH_PATH}=")]
-        known = {key: choices(key, search) for key in {each.key_or_group for each in arguments.overrides}}
+        keys = {each.key_or_group for each in arguments.overrides}
+        known = {key: choices(key, search, primary) for key in keys}
         for override in arguments.overrides:
             _check_override(override, arguments.many, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
         for words in _lines(arguments.overrides):
             as_run = arguments.as_run(words)
-            check_inputs(_check_composed(as_run, {*groups, SEARCH_PATH}), arguments.job)
+            config = _check_composed(primary, as_run, {*groups, SEARCH_PATH})
+            if not arguments.asks:
+                check_inputs(config, arguments.job)
+            configs.append(config)
+    return configs
 
 
 def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
@@ -46,10 +57,10 @@ def _check_override(override: Override, many: bool, known: Sequence[str]) -> Non
     if key == "job":
         raise Refusal("unknown key 'job': a job is a word of its own, as in prunelab plan sparsity=0.5")
     if override.is_sweep_override() and not many:
-        _values(override)
+        values_of(override)
         raise Refusal(f"{written} is a sweep: prunelab -m {written}, or {key}=[...] for a list")
     if not override.is_delete():
-        _check_choice(key, _values(override), known)
+        _check_choice(key, values_of(override), known)
         if key == "sweep" and not many:
             raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
 
@@ -61,18 +72,19 @@ def _check_choice(group: str, values: Sequence[str], known: Sequence[str]) -> No
             raise Refusal(f"{group}={value} names nothing, or something twice: as in {group}=[one,two]")
         for name in listed:
             if name not in known:
-                raise Refusal(f"unknown {group} {name!r}: {nearest(name, known)}")
+                remedy = installation(group, name)
+                raise Refusal(f"unknown {group} {name!r}: {remedy or nearest(name, known)}")
 
 
-def choices(group: str, search: Sequence[str]) -> list[str]:
+def choices(group: str, search: Sequence[str], primary: str) -> list[str]:
     """The names a configuration group offers; none where ``group`` is a plain key."""
     if "." in group:  # of a key inside a group
         return []
     loader = GlobalHydra.instance().config_loader()
-    return list(loader.get_group_options(group, config_name="config", overrides=list(search)))
+    return list(loader.get_group_options(group, config_name=primary, overrides=list(search)))
 
 
-def _values(override: Override) -> list[str]:
+def values_of(override: Override) -> list[str]:
     """Every value the override takes in a sweep, as the command line would say it."""
     if not override.is_sweep_override():
         return [override.get_value_string()]
@@ -103,10 +115,10 @@ def swept(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [written]
     key = written.partition("=")[0]
-    return [f"{key}={value}" for value in _values(override)]
+    return [f"{key}={value}" for value in values_of(override)]
 
 
-def _check_composed(words: Sequence[str], groups: Container[str]) -> DictConfig:
+def _check_composed(primary: str, words: Sequence[str], groups: Container[str]) -> DictConfig:
     """The configuration of a job; refuses one that does not compose or holds impossible values.
 
     Files are chosen by overrides of ``groups``; the others set keys of what was chosen.
@@ -114,10 +126,10 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> DictConfig:
     overrides = parse_overrides(words)
     chosen = [str(each.input_line) for each in overrides if each.key_or_group in groups]
     plain = [each for each in overrides if each.key_or_group not in groups]
-    before = _as_written(_composed(tuple(chosen)))
+    before = _as_written(_composed(primary, tuple(chosen)))
     for override in plain:
         _check_key(before, override)
-    config = _composed(tuple(words))
+    config = _composed(primary, tuple(words))
     after = _as_written(config)
     keys = {each.key_or_group for each in plain}
     changed = {key: (_under(before, key), _under(after, key)) for key in keys}
@@ -131,9 +143,9 @@ def _check_composed(words: Sequence[str], groups: Container[str]) -> DictConfig:
 
 
 @lru_cache
-def _composed(words: tuple[str, ...]) -> DictConfig:
+def _composed(primary: str, words: tuple[str, ...]) -> DictConfig:
     try:
-        return compose("config", overrides=list(words), return_hydra_config=True)
+        return compose(primary, overrides=list(words), return_hydra_config=True)
     except Refusal:
         raise
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:

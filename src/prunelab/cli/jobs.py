@@ -17,6 +17,7 @@ from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly
 from prunelab.cli.inputs import reports
 from prunelab.core.errors import Refusal
+from prunelab.core.screen import SCREEN
 from prunelab.engine import ranks
 from prunelab.report import read_report, terminal_table, write_combined, write_report
 from prunelab.report.schema import Row
@@ -76,7 +77,8 @@ def plan(config: DictConfig, folder: Path) -> None:
     """What would go and what it would cost; leaves ``plan.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     content = planning.plan(assembly.bench(config, shapes=True), assembly.request(config), folder)
-    Console(stderr=True).print(planning.table(content))
+    if not SCREEN.quiet:
+        Console(stderr=True).print(planning.table(content))
 
 
 def pretrain(config: DictConfig, folder: Path) -> None:
@@ -114,5 +116,7 @@ def combine(folder: Path, reports: Sequence[Path]) -> None:
 
 
 def _show(rows: Sequence[Row], page: Path) -> None:
+    if SCREEN.quiet:
+        return
     Console(stderr=True).print(terminal_table(rows))
     print(f"report: {page}", file=sys.stderr)  # a console would break a long path in two

@@ -97,5 +97,7 @@ def _check_together(values: Mapping[str, Any]) -> None:
         raise Refusal(f"recovery={shown(recovery)} is no part of a job: choose one, or recovery=none")
     if recovery["method"] is not None and "_target_" not in recovery:
         raise Refusal("recovery.method is set without a recovery: choose one, as in recovery=distill")
+    if values["quiet"] and values["verbose"]:
+        raise Refusal("quiet=true and verbose=true contradict each other: give one of them")
     if values["scratch"] and recovery["method"] is None:
         raise Refusal("scratch=true trains with a recovery's schedule: choose one, as in recovery=distill")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.conf import OverridesConf
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from prunelab.cli.arguments import SEARCH_PATH, quoted
@@ -32,10 +33,18 @@ def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None
     words = [word for word in overrides.task if not word.startswith("job=")]
     words += [word for word in overrides.hydra if word.startswith(SEARCH_PATH)]
     words.append(f"hydra.run.dir={quoted(folder)}")
+    words += _primary()
     with processes.launching():
         failure = launch(config.devices, ["-P", "-m", "prunelab", config.job, *words])
     if failure is not None:
         raise Refusal(failure.refusal or _described(failure))
+
+
+def _primary() -> list[str]:
+    """The switches that choose the same primary configuration again."""
+    settings = HydraConfig.get()
+    main = next(source.path for source in settings.runtime.config_sources if source.provider == "main")
+    return [f"--config-path={main}", f"--config-name={settings.job.config_name}"]
 
 
 def _described(failure: "Failure") -> str:

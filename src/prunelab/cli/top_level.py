@@ -38,6 +38,8 @@ class TopLevel:
     devices: Processes
     weights: Weights
     scratch: bool
+    quiet: bool
+    verbose: bool
     path: Place | None
     store: Place | None
     group: Text | None

@@ -1,6 +1,5 @@
-"""How far a run has come, on standard error: a moving bar for people, a line now and then for files."""
+"""How far a run has come, on standard error: moving bars for people, a line now and then for files."""
 
-import sys
 import time
 from typing import Any
 
@@ -15,35 +14,55 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-LINES = 10  # about how many lines a run prints where nothing can move
+from prunelab.core.screen import SCREEN
+
+LINES = 10  # about how many lines a stage prints where nothing can move
 
 
 class Bar:
-    """Progress towards ``total`` steps: shown by ``move``, left standing by ``close``."""
+    """Progress towards ``total`` steps: shown by ``move``, left standing by ``close``.
+
+    In a terminal the stages of the job move in a bar of their own above it, which does not stay.
+    """
 
     def __init__(self, describe: str, total: int) -> None:
         self.describe, self.total = describe, total
         self.shown, self.since = 0, time.monotonic()
+        self.first: tuple[int, float] | None = None
         console = Console(stderr=True)
         self.progress: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not SCREEN.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             self.progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
-            self.progress.start()
+            if SCREEN.total:
+                done = SCREEN.number() - 1
+                self.stages = self.progress.add_task("stages", total=SCREEN.all(), completed=done)
             self.task = self.progress.add_task(describe, total=total)
+            self.progress.start()
 
     def move(self, done: int) -> None:
         """``done`` steps of the total are over."""
+        now = time.monotonic()
+        self.first = self.first or (done, now)
         if self.progress is not None:
             self.progress.update(self.task, completed=done)
-        elif done * LINES // self.total > self.shown * LINES // self.total:
-            seconds = time.monotonic() - self.since
-            print(f"{self.describe}: {done}/{self.total}, {seconds:.0f} s", file=sys.stderr, flush=True)
+        elif SCREEN.verbose or done * LINES // self.total > self.shown * LINES // self.total:
+            SCREEN.tell(f"{self.describe}: {', '.join(self._said(done, now))}")
             self.shown = done
 
+    def _said(self, done: int, now: float) -> list[str]:
+        """How far the stage is, how long it took since it began or resumed, and how long the rest will."""
+        first, since = self.first or (done, now)
+        said = [f"{done}/{self.total}", f"{now - self.since:.0f} s"]
+        if first < done < self.total:
+            said.append(f"{(now - since) / (done - first) * (self.total - done):.0f} s left")
+        return [*said, SCREEN.place()] if SCREEN.total else said
+
     def close(self) -> None:
-        """Stop drawing; the last state stays on the screen."""
+        """Stop drawing; the stage's last state stays on the screen."""
         if self.progress is not None:
+            if SCREEN.total:
+                self.progress.remove_task(self.stages)
             self.progress.stop()
 
 

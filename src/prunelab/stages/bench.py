@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from prunelab.artifacts import Store, address
 from prunelab.core.protocols import Model
+from prunelab.core.screen import SCREEN
 from prunelab.core.tasks import Task
 from prunelab.costs.counts import Counts
 from prunelab.engine import ranks
@@ -83,6 +85,7 @@ class Bench:
         """
         parents = dict(parents or {})
         where = address(stage, name, version, **inputs, **parents)
+        SCREEN.begin(where)
         if not self._stored(stage, where):
             with self._held(where):
                 if not self._stored(stage, where):  # nor has another job computed it meanwhile
@@ -94,7 +97,7 @@ class Bench:
         """Whether the artifact exists, as rank 0 sees it."""
         found: bool = ranks.broadcast(ranks.rank() == 0 and self.store.valid(where))
         if found:
-            say(f"{stage}: {where} is in the store")
+            tell(f"{stage}: {where} is in the store")
         return found
 
     @contextmanager
@@ -114,6 +117,7 @@ class Bench:
         parents: Mapping[str, str],
         make: Callable[[Path, Run], Write],
     ) -> None:
+        since = time.monotonic()
         if ranks.rank() == 0:
             self.store.make_way(where)
         partial = self.store.partial(where)
@@ -125,6 +129,8 @@ class Bench:
             folder.mkdir()
             write(folder)
             self.store.commit(where, folder, {"stage": stage, **inputs, **parents})
+            if SCREEN.verbose:
+                tell(f"{stage}: {where} took {time.monotonic() - since:.1f} s")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -137,7 +143,13 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def tell(line: str) -> None:
+    """A line for who watches, once for all ranks."""
+    if ranks.rank() == 0:
+        SCREEN.tell(line)
+
+
 def say(line: str) -> None:
-    """A line on the screen, once for all ranks."""
+    """A warning, once for all ranks, however quiet the screen is."""
     if ranks.rank() == 0:
         print(line, file=sys.stderr, flush=True)
