@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from prunelab.core.previews import Preview
+from prunelab.core.quantities import Quantity
 
 
 class SilentRun:
@@ -12,10 +17,21 @@ class SilentRun:
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Nothing."""
 
+    def conclude(
+        self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None
+    ) -> None:
+        """Nothing."""
+
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Nothing."""
 
-    def show(self, name: str, preview: Preview) -> None:
+    def histogram(self, name: str, values: NDArray[Any]) -> None:
+        """Nothing."""
+
+    def show(self, name: str, preview: Preview, step: int | None = None) -> None:
+        """Nothing."""
+
+    def keep(self, folder: Path) -> None:
         """Nothing."""
 
 
@@ -24,7 +40,14 @@ class SilentTracker:
 
     @contextmanager
     def stage(
-        self, job_type: str, config: Mapping[str, object], inputs: Mapping[str, str], output: str
+        self,
+        job_type: str,
+        config: Mapping[str, object],
+        inputs: Mapping[str, str],
+        output: str,
+        *,
+        label: str = "",
+        tags: Sequence[str] = (),
     ) -> Iterator[SilentRun]:
         """See :class:`prunelab.tracking.protocol.Tracker`."""
         yield SilentRun()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import netrc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
+from prunelab.tracking import wandb_lineage
 from prunelab.tracking.lenient import Lenient
 from prunelab.tracking.silent import SilentRun
 from prunelab.tracking.wandb_run import WandbRun
@@ -30,7 +31,8 @@ Mode = Literal["online", "offline", "disabled"]
 
 ANSWER_SECONDS = 10.0  # how long the first stage may wait for W&B before all go offline
 INTERRUPTED = 255  # W&B's own exit code of a run ended by Ctrl-C, or by another signal
-UPLOAD_SECONDS = 60.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
+UPLOAD_SECONDS = 25.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
+LONGEST_TAG = 64  # characters, as W&B has them
 
 
 class WandbTracker:
@@ -38,21 +40,38 @@ class WandbTracker:
 
     project, group: where the runs appear. folder: what wandb writes goes to ``folder/wandb``.
     mode: ``online``, ``offline`` or ``disabled``; None follows WANDB_MODE and whether there is a key.
+    tags: of every run. models: whether saved models are uploaded, and not only named.
     Raises Refusal when wandb is not installed, or cannot read its own settings.
     """
 
-    def __init__(self, project: str, group: str | None, folder: str | Path, mode: Mode | None = None) -> None:
+    def __init__(
+        self,
+        project: str,
+        group: str | None,
+        folder: str | Path,
+        mode: Mode | None = None,
+        tags: Sequence[str] = (),
+        models: bool = False,
+    ) -> None:
         if mode not in (None, *get_args(Mode)):
             raise Refusal(f"logger.mode={mode}: it is online, offline or disabled, or null to let W&B decide")
         with _environment(WANDB_SILENT="true"):
             server = read_settings().base_url
         self.project, self.group, self.folder = project, group, Path(folder).absolute()
         self.mode: Mode = _mode(mode, os.environ.get("WANDB_MODE"), _has_key(server))
+        self.tags, self.models = tuple(tags), models
         self._failures = 0
 
     @contextmanager
     def stage(
-        self, job_type: str, config: Mapping[str, object], inputs: Mapping[str, str], output: str
+        self,
+        job_type: str,
+        config: Mapping[str, object],
+        inputs: Mapping[str, str],
+        output: str,
+        *,
+        label: str = "",
+        tags: Sequence[str] = (),
     ) -> Iterator[WandbRun | SilentRun]:
         """See :class:`prunelab.tracking.protocol.Tracker`. Ranks other than the first log nothing.
 
@@ -61,29 +80,37 @@ class WandbTracker:
         record = {**config, "inputs": dict(inputs), "output": output}
         folder = str(self.folder / "wandb")
         with _environment(_cache(folder), WANDB_DATA_DIR=folder, WANDB_SILENT="true"):
-            opened = self._opened(job_type, record) if processes.first() else None
+            told: dict[str, Any] = {
+                "id": output,
+                "name": label or output,
+                "job_type": job_type,
+                "config": record,
+                "tags": [tag[:LONGEST_TAG] for tag in dict.fromkeys((*self.tags, *tags)) if tag],
+            }
+            opened = self._opened(told) if processes.first() else None
             if opened is None:
                 yield SilentRun()
                 return
             run = WandbRun(opened, self._lost)
-            run.attempt(lambda each: _link_inputs(each, inputs), ANSWER_SECONDS)
+            run.attempt(lambda each: wandb_lineage.use(each, inputs), ANSWER_SECONDS)
             try:
                 yield run
             except BaseException as stop:  # how it ended is recorded on the way
                 code = INTERRUPTED if isinstance(stop, KeyboardInterrupt | SystemExit) else 1
                 run.attempt(lambda each: each.finish(exit_code=code))
                 raise
-            run.attempt(lambda each: _link_output(each, job_type, record), ANSWER_SECONDS)
+            made = (output, record, run.folder, self.models)
+            run.attempt(lambda each: wandb_lineage.make(each, *made), ANSWER_SECONDS)
             run.attempt(lambda each: each.finish(exit_code=0), UPLOAD_SECONDS)
 
-    def _opened(self, job_type: str, record: Mapping[str, object]) -> wandb.Run | None:
+    def _opened(self, told: Mapping[str, Any]) -> wandb.Run | None:
         """An online run if that is wanted and W&B answers, else an offline one from now on, else none."""
         if self.mode == "online":
             with Lenient(self._unanswered):
-                return self._init(job_type, record)
+                return self._init(told)
         if self.mode == "offline":
             with Lenient(self._lost):
-                return self._init(job_type, record)
+                return self._init(told)
         return None
 
     def _unanswered(self, error: Exception) -> None:
@@ -102,7 +129,7 @@ class WandbTracker:
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    def _init(self, job_type: str, record: Mapping[str, object]) -> wandb.Run:
+    def _init(self, told: Mapping[str, Any]) -> wandb.Run:
         import wandb
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -110,15 +137,18 @@ class WandbTracker:
             return wandb.init(
                 project=self.project,
                 group=self.group,
-                job_type=job_type,
-                name=str(record["output"]),
-                config=dict(record),
                 dir=self.folder,
                 mode=self.mode,
                 reinit="create_new",
+                resume="allow" if self.mode == "online" else None,
                 settings=wandb.Settings(
-                    console="off", silent=True, init_timeout=ANSWER_SECONDS, finish_timeout=UPLOAD_SECONDS
+                    console="off",
+                    silent=True,
+                    init_timeout=ANSWER_SECONDS,
+                    finish_timeout=UPLOAD_SECONDS,
+                    finish_timeout_raises=True,
                 ),
+                **told,
             )
 
 
@@ -175,25 +205,3 @@ def _environment(forced: Mapping[str, str] | None = None, **wanted: str) -> Iter
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _link_inputs(run: wandb.Run, inputs: Mapping[str, str]) -> None:
-    """Draw the lineage edges from the parents; one that W&B has never seen stays in the config only."""
-    import wandb
-
-    if run.offline:
-        return
-    for parent in inputs.values():
-        try:
-            run.use_artifact(f"{parent}:latest")
-        except (wandb.Error, ValueError):
-            print(f"W&B has no artifact {parent}: it is named in the run's config only", file=sys.stderr)
-
-
-def _link_output(run: wandb.Run, job_type: str, record: Mapping[str, object]) -> None:
-    """Name the output as a W&B artifact with its metadata; the weights stay in the store."""
-    import wandb
-
-    if not run.offline:
-        artifact = wandb.Artifact(cast(str, record["output"]), type=job_type, metadata=dict(record))
-        run.log_artifact(artifact)
