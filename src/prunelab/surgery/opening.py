@@ -32,9 +32,16 @@ def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
     sys.modules.setdefault(MODULE, portable)
     with reading(folder):
         given = {**opened, **components}
-        return DiffusionPipeline.from_pretrained(
+        # By its own class: DiffusionPipeline does not know which parts are optional, and opens them twice.
+        return _pipeline_class(folder).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, **given
         )
+
+
+def _pipeline_class(folder: Path) -> type[DiffusionPipeline]:
+    kind = stock_class("diffusers", str(mapping(folder / "model_index.json").get("_class_name")))
+    known = isinstance(kind, type) and issubclass(kind, DiffusionPipeline)
+    return kind if known else DiffusionPipeline
 
 
 def pipeline_folder(path: str | Path) -> Path:
