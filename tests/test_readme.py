@@ -141,7 +141,7 @@ OTHERS = {
     ".venv/bin/pytest -q tests/scorers": "these are they",
 }
 FEW = ("evaluation.samples=4", "evaluation.real=4", "evaluation.held_out=4", "evaluation.batch_size=4")
-OWN_DATA = ("data=", "task=t2i_clip")  # words that bring data of one's own
+OWN_DATA = ("data=", "task=t2i_clip", "task=t2v")  # words that bring data of one's own
 
 
 def as_tried(words: list[str]) -> list[str]:

@@ -190,4 +190,6 @@ def _request(bench: Bench, state: Pruned, evaluation: Part[Evaluation], timing: 
 def compare(folder: str | Path, *outcomes: running.Outcome) -> Path:
     """One report of several evaluations in ``folder``; the path of its page."""
     whole = functools.reduce(running.Outcome.joined, outcomes)
-    return write_report(Path(folder), whole.rows, whole.previews, whole.curves, {"title": "prunelab"})
+    return write_report(
+        Path(folder), whole.rows, whole.previews, whole.curves, {"title": "prunelab", **whole.facts}
+    )

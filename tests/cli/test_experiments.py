@@ -15,7 +15,9 @@ from prunelab.core.presets import conf_folder
 Command = Callable[..., Any]
 MODELS = {"t2i": "tiny_t2i", "uig": "tiny_uig", "uag": "tiny_uag"}
 EXPERIMENTS = sorted(file.stem for file in (conf_folder() / "experiment").glob("*.yaml"))
-TASKS = sorted(set(MODELS) | {file.stem for file in (conf_folder() / "task").glob("*.yaml")} - {"t2i_clip"})
+TASKS = sorted(
+    set(MODELS) | {file.stem for file in (conf_folder() / "task").glob("*.yaml")} - {"t2i_clip", "t2v"}
+)
 OF_ONE_TASK = {"ecodiff_4step": "t2i"}  # experiments that bring a model of their own
 QUICK = {
     "latent_shift": ("scorer.samples=2", "scorer.steps=2", "scorer.batch_size=64"),

@@ -58,21 +58,48 @@ def refused(ended: Any, *pieces: str) -> None:
 
 
 def test_prompts_alone(command: Command, place: Path) -> None:
-    ended = command(*FEW, *PROMPTS, *NO_MEDIA, "scorer.samples=4", "scorer.steps=1", store=place / "store")
+    """Taylor and recovery see the dense model's own samples, made once, and the report says so."""
+    words = (*FEW, *PROMPTS, "recovery=finetune", "scorer=taylor", "evaluation.held_out=4")
+    words += ("scorer.samples=6", "scorer.stride=500", "scorer.threshold=null", "recovery.schedule.steps=2")
+    words += ("recovery.schedule.batch_size=2", "recovery.schedule.warmup=0")
+    ended = command(*words, store=place / "store")
     rows = ended.rows()
-    assert rows.keys() == {"dense", "pruned"}
-    metrics = rows["pruned"]["metrics"]
-    for name in ("frechet_distance", "kernel_distance", "output_distance", "prompt_accuracy"):
-        assert metrics[name] == {"value": None, "low": None, "high": None, "n": 0}
+    assert rows.keys() == {"dense", "pruned", "recovered"}
+    assert ended.computed.count("own") == 2  # of the training split and of the held-out one
+    assert "encode" not in ended.computed
+    metrics = rows["recovered"]["metrics"]
+    for name in ("frechet_distance", "kernel_distance"):
+        assert metrics[name]["value"] is None
+        assert "no real examples" in metrics[name]["warning"]
     assert 0 < metrics["ssim"]["value"] < 1
-    assert "report.html" in ended.err[-1]
+    assert rows["pruned"]["metrics"]["output_distance"]["value"] > 0
+    report = json.loads((ended.folder / "report.json").read_text())
+    assert "own samples in the place of real ones" in report["context"]["examples"]
+    assert "own samples" in (ended.folder / "report.html").read_text("utf-8")
+
+
+def test_videos_of_prompts_alone(command: Command, place: Path) -> None:
+    """Through the same class and stages; the report shows their frames side by side."""
+    words = ("task=t2v", "weights=random", *FEW, "data.path=prompts.txt", "data.train_size=4")
+    words += ("granularity=[head,neuron]", "scorer=magnitude", "recovery=distill", "evaluation.held_out=2")
+    words += ("recovery.schedule.steps=1", "recovery.schedule.batch_size=2", "recovery.schedule.warmup=0")
+    ended = command(*words, store=place / "store")
+    metrics = ended.rows()["recovered"]["metrics"]
+    assert 0 < metrics["ssim"]["value"] < 1
+    assert metrics["output_distance"]["value"] > 0
+    shown = json.loads((ended.folder / "report.json").read_text())["previews"]
+    assert {each["medium"] for each in shown} == {"videos"}
+    with Image.open(ended.folder / shown[0]["stills"][0]) as strip:
+        assert strip.size == (5 * 16, 16)
+    few = (*FEW, "data.path=prompts.txt", "data.train_size=4", "evaluation.held_out=2")
+    bare = command("task=t2v", *few, store=place / "store")
+    refused(bare, "tiny_t2v comes without weights", "weights=random")
 
 
 @pytest.mark.parametrize(
     ("words", "pieces"),
     [
-        ((), ("no column 'image' (it has caption)", "recovery=none evaluation.real=0 evaluation.held_out=0")),
-        ((*NO_MEDIA, "recovery=finetune"), ("no column 'image'", "recoveries")),
+        ((), ("asks for 500 held-out examples, the data has 4", "evaluation.held_out")),
         ((*NO_MEDIA, "evaluation.samples=5"), ("asks for 5 held-out examples, the data has 4",)),
         ((*NO_MEDIA, "task.labels=[digit]"), ("no column 'digit'",)),
         (("evaluation.real=1",), ("evaluation.real=1 is too few: at least 2, or 0 for none",)),
@@ -83,11 +110,6 @@ def test_what_prompts_alone_cannot_do(
     command: Command, place: Path, words: tuple[str, ...], pieces: tuple[str, ...]
 ) -> None:
     refused(command(*FEW, *PROMPTS, *words, NO_MODEL, store=place / "store"), *pieces)
-
-
-def test_a_scorer_that_looks_at_pictures_needs_some(command: Command, place: Path) -> None:
-    ended = command(*FEW, *PROMPTS, *NO_MEDIA, "scorer=taylor", store=place / "store")
-    refused(ended, "no column 'image' (it has caption)", "a scorer of weights or prompts")
 
 
 def test_missing_captions_are_refused_before_a_model_is_opened(command: Command, place: Path) -> None:

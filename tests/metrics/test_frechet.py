@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from prunelab.core.estimates import UNDEFINED
+from prunelab.core.estimates import NOTHING_REAL
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import runtime
 from prunelab.metrics.frechet import FrechetDistance
@@ -44,4 +44,4 @@ def test_a_shift_costs_its_square(pruned: Samples, reference: Reference) -> None
 
 
 def test_without_real_data_there_is_no_distance(pruned: Samples, reference: Reference) -> None:
-    assert FrechetDistance()(pruned, replace(reference, real=reference.real[:0])) == UNDEFINED
+    assert FrechetDistance()(pruned, replace(reference, real=reference.real[:0])) == NOTHING_REAL

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prunelab.core.draws import order
-from prunelab.core.estimates import UNDEFINED
+from prunelab.core.estimates import NOTHING_REAL
 from prunelab.core.samples import Reference, Samples
 from prunelab.metrics import kernel
 from prunelab.metrics.kernel import KernelDistance
@@ -57,4 +57,4 @@ def test_deterministic_and_the_global_generator_is_left_alone(pruned: Samples, r
 
 
 def test_without_real_data_there_is_no_distance(pruned: Samples, reference: Reference) -> None:
-    assert KernelDistance()(pruned, replace(reference, real=reference.real[:0])) == UNDEFINED
+    assert KernelDistance()(pruned, replace(reference, real=reference.real[:0])) == NOTHING_REAL

@@ -52,7 +52,7 @@ def _leave(outcome: Outcome, folder: Path) -> None:
     for state, saved in outcome.models.items():
         if state != "dense":
             _copy(saved, folder / "models" / state)
-    context = {"title": "prunelab", "command": _command()}
+    context = {"title": "prunelab", "command": _command(), **outcome.facts}
     page = write_report(folder, outcome.rows, outcome.previews, outcome.curves, context)
     _show(outcome.rows, page)
 

@@ -39,3 +39,6 @@ class Estimate:
 
 
 UNDEFINED = Estimate(None, None, None, 0)
+NOTHING_REAL = Estimate(
+    None, None, None, 0, warning="left out: there are no real examples, or no features of them"
+)

@@ -158,6 +158,15 @@ class Calibration(Protocol):
 
 
 @runtime_checkable
+class Encoded(Protocol):
+    """Calibration whose examples are latents already: a model's own samples."""
+
+    def latents(self, draws: range) -> Tensor:
+        """Of these draws, on the CPU."""
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """A mechanism that scores elements. ``means`` says of which units its scores mean anything."""
 

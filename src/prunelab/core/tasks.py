@@ -65,11 +65,14 @@ class Judge(Protocol):
 class Examples:
     """media: (n, ...) as the task stores them; prompts: n captions, empty where nothing is asked for.
 
-    Media may be given as a function that reads them, which is called when they are looked at.
+    Media may be given as a function that reads them, which is called when they are looked at. latents: of
+    what a model made itself, so that nothing has to be encoded.
     """
 
-    def __init__(self, media: Tensor | Callable[[], Tensor], prompts: list[str]) -> None:
-        self._media, self.prompts = media, prompts
+    def __init__(
+        self, media: Tensor | Callable[[], Tensor], prompts: list[str], latents: Tensor | None = None
+    ) -> None:
+        self._media, self.prompts, self.latents = media, prompts, latents
 
     @cached_property
     def media(self) -> Tensor:
@@ -118,6 +121,11 @@ class Task(Protocol):
     @property
     def labels(self) -> Sequence[str]:
         """What the judge names."""
+        ...
+
+    @property
+    def has_media(self) -> bool:
+        """Whether there are real examples, or prompts alone."""
         ...
 
     def check(self, held_out: int, media: bool = True) -> None:

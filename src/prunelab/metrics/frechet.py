@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.estimates import NOTHING_REAL, Estimate
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Runtime, Text, settings
@@ -34,8 +34,8 @@ class FrechetDistance:
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""
-        if not len(reference.real):
-            return UNDEFINED
+        if not reference.real.numel():
+            return NOTHING_REAL
         features, real = (each.detach().cpu().double() for each in (generated.features, reference.real))
         seeds, samples, size = features.shape
         found = spread(torch.stack([_distance(of_one_seed, real) for of_one_seed in features]), samples)

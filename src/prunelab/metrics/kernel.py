@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import order
-from prunelab.core.estimates import UNDEFINED, Estimate
+from prunelab.core.estimates import NOTHING_REAL, Estimate
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.settings import Runtime, Several, Text, settings
@@ -39,8 +39,8 @@ class KernelDistance:
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sampling seeds, smallest and largest; undefined without real data."""
-        if not len(reference.real):
-            return UNDEFINED
+        if not reference.real.numel():
+            return NOTHING_REAL
         features, real = (each.detach().cpu().double() for each in (generated.features, reference.real))
         seeds, samples = features.shape[:2]
         found = spread(torch.stack([self._distance(of_one_seed, real) for of_one_seed in features]), samples)

@@ -100,4 +100,6 @@ def _windowed(images: Tensor) -> Tensor:
 
 def _psnr(ours: Tensor, dense: Tensor) -> Tensor:
     """Shape (n,)."""
-    return peak_signal_noise_ratio(ours, dense, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    return peak_signal_noise_ratio(
+        ours, dense, data_range=1.0, reduction="none", dim=tuple(range(1, ours.ndim))
+    )

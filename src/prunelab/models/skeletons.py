@@ -145,7 +145,8 @@ def _placeholder(kind: Any, length: int) -> PreTrainedTokenizerFast:
     It is a ``kind`` where it can be, since there are pipelines that treat tokenizers by their class.
     """
     fast = kind if issubclass(kind, PreTrainedTokenizerFast) else PreTrainedTokenizerFast
-    bare = type(kind.__name__, (fast,), {"__init__": PreTrainedTokenizerFast.__init__})
+    body = {"__init__": PreTrainedTokenizerFast.__init__, "__module__": fast.__module__}  # saved as ``kind``
+    bare = type(kind.__name__, (fast,), body)
     words = Tokenizer(models.WordLevel({WORD: 0}, unk_token=WORD))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.post_processor = processors.TemplateProcessing(single=f"$A {WORD}", special_tokens=[(WORD, 0)])

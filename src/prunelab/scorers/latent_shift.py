@@ -42,6 +42,7 @@ class LatentShift:
     """
 
     means: ClassVar[Meaning] = EXACT
+    prompts_alone: ClassVar[bool] = True  # nothing else of the examples is looked at
     components: ClassVar[tuple[str, ...]] = ("denoiser",)  # prompts are embedded once, outside the gates
 
     samples: Count = 32

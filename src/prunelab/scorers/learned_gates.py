@@ -64,6 +64,7 @@ class LearnedGates:
     """
 
     means: ClassVar[Meaning] = EXACT
+    prompts_alone: ClassVar[bool] = True  # nothing else of the examples is looked at
 
     schedule: Made
     prompts: Count = 100

@@ -15,6 +15,7 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.units import Slice, Unit
+from prunelab.scorers.calibrated import latents_of
 
 
 def key(unit: Unit, piece: Slice) -> str:
@@ -68,8 +69,7 @@ class Denoising:
         return sums
 
     def _examples(self, rows: range, device: torch.device) -> Examples:
-        with torch.no_grad():
-            latents = self.model.encode(self.calibration.media(rows).to(device))
+        latents = latents_of(self.model, self.calibration, rows, device)
         noise = normal(latents.shape[1:], self.seed, rows, "calibration noise", device)
         return Examples(latents, noise, self.model.embed(self.calibration.prompts(rows)))
 

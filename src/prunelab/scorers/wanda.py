@@ -31,6 +31,7 @@ from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
+from prunelab.scorers.calibrated import latents_of
 
 
 @settings
@@ -91,7 +92,7 @@ class Inputs:
 
     def _denoise(self, draws: range, conditions: Conditions | None, device: torch.device, sums: Sums) -> None:
         model, seed = self.model, self.knobs.seed
-        latents = model.encode(self.calibration.media(draws).to(device))
+        latents = latents_of(model, self.calibration, draws, device)
         noise = normal(latents.shape[1:], seed, draws, "calibration noise", device)
         times = integers(model.timesteps, seed, draws, "calibration timestep", device)
         noisy = model.noised(latents, times, noise)

@@ -27,7 +27,7 @@ from prunelab.stages.judged import PREDICTED, judge_real, load_judgement
 from prunelab.tracking.protocol import Run
 
 SAMPLE_VERSION = 3
-VERSION = 4
+VERSION = 5
 SEEN = "_seen"  # after the name of a metric of prompts, where recovery saw the prompts
 CONFIDENCE = "confidence."  # before the label's name, in the file of samples, as PREDICTED is
 

@@ -8,6 +8,7 @@ from prunelab.scorers.random import Random
 from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench
 from prunelab.stages.encode import check_kind, check_media
+from prunelab.stages.own_samples import without_real
 from prunelab.stages.prune import make_plan
 from prunelab.stages.recover import check_recovery
 from prunelab.stages.request import Request
@@ -22,7 +23,7 @@ def check(bench: Bench, request: Request) -> list[Unit]:
     check_kind(bench)
     check_data(bench.task, request)
     units = chosen(bench, request, bench.task.calibration(0))
-    if request.looks_at_media:
+    if request.looks_at_media and bench.task.has_media:
         check_media(bench)
     make_plan(bench, units, Random().score(bench.model, units), request.budget, request.sparsity)
     return units
@@ -48,4 +49,5 @@ def chosen(bench: Bench, request: Request, calibration: Calibration) -> list[Uni
 
 def check_data(task: Task, request: Request) -> None:
     """Refuse data without the columns and examples that evaluation and recovery need; takes no model."""
-    task.check(request.evaluation.value.examples, media=request.looks_at_media)
+    looks = request.looks_at_media and task.has_media
+    task.check(without_real(request, task).evaluation.value.examples, media=looks)

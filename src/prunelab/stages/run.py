@@ -1,7 +1,7 @@
 """The main job: score, prune, recover, evaluate, and one row per evaluated model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
 from prunelab.stages.evaluate import as_rows, load_samples, quantities
 from prunelab.stages.measured import Measured, measured
+from prunelab.stages.own_samples import OwnSamples, on_own_samples, without_real
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import prune
 from prunelab.stages.recover import Recovery, recover
@@ -37,6 +38,7 @@ class Outcome:
     previews: list[Preview]
     curves: list[Curve]
     models: Mapping[str, Path]
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def joined(self, other: "Outcome") -> "Outcome":
         """Both: what is in the two of them, as the dense model is, once."""
@@ -44,13 +46,15 @@ class Outcome:
         new = [number for number, row in enumerate(other.rows) if row["address"] not in known]
         rows = self.rows + [other.rows[number] for number in new]
         previews = self.previews + [other.previews[number] for number in new]
-        return Outcome(rows, previews, self.curves + other.curves, {**self.models, **other.models})
+        models, facts = {**self.models, **other.models}, {**self.facts, **other.facts}
+        return Outcome(rows, previews, self.curves + other.curves, models, facts)
 
 
 def run(bench: Bench, request: Request) -> Outcome:
     """Everything, from the store where it is there; refuses what cannot be before work starts."""
-    request = fitted(request, bench.model)
+    request = fitted(without_real(request, bench.task), bench.model)
     units = check(bench, request)
+    bench = on_own_samples(bench, request)
     states = [dense(bench)]
     states += pruned(bench, request, units)
     asked = {state.name: request for state in states}
@@ -145,7 +149,8 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
         say(line)
     previews = [_preview(bench, each) for each in found]
     curves = [_training_curve(state) for state in states if state.history]
-    return Outcome(rows, previews, curves, {state.name: state.folder for state in states})
+    facts = {"examples": bench.task.words} if isinstance(bench.task, OwnSamples) else {}
+    return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, facts)
 
 
 def row(

@@ -39,6 +39,11 @@ class JudgedData:
     captioned: ClassVar[bool] = False
     dtype: ClassVar[torch.dtype] = torch.uint8
 
+    @property
+    def has_media(self) -> bool:
+        """Whether there are real examples, or prompts alone."""
+        return not self.captioned or self.column in self._train.column_names
+
     def check(self, held_out: int, media: bool = True) -> None:
         """See :class:`prunelab.core.tasks.Task`."""
         self.check_judge()
@@ -159,10 +164,10 @@ class JudgedData:
             )
 
     def _examples(self, split: Split, count: int) -> Examples:
-        _check_media(split, self.column)
         count = min(count, len(split))
 
         def media() -> Tensor:
+            _check_media(split, self.column)
             rows = split.select_columns([self.column])[:count]
             return torch.as_tensor(rows[self.column]).to(self.dtype)
 
@@ -183,9 +188,8 @@ def _check_media(split: Split, column: str) -> None:
     """Refuse to look at media where there are only prompts."""
     if column not in split.column_names:
         raise Refusal(
-            f"the data has no column {column!r} (it has {', '.join(split.column_names)}), at which "
-            "recoveries, some scorers, evaluation.real and evaluation.held_out look: with prompts alone, "
-            "recovery=none evaluation.real=0 evaluation.held_out=0 and a scorer of weights or prompts"
+            f"the data has no column {column!r} (it has {', '.join(split.column_names)}): there is nothing "
+            "real to look at; data of a task with captions may be prompts alone (data=prompt_list)"
         )
 
 
@@ -203,14 +207,15 @@ class ShuffledExamples:
         """The captions of these draws (empty texts without any); past the end the split starts again."""
         if not self.captioned:
             return [""] * len(draws)
-        return list(self.split.select_columns(["caption"])[self._rows(draws)]["caption"])
+        return list(self.split.select_columns(["caption"])[self.rows(draws)]["caption"])
 
     def media(self, draws: range) -> Tensor:
         """The media of these draws, as stored: images uint8 (n, channels, H, W)."""
         _check_media(self.split, self.column)
-        rows = self.split.select_columns([self.column])[self._rows(draws)]
+        rows = self.split.select_columns([self.column])[self.rows(draws)]
         return torch.as_tensor(rows[self.column]).to(self.dtype)
 
-    def _rows(self, draws: range) -> list[int]:
+    def rows(self, draws: range) -> list[int]:
+        """Where in the split these draws are."""
         permutation = order(len(self.split), self.seed, 0, "calibration order")
         return [int(permutation[i % len(self.split)]) for i in draws]
