@@ -85,6 +85,7 @@ Names = Annotated[
 ]
 Made = Annotated[Any, Predicate(_is_made), Must("is not a part: give a mapping with _target_")]
 Weights = Literal["pretrained", "random"]
+Floats = Literal["fp32", "bf16", "fp16"]
 Device = Annotated[
     str,
     StringConstraints(pattern=r"^(cpu|mps|cuda(:\d{1,3})?)$"),

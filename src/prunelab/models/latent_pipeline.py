@@ -41,7 +41,8 @@ class LDMPipeline(diffusers.LDMPipeline):
         sides = (size, size) if isinstance(size, int) else tuple(size)
         shape = (len(class_labels) or batch_size, self.unet.config.in_channels, *sides)
         latents = (
-            randn_tensor(shape, generator=generator, device=self.device) * self.scheduler.init_noise_sigma
+            randn_tensor(shape, generator=generator, device=self.device, dtype=self.unet.dtype)
+            * self.scheduler.init_noise_sigma
         )
         conditions = self._one_hot(class_labels, guidance_scale > 1)
         self.scheduler.set_timesteps(num_inference_steps)
@@ -63,4 +64,4 @@ class LDMPipeline(diffusers.LDMPipeline):
             return {}
         empty = [self.null_class] * len(classes) if guided else []
         numbers = torch.tensor([*empty, *classes], device=self.device)
-        return {"encoder_hidden_states": F.one_hot(numbers, self.null_class + 1)[:, None].float()}
+        return {"encoder_hidden_states": F.one_hot(numbers, self.null_class + 1)[:, None].to(self.unet.dtype)}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from diffusers import DiffusionPipeline
 from diffusers import LDMPipeline as Squares
 
@@ -12,6 +13,7 @@ from prunelab.models.skeletons import skeleton
 from prunelab.surgery.opening import model_classes, open_pipeline
 from prunelab.surgery.portable import PRUNED
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ARCHITECTURES = Path(__file__).parents[1] / "architectures"
 
 
@@ -22,6 +24,7 @@ def opened(
     embedded: str | None,
     architecture: str | None,
     shapes: bool,
+    precision: str = "fp32",
 ) -> tuple[DiffusionPipeline, str]:
     """The pipeline and its fingerprint: see :meth:`prunelab.models.pipeline.PipelineModel.open`."""
     if weights not in ("pretrained", "random"):
@@ -33,7 +36,7 @@ def opened(
             "for its architecture alone"
         )
     folder = published(str(architecture)) if bare else locate(path, embedded)
-    pipeline = _built(folder, weights, shapes and (bare or path is not None))
+    pipeline = _built(folder, weights, shapes and (bare or path is not None), DTYPES[precision])
     if type(pipeline) is Squares:
         pipeline = LDMPipeline(**pipeline.components)
     return pipeline, content_hash(folder, "random" if bare else weights)
@@ -48,11 +51,11 @@ def published(architecture: str) -> Path:
     return folder
 
 
-def _built(folder: Path, weights: str, shapes: bool) -> DiffusionPipeline:
+def _built(folder: Path, weights: str, shapes: bool, dtype: torch.dtype) -> DiffusionPipeline:
     """With the folder's weights, with random ones, or with none; a pruned one always with its own."""
     pruned = [name for name, kind in model_classes(folder).items() if kind.__name__.startswith(PRUNED)]
     if pruned and weights == "random":  # how its layers start is not said there
         raise Refusal(f"{folder / pruned[0]} is pruned: weights=random needs the folder of a dense model")
     if weights == "random" or (shapes and not pruned):
-        return skeleton(folder, "meta" if shapes else "cpu")
-    return open_pipeline(folder)
+        return skeleton(folder, "meta" if shapes else "cpu").to(dtype)
+    return open_pipeline(folder, dtype)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
-from prunelab.core.settings import Made, Place, Text, Weights
+from prunelab.core.settings import Floats, Made, Place, Text, Weights
 from prunelab.core.units import Unit
 from prunelab.models.asking import is_prompted, makes
 from prunelab.models.autoencoding import Autoencoding, Pixels
@@ -43,7 +43,9 @@ class PipelineModel:
         fingerprint: str,
         call: Mapping[str, Any] | None = None,
         media: Media | None = None,
+        precision: Floats = "fp32",
     ) -> None:
+        self.precision: Floats = precision
         self.name, self.pipeline, self.call, self.media = name, pipeline, dict(call or {}), media
         self._fingerprint = fingerprint
         self.attributes = parts_of(name, pipeline)
@@ -67,30 +69,33 @@ class PipelineModel:
         architecture: Text | None = None,
         call: Mapping[str, Any] | None = None,
         media: Made | None = None,
+        precision: Floats = "fp32",
         shapes: bool = False,
     ) -> Self:
         """The model in the folder ``path``, else the ``embedded`` one, else of a published ``architecture``.
 
-        weights: ``random`` needs configurations only. shapes: weights are not read either, which is enough to
+        weights: ``random`` needs configurations only. precision: in which all weights are held. shapes: weights are not read either, which is enough to
         plan (embedded models have theirs all the same). Raises Refusal for a missing or broken folder, and
         for the weights of an architecture without a folder.
         """
-        return cls(name, *opened(name, path, weights, embedded, architecture, shapes), call, media)
+        found = opened(name, path, weights, embedded, architecture, shapes, precision)
+        return cls(name, *found, call, media, precision)
 
     def reopened(self, folder: Path) -> Self:
         """The model saved in ``folder``, under this one's name and asked as this one is."""
-        return self.open(self.name, str(folder), call=self.call, media=self.media)
+        return self.open(self.name, str(folder), call=self.call, media=self.media, precision=self.precision)
 
     def with_components(self, components: Mapping[str, nn.Module]) -> Self:
         """The same model with some components exchanged; the others are shared, not copied."""
         pipeline = copy.copy(self.pipeline)
         for component, module in components.items():
             object.__setattr__(pipeline, self.attributes[component], module)
-        return type(self)(self.name, pipeline, self._fingerprint, self.call, self.media)
+        return type(self)(self.name, pipeline, self._fingerprint, self.call, self.media, self.precision)
 
     def fingerprint(self) -> str:
-        """A hash of the folder's files (of its configurations where weights are random), and ``call``."""
-        return f"{self._fingerprint} {sorted(self.call.items())}" if self.call else self._fingerprint
+        """A hash of the folder's files (of configurations where weights are random), call and precision."""
+        told = [str(sorted(self.call.items()))] if self.call else []
+        return " ".join([self._fingerprint, *told, *[self.precision][: self.precision != "fp32"]])
 
     def pruned(self) -> list[str]:
         """The components that were pruned before: in shape, or by single weights that are zero."""

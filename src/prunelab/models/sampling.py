@@ -78,11 +78,11 @@ class Sampler:
         own = alike(result[0][: len(self.start)], self.start.shape)
         self.passed = [own] if self.last else [*self.passed, own]
         if self.steps == len(self.scheduler.timesteps):
-            raise Heard(torch.stack(self.passed))
+            raise Heard(torch.stack(self.passed).to(self.latents.dtype))
         return result
 
     def _first(self, latents: Tensor) -> Tensor:
-        return alike(repeated(self.start, len(latents)), latents.shape)
+        return alike(repeated(self.start, len(latents)), latents.shape).to(latents.dtype)
 
 
 def generators(latents: Tensor) -> list[torch.Generator]:

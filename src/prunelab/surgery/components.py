@@ -31,8 +31,8 @@ UNREADABLE = (
 )  # fmt: skip
 
 
-def open_component(folder: Path, kind: Any) -> nn.Module:
-    """The model of class ``kind`` (a diffusers or transformers one) in ``folder``: float32, on the CPU.
+def open_component(folder: Path, kind: Any, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The model of class ``kind`` (a diffusers or transformers one) in ``folder``: ``dtype``, on the CPU.
 
     Its weights lie in memory of their own, so that a model gives the same results bit for bit however its
     file was laid out. Raises Refusal, in one line that names the folder, where the weights are not exactly
@@ -40,7 +40,7 @@ def open_component(folder: Path, kind: Any) -> nn.Module:
     """
     stored = headers(folder, "diffusion_pytorch_model" if issubclass(kind, ModelMixin) else "model")
     with reading(folder), _quiet():
-        model, found = _read(folder, kind, stored)
+        model, found = _read(folder, kind, stored, dtype)
     _refuse_unless_whole(folder, stored, *(sorted(each) for each in found))
     with reading(folder):
         note_zeros(model, zeroed_of(folder))
@@ -55,7 +55,8 @@ def open_component(folder: Path, kind: Any) -> nn.Module:
     for name, parameter in parameters.items():
         if not _finite(parameter):
             raise Refusal(
-                f"{folder}: {name} is not finite in float32 (NaN or infinity): such weights are damaged"
+                f"{folder}: {name} is not finite in {str(dtype).removeprefix('torch.')} (NaN or infinity): "
+                "such weights are damaged, or too large for it"
             )
     _check_places(folder, model)
     return model
@@ -86,21 +87,21 @@ def _quiet() -> Iterator[None]:
             library.utils.logging.set_verbosity(level)
 
 
-def _read(folder: Path, kind: Any, stored: Mapping[str, Stored]) -> tuple[Any, tuple[set[str], ...]]:
+def _read(
+    folder: Path, kind: Any, stored: Mapping[str, Stored], dtype: torch.dtype
+) -> tuple[Any, tuple[set[str], ...]]:
     """The model; names of tensors that are missing, that nobody knows, and that have another shape."""
     options = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
     options |= renewed_config(folder, kind)
     if not issubclass(kind, ModelMixin):  # transformers
-        model, info = kind.from_pretrained(
-            folder, dtype=torch.float32, ignore_mismatched_sizes=True, **options
-        )
+        model, info = kind.from_pretrained(folder, dtype=dtype, ignore_mismatched_sizes=True, **options)
         used = {name.partition(".")[0] for name in stored.keys() - info["unexpected_keys"]}
         own = used | {name for name, _ in model.named_children()}
         # A tower or a head of a larger model that this one is part of; what lies beside its own is not.
         unknown = {name for name in info["unexpected_keys"] if name.partition(".")[0] in own}
         return model, (set(info["missing_keys"]), unknown, {name for name, *_ in info["mismatched_keys"]})
     try:
-        model, info = kind.from_pretrained(folder, torch_dtype=torch.float32, **options)
+        model, info = kind.from_pretrained(folder, torch_dtype=dtype, **options)
     except ValueError:  # diffusers stops at the first tensor of another shape
         found = _misfits(folder, kind, stored, renewed_config(folder, kind))
         if not any(found):

@@ -18,8 +18,10 @@ from prunelab.surgery.components import open_component, reading
 from prunelab.surgery.portable import MODULE, PRUNED
 
 
-def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
-    """The pipeline saved in ``path``, in float32, its pruned components rebuilt.
+def open_pipeline(
+    path: str | Path, dtype: torch.dtype = torch.float32, **components: Any
+) -> DiffusionPipeline:
+    """The pipeline saved in ``path``, in ``dtype``, its pruned components rebuilt.
 
     ``components`` replace those of the folder. Raises Refusal, in one line, when the folder is missing
     or broken, when a component's weights are not exactly those of its model, or when what it says of a
@@ -27,14 +29,14 @@ def open_pipeline(path: str | Path, **components: Any) -> DiffusionPipeline:
     """
     folder = pipeline_folder(path)
     kinds = {name: kind for name, kind in model_classes(folder).items() if name not in components}
-    opened = {name: open_component(folder / name, kind) for name, kind in kinds.items()}
+    opened = {name: open_component(folder / name, kind, dtype) for name, kind in kinds.items()}
     # The folder names the module its pruned classes live in; ours stands in for the one it carries.
     sys.modules.setdefault(MODULE, portable)
     with reading(folder):
         given = {**opened, **components}
         # By its own class: DiffusionPipeline does not know which parts are optional, and opens them twice.
         return _pipeline_class(folder).from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, **given
+            folder, local_files_only=True, use_safetensors=True, dtype=dtype, **given
         )
 
 
