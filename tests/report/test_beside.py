@@ -25,7 +25,7 @@ def films(state: str, content: bytes = b"film") -> Preview:
 def test_it_stands_in_its_section_and_beside_the_report(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     shown = [films("dense"), films("pruned", b"shorter")]
     html = write_report(tmp_path, rows, shown, [], {}).read_text("utf-8")
-    assert "<h2>Same prompts, moving</h2>" in html
+    assert "<h3>Same prompts, moving</h3>" in html
     for content in (b"film", b"shorter"):
         assert f'src="data:video/mp4;base64,{base64.b64encode(content).decode()}"' in html
     report = read_report(tmp_path / "report.json")

@@ -74,7 +74,7 @@ def test_colours_follow_families(sweep: list[dict[str, Any]]) -> None:
 
 def test_a_drawing_uses_the_colours_of_the_page_and_ids_of_its_own() -> None:
     lines = [Line("one", [0, 1], [0, 1], [0, 0], [1, 2]), Line("two", [0, 1], [1, 0], state="pruned")]
-    drawing = svg(Curve("T & <t>", "x", "y", lines, level=0.5), 7)
+    drawing = svg(Curve("T & <t>", "x", "y", lines, level=0.5), "c7")
     assert drawing.startswith("<svg")
     assert "var(--series-0)" in drawing
     assert "var(--series-1)" in drawing
@@ -90,3 +90,4 @@ def test_a_drawing_uses_the_colours_of_the_page_and_ids_of_its_own() -> None:
     assert ids
     assert all(name.startswith("c7-") for name in ids)
     assert "T &amp; &lt;t&gt;" in drawing
+    assert "one 0 to 1; two 1 to 0; dense 0.5" in drawing, "in words, for who does not see it"

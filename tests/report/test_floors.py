@@ -35,7 +35,7 @@ def test_the_page_has_it_in_the_next_column(rows: list[dict[str, Any]]) -> None:
     assert titles.count(titles[1]) == 1, "a share has none"
     assert {(line.cells[1].text, line.cells[1].detail) for line in table.lines} == {("23.1", "[22.2, 24.0]")}
     assert all(len(line.cells) == len(titles) for line in table.lines)
-    assert "<td>23.1<small>[22.2, 24.0]</small></td>" in render(rows, [], [], {})
+    assert "<span>23.1 <small>[22.2, 24.0]</small></span></td>" in render(rows, [], [], {})
 
 
 def test_where_there_is_none_it_says_so(rows: list[dict[str, Any]]) -> None:

@@ -56,7 +56,7 @@ def test_a_point_per_method_state_and_sparsity(sweep: list[dict[str, Any]]) -> N
     point = plot.points[1]
     assert (point.method, point.state, point.requested) == ("magnitude", "recovered", "10 %")
     assert (point.quality, point.low, point.high) == pytest.approx((62, 60, 64))  # seeds add 0 and 4
-    assert point.left == pytest.approx({"nonzeros": 90, "macs": 90})
+    assert point.left == pytest.approx({"nonzeros": 90, "macs": 90, "latency": 100})
 
 
 def test_the_dense_model_is_on_the_front_unless_a_cheaper_one_is_as_good(sweep: list[dict[str, Any]]) -> None:
@@ -86,8 +86,8 @@ def test_costs_are_of_all_components_that_some_method_prunes(row: MakeRow) -> No
     rows[2]["cost"]["components"] |= {"text_encoder": {**full, "nonzeros": 20}}
     rows[2]["sparsity"]["nominal"] = 0.8  # single weights: zeros are what went
     first, second = paretos(rows)[0].points
-    assert first.left == pytest.approx({"nonzeros": 75, "macs": 62.5})
-    assert second.left == pytest.approx({"nonzeros": 60, "macs": 100})
+    assert first.left == pytest.approx({"nonzeros": 75, "macs": 62.5, "latency": 100})
+    assert second.left == pytest.approx({"nonzeros": 60, "macs": 100, "latency": 100})
 
 
 def test_zeros_by_chance_are_no_removal(row: MakeRow) -> None:
@@ -105,8 +105,16 @@ def test_zeros_by_chance_are_no_removal(row: MakeRow) -> None:
 
 def test_models_are_not_mixed(sweep: list[dict[str, Any]]) -> None:
     other = [{**one, "model": "another"} for one in sweep]
-    titles = [plot.title for plot in paretos([*sweep, *other])]
-    assert [title.partition(":")[0] for title in titles] == ["tiny_t2i", "tiny_t2i", "another", "another"]
+    names = [plot.name for plot in paretos([*sweep, *other])]
+    assert names == ["model: tiny_t2i", "model: tiny_t2i", "model: another", "model: another"]
+
+
+def test_latency_is_of_the_first_setting_that_both_were_timed_in(row: MakeRow) -> None:
+    rows = [row("dense", median=8.0), row("pruned", median=6.0), row("pruned", sparsity=0.5, median=2.0)]
+    rows[2]["cost"]["latency_ms"] = {}
+    plot = paretos(rows)[0]
+    assert [point.left.get("latency") for point in plot.points] == [pytest.approx(75), None]
+    assert [cost for cost, _ in plot.front("latency")] == pytest.approx([75, 100])
 
 
 def test_one_choice_makes_no_plot(rows: list[dict[str, Any]]) -> None:

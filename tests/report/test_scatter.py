@@ -50,12 +50,12 @@ def test_an_outline_is_as_wide_as_the_legend_has_room() -> None:
 
 def test_a_drawing_uses_the_colours_of_the_page() -> None:
     drawn = plot(*METHODS)
-    element = scatter(drawn, marks([drawn]), 3)
+    element = "".join(scatter(drawn, cost, marks([drawn]), f"p3{cost}") for cost in drawn.costs)
     assert element.startswith("<svg")
     for colour in ("--ink", "--grid", "--paper", "--series-0", "--series-1"):
         assert f"var({colour})" in element
     assert "var(--series-2)" not in element
-    assert 'id="p3-' in element
+    assert 'id="p3macs-' in element
     assert "http" not in element
     assert "Distance &amp; &lt;more&gt;" in element
     assert "non-zero parameters left" in element
@@ -64,10 +64,19 @@ def test_a_drawing_uses_the_colours_of_the_page() -> None:
 
 def test_what_may_be_zero_has_a_linear_axis() -> None:
     spread, touching = plot(*METHODS), plot(*METHODS, lowest=0.0)
-    assert ">200<" in scatter(spread, marks([spread]), 0)  # 1, 2, 5 of each magnitude
-    assert ">50<" in scatter(touching, marks([touching]), 0)
-    assert ">150<" in scatter(touching, marks([touching]), 0)
-    assert ">150<" not in scatter(spread, marks([spread]), 0)
+    logarithmic, linear = (scatter(each, "macs", marks([each]), "p") for each in (spread, touching))
+    assert ">200<" in logarithmic  # 1, 2, 5 of each magnitude
+    assert ">50<" in linear
+    assert ">150<" in linear
+    assert ">150<" not in logarithmic
+
+
+def test_points_say_how_much_was_asked_for_and_the_front_is_said_in_words() -> None:
+    drawn = plot(*METHODS)
+    element = scatter(drawn, "macs", marks([drawn]), "p")
+    assert ">10 %<" in element
+    assert 'role="img"' in element
+    assert "taylor · channel, pruned, 10 %: 10 at 95 %" in element
 
 
 def test_a_combined_report_has_the_plots(tmp_path: Any, row: MakeRow) -> None:
@@ -75,5 +84,5 @@ def test_a_combined_report_has_the_plots(tmp_path: Any, row: MakeRow) -> None:
         write_report(tmp_path / str(number), [row("dense"), row("pruned", scorer)], [], [], {})
     html = write_combined(tmp_path / "all", [tmp_path / "0", tmp_path / "1"]).read_text("utf-8")
     assert "Quality against what is left" in html
-    assert html.count('<figure class="pareto">') == 2
+    assert html.count("multiply-accumulates left, % of dense") == 2
     assert "Quality against what is left" not in (tmp_path / "0" / "report.html").read_text("utf-8")

@@ -203,4 +203,4 @@ def rows_of_pixels() -> Any:
 
 
 def test_names_with_dollars_can_be_drawn() -> None:
-    assert "\\frac" in svg(Curve("$\\frac$", "$\\frac$", "$\\frac$", [Line("", [0, 1], [0, 1])]), 0)
+    assert "\\frac" in svg(Curve("$\\frac$", "$\\frac$", "$\\frac$", [Line("", [0, 1], [0, 1])]), "c0")

@@ -16,6 +16,7 @@ from prunelab.report.quoting import printable
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import NoReport, Row, read_report
 from prunelab.report.summary import markdown, over_seeds
+from prunelab.report.trainings import trainings
 
 SUMMARY = "summary.md"  # the table over seeds, to be pasted
 UNDESCRIBED = (
@@ -48,13 +49,14 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
         print(UNDESCRIBED, file=sys.stderr)
     previews: list[Preview] = []
     for path, report in found:
-        shown = [one.first(PROMPTS) for one in beside.read(path.parent, report)]
-        _add_new(previews, [_relabelled(one, report, fields) for one in shown])
+        own = [one.first(PROMPTS) for one in beside.read(path.parent, report)]
+        _add_new(previews, [_relabelled(one, report, fields) for one in own])
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
+    shown = sorted(previews, key=lambda one: one.state != "dense")
     folder.mkdir(parents=True, exist_ok=True)
     summary = markdown(over_seeds(rows)) + cliff_markdown(cliffs(rows))
     (folder / SUMMARY).write_text(summary, encoding="utf-8")
-    return write_report(folder, rows, sorted(previews, key=lambda one: one.state != "dense"), [], context)
+    return write_report(folder, rows, shown, trainings([report for _, report in found], fields), context)
 
 
 def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
@@ -96,7 +98,9 @@ def _merged(reports: Sequence[dict[str, Any]]) -> list[Row]:
 
 def _identity(row: Row) -> str:
     """Equal for two rows of one evaluation, whatever the jobs were that they came from."""
-    return json.dumps([row["state"], row["address"], row["metrics"]], sort_keys=True)
+    return json.dumps(
+        [row["state"], row["address"], row["metrics"], row.get("conditions", {})], sort_keys=True
+    )
 
 
 def _relabelled(one: Preview, report: dict[str, Any], fields: Sequence[str]) -> Preview:

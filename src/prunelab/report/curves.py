@@ -8,12 +8,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from prunelab.report.drawing import COLOURS, INK, SERIES, STROKES, dress, figure
+from prunelab.report.drawing import COLOURS, INK, SERIES, SMALLEST, STROKES, dress, figure
 from prunelab.report.labels import label, text, varying
 from prunelab.report.schema import ACHIEVED, Row
 from prunelab.report.titles import metrics_of, quantity, titled
 
 AXES = ("x", "y", "low", "high")
+TOLD = 12  # lines of a panel that are said in words
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,33 @@ def legend(curve: Curve) -> tuple[LegendEntry, ...]:
     )
 
 
-def svg(curve: Curve, number: int) -> str:
-    """The panel as an ``<svg>`` element for an HTML page; ``number`` keeps its ids apart from others'.
+def svg(curve: Curve, name: str) -> str:
+    """The panel as an ``<svg>`` element for an HTML page; ``name`` keeps its ids apart from others'.
 
     Colours are CSS variables of the page: ``--ink``, ``--grid`` and ``--series-0`` to ``--series-7``.
     """
-    with figure(4.2, 2.9) as drawn:
-        _draw(drawn.panels[0], curve)
-    return drawn.element(f"c{number}")
+    with figure() as drawn:
+        _draw(drawn.axes, curve)
+    return drawn.element(name, told(curve))
+
+
+def told(curve: Curve) -> str:
+    """The panel in words: where its lines begin and end."""
+    lines = [f"{line.label} {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in curve.lines if len(line.y)]
+    level = [] if curve.level is None else [f"{curve.level_label} {curve.level:.4g}"]
+    words = "; ".join([*lines[:TOLD], *level])
+    return f"{curve.title} against {curve.x_label}, from the first point to the last: {words}."
 
 
 def as_json(curve: Curve) -> dict[str, Any]:
     """The panel's data as ``report.json`` holds them."""
     lines = [{**vars(line), **{axis: list(getattr(line, axis)) for axis in AXES}} for line in curve.lines]
     return {**vars(curve), "lines": lines}
+
+
+def from_json(said: Mapping[str, Any]) -> Curve:
+    """What ``as_json`` made, of a report that was read."""
+    return Curve(**{**said, "lines": [Line(**line) for line in said["lines"]]})
 
 
 def _removed_of(rows: Sequence[Row]) -> str:
@@ -143,7 +157,7 @@ def _draw(axes: Axes, curve: Curve) -> None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
     if curve.level is not None:
         _draw_level(axes, curve, curve.level)
-    axes.set_title(curve.title, loc="left", fontsize=10, color=INK)
+    axes.set_title(curve.title, loc="left", fontsize=SMALLEST, color=INK)
     axes.set_ylabel(curve.y_label, color=INK)
     dress(axes, curve.x_label)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +15,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 COLOURS = 8
+WIDTH, HEIGHT = 4.4, 3.3  # inches of 72 units: a phone shows a drawing at its size, so its words too
+SMALLEST = 11  # units, of any words
 # Colours that stand for those of the page, which knows whether it is light or dark.
 INK, GRID, PAPER = "#0a0b0c", "#0a0b0d", "#0a0b0e"
 SERIES = tuple(f"#0a0c{number:02x}" for number in range(COLOURS))
@@ -27,32 +30,32 @@ STROKES: dict[str, Any] = {
 
 @dataclass
 class Drawing:
-    """A figure under way: its ``panels`` from left to right, and what became of it when it is done."""
+    """A figure under way: what is drawn on, and what became of it when it is done."""
 
-    panels: tuple[Axes, ...]
+    axes: Axes
     document: str = ""
 
-    def element(self, name: str) -> str:
+    def element(self, name: str, told: str) -> str:
         """The ``<svg>`` element for an HTML page; ``name`` keeps its ids apart from others'.
 
-        Colours are CSS variables of the page: ``--ink``, ``--grid``, ``--paper`` and ``--series-0`` to
-        ``--series-7``.
+        told: the same in words, for who does not see it. Colours are CSS variables of the page: ``--ink``,
+        ``--grid``, ``--paper`` and ``--series-0`` to ``--series-7``.
         """
-        return _for_page(self.document, name)
+        spoken = f'<svg role="img" aria-label="{escape(told)}"'
+        return _for_page(self.document, name).replace("<svg", spoken, 1)
 
 
 @contextmanager
-def figure(width: float, height: float, panels: int = 1) -> Iterator[Drawing]:
-    """A figure of so many inches; after the context, the drawing holds what was drawn on its panels."""
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "prunelab", "font.size": 9}):
-        drawn = Figure(figsize=(width, height), layout="constrained")
-        row = drawn.subplots(1, panels, sharey=True, squeeze=False)[0]
-        drawing = Drawing(tuple(row))
+def figure() -> Iterator[Drawing]:
+    """A figure as wide as a phone; after the context, the drawing holds what was drawn on its axes."""
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "prunelab", "font.size": SMALLEST}):
+        drawn = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+        axes = drawn.subplots()
+        drawing = Drawing(axes)
         yield drawing
-        for axes in row:
-            for words in (*axes.get_children(), axes.xaxis.label, axes.yaxis.label):
-                if isinstance(words, Text):
-                    words.set_parse_math(False)  # a dollar is a dollar
+        for words in (*axes.get_children(), axes.xaxis.label, axes.yaxis.label):
+            if isinstance(words, Text):
+                words.set_parse_math(False)  # a dollar is a dollar
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawn.savefig(buffer, format="svg", transparent=True, metadata=nothing)

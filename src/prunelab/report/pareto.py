@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from prunelab.core.quantities import Quantity
-from prunelab.report.labels import label, text, varying
+from prunelab.report.comparable import comparable
+from prunelab.report.labels import text
+from prunelab.report.methods import methods
 from prunelab.report.schema import Row
 from prunelab.report.summary import Group, over_seeds
 from prunelab.report.titles import main_metrics, quantity, titled
 
-COSTS = {"nonzeros": "non-zero parameters", "macs": "multiply-accumulates"}
+COSTS = {"nonzeros": "non-zero parameters", "macs": "multiply-accumulates", "latency": "latency"}
+COUNTED = ("nonzeros", "macs")
 FULL = 100.0  # per cent: where the dense model lies on every axis of cost
 
 
@@ -34,17 +37,26 @@ class Point:
 
 @dataclass(frozen=True)
 class Pareto:
-    """The points of one metric on one model; ``dense``: the dense model's value, None where it has none."""
+    """The points of one metric; ``dense``: the dense model's value, None where it has none.
+
+    name: what tells these rows from others that do not compare with them; empty where there are none.
+    """
 
     title: str
     unit: str
     better: str
     points: tuple[Point, ...]
     dense: float | None
+    name: str = ""
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The costs that were measured of any point."""
+        return tuple(cost for cost in COSTS if any(cost in point.left for point in self.points))
 
     def front(self, cost: str) -> list[tuple[float, float]]:
         """Cost and quality of what no other model beats, the dense one among them, cheapest first."""
-        found = [(point.left[cost], point.quality) for point in self.points]
+        found = [(point.left[cost], point.quality) for point in self.points if cost in point.left]
         dense = [] if self.dense is None else [(FULL, self.dense)]
         return front([*found, *dense], self.better)
 
@@ -64,37 +76,32 @@ def front(points: Sequence[tuple[float, float]], better: str) -> list[tuple[floa
 
 
 def paretos(rows: Sequence[Row]) -> list[Pareto]:
-    """A plot per main metric and model; empty unless there are two choices to compare.
+    """A plot per main metric and set of comparable rows; empty unless there are two choices to compare.
 
     Costs are of all components that any of the rows pruned, together, so that methods that prune other
-    components than each other lie on one axis.
+    components than each other lie on one axis; latency is the denoiser's.
     """
-    plots: list[Pareto] = []
-    models = list(dict.fromkeys((row["task"], row["model"]) for row in rows))
-    for task, model in models:
-        own = [row for row in rows if (row["task"], row["model"]) == (task, model)]
-        name = f"{model}: " if len(models) > 1 else ""
-        plots += [plot for plot in _of_model(own, name) if len(plot.points) > 1]
-    return plots
+    sets = comparable(rows)
+    return [plot for own in sets for plot in _of_set(own.rows, own.name) if len(plot.points) > 1]
 
 
-def _of_model(rows: Sequence[Row], name: str) -> Iterator[Pareto]:
+def _of_set(rows: Sequence[Row], name: str) -> Iterator[Pareto]:
     dense = next((row for row in rows if row["state"] == "dense"), None)
     groups = [group for group in over_seeds(rows) if group.state != "dense"]
-    methods = _methods(groups, rows)
-    if dense is None or len({(method, _asked(group)) for method, group in methods}) < 2:
+    named = methods(groups, rows)
+    if dense is None or len({(method, _asked(group)) for method, group in named}) < 2:
         return
-    touched = _touched(rows, dense)
+    seen = touched(rows, dense)
     for metric in main_metrics(rows):
         kind = quantity(rows, metric)
-        found = [_point(group, method, metric, kind, dense, touched) for method, group in methods]
+        found = [_point(group, method, metric, kind, dense, seen) for method, group in named]
         points = tuple(point for point in found if point is not None)
         value = dense["metrics"].get(metric, {}).get("value")
         scaled = None if value is None else value * kind.scale
-        yield Pareto(f"{name}{titled(kind)}", kind.shown_unit, kind.better, points, scaled)
+        yield Pareto(titled(kind), kind.shown_unit, kind.better, points, scaled, name)
 
 
-def _touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
+def touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
     """The components from which something was removed: training moves zeros too, so pruned rows are asked."""
     base = dense["cost"]["components"]
     pruned = [row["cost"]["components"] for row in rows if row["state"] == "pruned"]
@@ -103,37 +110,46 @@ def _touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
 
 
 def _counts(cost: Mapping[str, int] | None) -> list[int] | None:
-    return None if cost is None else [cost[name] for name in ("parameters", *COSTS)]
+    return None if cost is None else [cost[name] for name in ("parameters", *COUNTED)]
 
 
 def _point(
-    group: Group, method: str, metric: str, kind: Quantity, dense: Row, touched: Sequence[str]
+    group: Group, method: str, metric: str, kind: Quantity, dense: Row, seen: Sequence[str]
 ) -> Point | None:
     spread = group.interval(metric)
     if spread is None:
         return None
     value, low, high = (number * kind.scale for number in spread)
-    left = {cost: fmean(_left(row, dense, cost, touched) for row in group.rows) for cost in COSTS}
+    costs = {cost: left_of(group, dense, cost, seen) for cost in COSTS}
+    left = {cost: share for cost, share in costs.items() if share is not None}
     scorer = text(group.rows[0], "scorer")
     return Point(method, scorer, group.state, _asked(group), left, value, low, high)
 
 
-def _left(row: Row, dense: Row, cost: str, touched: Sequence[str]) -> float:
+def left_of(group: Group, dense: Row, cost: str, seen: Sequence[str]) -> float | None:
+    """Per cent of the dense model's ``cost`` in the components ``seen``; None where it was not measured."""
+    shares = [_left(row, dense, cost, seen) for row in group.rows]
+    known = [share for share in shares if share is not None]
+    return fmean(known) if known else None
+
+
+def _left(row: Row, dense: Row, cost: str, seen: Sequence[str]) -> float | None:
+    if cost == "latency":
+        return _time_left(row, dense)
     single = row["sparsity"].get("nominal") is not None
     # Zeros that training leaves by chance are no removal: they would make one of two equal shapes cheaper.
     counted = "parameters" if cost == "nonzeros" and not single else cost
-    own, base = ([one["cost"]["components"][name][counted] for name in touched] for one in (row, dense))
-    return FULL * sum(own) / sum(base)
+    own, base = (
+        [one["cost"]["components"].get(name, {}).get(counted, 0) for name in seen] for one in (row, dense)
+    )
+    return FULL * sum(own) / sum(base) if sum(base) else None
 
 
-def _methods(groups: Sequence[Group], rows: Sequence[Row]) -> list[tuple[str, Group]]:
-    """The groups, each after those of its choices (but sparsity and seed) that differ, the scorer first."""
-    fields = [field for field in varying(rows) if field not in ("requested", "seed", "scorer")]
-    named = []
-    for group in groups:
-        words = (text(group.rows[0], "scorer"), label(group.rows[0], fields), group.repeat)
-        named.append((" · ".join(filter(None, words)), group))
-    return named
+def _time_left(row: Row, dense: Row) -> float | None:
+    """Of the first setting that both were timed in, so the smallest batch."""
+    own, base = (one["cost"]["latency_ms"] for one in (row, dense))
+    shared = next((name for name in base if name in own and base[name]["median"]), None)
+    return None if shared is None else FULL * own[shared]["median"] / base[shared]["median"]
 
 
 def _asked(group: Group) -> str:

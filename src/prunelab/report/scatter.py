@@ -1,4 +1,4 @@
-"""How Pareto plots are drawn: a colour and a shape per method, filled or not by state, and their legend."""
+"""How Pareto plots are drawn, one per cost: a colour and a shape per method, filled or not by state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from prunelab.report.drawing import COLOURS, INK, PAPER, SERIES, STROKES, dress, figure
+from prunelab.report.drawing import (
+    COLOURS,
+    HEIGHT,
+    INK,
+    PAPER,
+    SERIES,
+    SMALLEST,
+    STROKES,
+    WIDTH,
+    dress,
+    figure,
+)
 from prunelab.report.pareto import COSTS, FULL, Pareto, Point
 
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p")
 SIZE = 6.5  # points across
 SPAN = 4.0  # a metric that is better low and spans more than this ratio is drawn on a logarithmic axis
 FAINT = 0.35
+ROOM = 6.5  # units that a character takes
 
 
 @dataclass(frozen=True)
@@ -51,13 +63,27 @@ def marks(plots: Sequence[Pareto]) -> tuple[Mark, ...]:
     return tuple(found)
 
 
-def scatter(plot: Pareto, drawn_as: Sequence[Mark], number: int) -> str:
-    """The plot as an ``<svg>`` element, a panel per cost; ``number`` keeps its ids apart from others'."""
-    with figure(9.2, 3.7, panels=len(COSTS)) as drawn:
-        for axes, cost in zip(drawn.panels, COSTS, strict=True):
-            _draw(axes, plot, cost, {mark.label: mark for mark in drawn_as})
-        drawn.panels[0].set_ylabel(f"{plot.title}{plot.unit and f', {plot.unit}'}", color=INK)
-    return drawn.element(f"p{number}")
+def scatter(plot: Pareto, cost: str, drawn_as: Sequence[Mark], name: str) -> str:
+    """The plot over one cost as an ``<svg>`` element; ``name`` keeps its ids apart from others'."""
+    with figure() as drawn:
+        _draw(drawn.axes, plot, cost, {mark.label: mark for mark in drawn_as})
+        title = f"{plot.title}{plot.unit and f', {plot.unit}'}"
+        drawn.axes.set_title(title, loc="left", fontsize=SMALLEST, color=INK)
+    return drawn.element(name, f"{title} against {COSTS[cost]} left. {told(plot, cost)}")
+
+
+def told(plot: Pareto, cost: str) -> str:
+    """The front in words, the cheapest model first."""
+    places: dict[tuple[float, float], Point] = {}
+    for point in plot.points:
+        if cost in point.left:
+            places.setdefault((point.left[cost], point.quality), point)
+    models = []
+    for place in plot.front(cost):
+        own = places.get(place)
+        name = f"{own.method}, {own.state}, {own.requested}" if own else "dense"
+        models.append(f"{name}: {place[1]:.4g}{plot.unit} at {place[0]:.0f} %")
+    return f"The front, cheapest first: {'; '.join(models)}."
 
 
 def _draw(axes: Axes, plot: Pareto, cost: str, drawn_as: dict[str, Mark]) -> None:
@@ -67,14 +93,37 @@ def _draw(axes: Axes, plot: Pareto, cost: str, drawn_as: dict[str, Mark]) -> Non
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
     _draw_front(axes, plot, cost)
-    named = sorted(plot.points, key=lambda point: (point.method, point.state))
+    shown = [point for point in plot.points if cost in point.left]
+    named = sorted(shown, key=lambda point: (point.method, point.state))
     for (method, state), points in groupby(named, key=lambda point: (point.method, point.state)):
         _draw_points(axes, sorted(points, key=lambda point: point.left[cost]), cost, drawn_as[method], state)
     if plot.dense is not None:
         axes.axhline(plot.dense, color=INK, linewidth=0.8, linestyle=STROKES["dense"], alpha=0.6, zorder=1)
         axes.plot([FULL], [plot.dense], marker="*", ms=12, color=INK, mec=PAPER, zorder=6, clip_on=False)
     dress(axes, f"{COSTS[cost]} left, % of dense")
-    axes.set_xlim(right=FULL + 0.03 * (FULL - axes.get_xlim()[0]))
+    low, high = axes.get_xlim()
+    axes.set_xlim(low - 0.04 * (high - low), max(high, FULL + 0.03 * (FULL - low)))
+    _draw_sparsities(axes, plot, cost)
+
+
+def _draw_sparsities(axes: Axes, plot: Pareto, cost: str) -> None:
+    """How much was asked for, beside the points: those on the front first, others where there is room."""
+    best = set(plot.front(cost))
+    shown = [point for point in plot.points if cost in point.left and point.state != "scratch"]
+    taken: list[tuple[float, float]] = []
+    for point in sorted(shown, key=lambda one: (one.left[cost], one.quality) not in best):
+        place = (point.left[cost], point.quality)
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
+        spot = (72 * WIDTH * x, 72 * HEIGHT * y)
+        if all(
+            abs(spot[0] - u) > ROOM * len(point.requested) or abs(spot[1] - v) > 1.2 * SMALLEST
+            for u, v in taken
+        ):
+            taken.append(spot)
+            axes.annotate(
+                point.requested, place, textcoords="offset points", xytext=(5, 4), color=INK, zorder=7,
+                fontsize=SMALLEST, alpha=0.85,
+            )  # fmt: skip
 
 
 def _logarithmic(plot: Pareto) -> bool:
@@ -87,7 +136,7 @@ def _logarithmic(plot: Pareto) -> bool:
 def _draw_front(axes: Axes, plot: Pareto, cost: str) -> None:
     """A staircase: what the best model of at most this cost reaches."""
     x, y = zip(*plot.front(cost), strict=True)
-    axes.step([*x, FULL], [*y, y[-1]], where="post", color=INK, linewidth=1.3, alpha=0.75, zorder=2)
+    axes.step([*x, max(FULL, *x)], [*y, y[-1]], where="post", color=INK, linewidth=1.3, alpha=0.75, zorder=2)
 
 
 def _draw_points(axes: Axes, points: Sequence[Point], cost: str, mark: Mark, state: str) -> None:

@@ -21,7 +21,9 @@ Text = Annotated[str, Field(min_length=1)]
 # Nothing that is measured is larger, and what follows from such numbers still has a value.
 Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+WholeShare = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Described = Annotated[Quantity, BeforeValidator(Quantity.from_json)]
+State = Literal["dense", "pruned", "recovered", "scratch"]
 Count = Annotated[int, Field(ge=0, le=10**18)]
 
 
@@ -103,10 +105,30 @@ class Sparsity(Part):
     given_pruned: list[Text] = []
 
 
-class Evaluated(Part):
-    """A row: one model, evaluated."""
+class Provenance(Part):
+    """What made a row: how it was asked for, by which code, where and when.
 
-    state: Literal["dense", "pruned", "recovered", "scratch"]
+    hardware: in words and numbers. job: of a scheduler, where there was one.
+    """
+
+    command: str
+    version: Text
+    commit: Text | None
+    libraries: dict[Text, Text]
+    hardware: dict[Text, str | int | None]
+    date: Text
+    job: dict[Text, Text] = {}
+
+
+class Evaluated(Part):
+    """A row: one model, evaluated.
+
+    conditions: what its numbers depend on beside the model; rows compare where these agree. control: its
+    scorer is there to be beaten. layers: the removed share of each unit, in the network's order. addresses:
+    of what it was made from, the stage after each.
+    """
+
+    state: State
     task: Text
     model: Text
     scorer: Text | None
@@ -121,6 +143,11 @@ class Evaluated(Part):
     address: Text
     bypass: Text | None = None
     settings: dict[str, str] | None = None
+    conditions: dict[Text, Text] = {}
+    control: bool = False
+    layers: dict[Text, WholeShare] = {}
+    addresses: dict[Text, Text] = {}
+    provenance: Provenance | None = None
 
 
 class Strip(Part):
@@ -161,15 +188,44 @@ class Shown(Part):
         return self
 
 
+class PanelLine(Part):
+    """A line over ``x``, and the band around it where there is one."""
+
+    label: str
+    x: list[Number]
+    y: list[Number]
+    low: list[Number] = []
+    high: list[Number] = []
+    family: str = ""
+    state: State = "recovered"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if len(self.x) != len(self.y) or {len(self.low), len(self.high)} - {0, len(self.x)}:
+            raise ValueError("not as many values as places")
+        return self
+
+
+class Panel(Part):
+    """A drawing of lines, and a level across it."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: list[PanelLine]
+    level: Number | None = None
+    level_label: str = ""
+
+
 class Whole(Part):
-    """A report. Its curves and context are for other programs: nothing here reads them."""
+    """A report. Its context is for other programs: nothing here reads it."""
 
     version: Literal[1] = Field(alias="schema")
     rows: Annotated[list[Evaluated], Field(min_length=1)]
     pictures: list[Strip] = []
     sounds: list[Recordings] = []
     previews: list[Shown] = []
-    curves: list[dict[str, Any]] = []
+    curves: list[Panel] = []
     context: dict[str, Any] = {}
 
 

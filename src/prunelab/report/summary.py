@@ -45,6 +45,16 @@ class Group:
             return value, low, high
         return self.metric(name)
 
+    def hull(self, name: str) -> Spread | None:
+        """The mean over seeds, and the lowest and the highest end of the seeds' own intervals."""
+        found = self._estimates(name)
+        if not found:
+            return None
+        ends = [
+            end for each in found for end in (each["low"], each["high"], each["value"]) if end is not None
+        ]
+        return fmean(each["value"] for each in found), min(ends), max(ends)
+
     def floor(self, name: str) -> Spread | None:
         """Mean, smallest and largest of a distance's floor: of a single one's groups, else of the floors."""
         found = [floor_of(row, name) for row in self.rows]

@@ -57,12 +57,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table with a note on how to read it."""
+    """A titled table with a note on how to read it. words: whether its cells hold words, which wrap."""
 
     title: str
     note: str
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
+    words: bool = False
 
 
 def quality(rows: Sequence[Row]) -> Table:
