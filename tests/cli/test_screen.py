@@ -33,7 +33,7 @@ def test_the_first_line_says_what_where_and_how_long() -> None:
         "17 stages; store there"
     )
     assert announced("plan granularity=[head,neuron] scorer=random store=there") == (
-        "prunelab plan: tiny_t2i, random scores of [head, neuron], sparsity 0.3 of elements; store there"
+        "prunelab plan: tiny_t2i, random scores of head+neuron, sparsity 0.3 of elements; store there"
     )
     assert announced("-m scorer=magnitude,random sparsity=0.1,0.3 recovery=none,distill store=there") == (
         "prunelab run: 8 jobs, tiny_t2i, magnitude,random scores of operator, sparsity 0.1,0.3 of elements, "

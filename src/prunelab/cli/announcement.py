@@ -22,7 +22,7 @@ def announcement(arguments: Arguments, configs: Sequence[DictConfig]) -> str:
     parts.append(f"{_chosen(configs, 'model')}{f' from {first.path}' if first.path else ''}")
     if arguments.job != "pretrain":
         parts += [
-            f"{_chosen(configs, 'scorer')} scores of {_set(configs, 'granularity')}",
+            f"{_chosen(configs, 'scorer')} scores of {_units(configs)}",
             f"sparsity {_set(configs, 'sparsity')} of {_set(configs, 'budget.of')}",
         ]
     if arguments.job == "run":
@@ -44,7 +44,6 @@ def stages(config: DictConfig) -> int:
     recovers = config.recovery.get("method") is not None
     states = 2 + recovers + config.scratch
     allocates = config.budget.get("allocation") not in (None, config.scorer)
-    names = config.granularity if OmegaConf.is_list(config.granularity) else [config.granularity]
     once = [
         True,  # the dense model, saved
         True,  # times, of all states in turns
@@ -55,7 +54,7 @@ def stages(config: DictConfig) -> int:
         bool(config.evaluation.get("real")),  # judged
     ]
     made = sum(once) + config.rounds * (2 + allocates) + recovers + config.scratch
-    return made + states * (OF_A_STATE + (set(names) <= SINGLE))
+    return made + states * (OF_A_STATE + (set(config.granularity) <= SINGLE))
 
 
 def _counted(configs: Sequence[DictConfig], many: bool) -> str:
@@ -66,6 +65,11 @@ def _counted(configs: Sequence[DictConfig], many: bool) -> str:
 def _chosen(configs: Sequence[DictConfig], group: str) -> str:
     """The names chosen for a group, each once."""
     return ",".join(dict.fromkeys(str(config.hydra.runtime.choices[group]) for config in configs))
+
+
+def _units(configs: Sequence[DictConfig]) -> str:
+    """The granularities, each choice once; of one choice joined as in a report."""
+    return ",".join(dict.fromkeys("+".join(map(str, config.granularity)) for config in configs))
 
 
 def _set(configs: Sequence[DictConfig], key: str) -> str:
