@@ -68,11 +68,13 @@ def obtained() -> None:
         raise Absent("SLURM's daemons need root")
     if all(shutil.which(name) for name in DAEMONS):
         return
-    if shutil.which("apt-get") is None:
+    apt = shutil.which("apt-get")
+    if apt is None:
         raise Absent(f"not Debian, and {', '.join(DAEMONS)} are not all installed")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(["apt-get", *words], env=quiet, capture_output=True, text=True, check=False)
+        asked = [apt, *words]
+        done = subprocess.run(asked, env=quiet, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise Absent(f"apt-get {words[0]} failed: {last}")
@@ -152,8 +154,9 @@ class Cluster:
     def _start(self, *words: object) -> None:
         """A daemon in the foreground, which the kernel ends when the tests die."""
         with (self.root / "daemons.log").open("a") as log:
+            told = [str(shutil.which("setpriv")), "--pdeathsig", "TERM", *map(str, words)]
             started = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *map(str, words)],
+                told,
                 env=self.environment,
                 stdout=log,
                 stderr=log,

@@ -134,6 +134,7 @@ def request(config: DictConfig) -> Request:
         seed=config.seed,
         rounds=config.rounds,
         scratch=config.scratch,
+        until=config.until,
     )
 
 

@@ -3,20 +3,17 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from annotated_types import Predicate
 from omegaconf import OmegaConf
 
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import embedded
 from prunelab.core.processes import SRUN
-from prunelab.core.settings import Count, Must, NonNegativeCount, Text, settings
+from prunelab.core.settings import Count, NonNegativeCount, Text, Variable, Word, settings
 
 # Threads that spin are many times slower on shared cores; the tasks of a step are the ranks of one job.
 ALWAYS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", SRUN: "ranks"}
-Word = Annotated[Text, Predicate(lambda text: len(text.split()) == 1), Must("is not one word")]
-Variable = Annotated[str, Predicate(str.isidentifier), Must("is no name of a variable")]
 Stage = Literal["score", "prune", "recover", "evaluate"]
 Resource = Literal[
     "partition",
@@ -29,8 +26,9 @@ Resource = Literal[
     "gres",
     "mem",
     "time",
+    "words",
 ]
-RESOURCES = get_args(Resource)
+RESOURCES = tuple(name for name in get_args(Resource) if name != "words")
 
 
 @settings(kw_only=True)
@@ -39,7 +37,8 @@ class Cluster:
 
     ntasks_per_node: ranks. time: minutes. notice: seconds before the end at which a job is told. requeues:
     how often a job that was told starts again. at_once: jobs of an array that run at a time. before: lines
-    of shell. container: an Apptainer image. stages: of a chain, the resources of a stage that are its own.
+    of shell. container: an Apptainer image. words: of the command line, unless it has such words itself.
+    stages: of a chain, what a stage has for itself; its words take the place of the command line's.
     """
 
     partition: Word | None = None
@@ -58,6 +57,7 @@ class Cluster:
     modules: Sequence[Text] = ()
     before: Sequence[Text] = ()
     container: Text | None = None
+    words: Sequence[Text] = ()
     environment: Mapping[Variable, str] = field(default_factory=dict)
     stages: Mapping[Stage, Mapping[Resource, Any]] = field(default_factory=dict)
 

@@ -43,7 +43,7 @@ def run(config: DictConfig, folder: Path) -> None:
     request = assembly.request(config)
     bench = assembly.bench(config, lambda task: preflight.check_data(task, request))
     outcome = running.run(bench, request)
-    if ranks.rank() == 0:
+    if outcome is not None and ranks.rank() == 0:
         _leave(outcome, folder)
 
 

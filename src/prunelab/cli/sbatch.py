@@ -35,9 +35,9 @@ def script(arguments: Arguments) -> str:
     if arguments.job == "chain":
         return chain(cluster, config, arguments)
     if arguments.many:
-        lines = [list(words) for words in itertools.product(*_columns(arguments, config))]
+        lines = [merged(cluster.words, words) for words in itertools.product(*_columns(arguments, config))]
         return array(cluster, lines)
-    return single(cluster, arguments.words)
+    return single(cluster, merged(cluster.words, arguments.words))
 
 
 def single(cluster: Cluster, words: Sequence[str], name: str = "prunelab") -> str:
@@ -65,12 +65,19 @@ def chain(cluster: Cluster, config: DictConfig, arguments: Arguments) -> str:
     before = ""
     for stage in stages:
         after = f' --dependency="afterok:${before}" --kill-on-invalid-dep=yes' if before else ""
-        words = arguments.words + ([f"until={stage}"] if stage != stages[-1] else [])
+        end = [f"until={stage}"] if stage != stages[-1] else []
+        own = cluster.stages.get(stage, {}).get("words", ())
+        words = merged(cluster.words, arguments.words, own, end)
         text = single(cluster.of(stage), words, f"prunelab-{stage}")
         lines += [f"{stage}=$(sbatch --parsable{after} <<'END'", text + "END", ")"]
         before = stage
     said = " ".join(f"${stage}" for stage in stages)
     return "\n".join([*lines, f'echo "{said}"', ""])
+
+
+def merged(*lines: Sequence[str]) -> list[str]:
+    """The words of several command lines in one: of those for the same key, the last."""
+    return list({word.partition("=")[0].lstrip("+~"): word for words in lines for word in words}.values())
 
 
 def _text(head: Sequence[str], cluster: Cluster, body: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The keys at the top of a configuration, and what they take."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Len
 
@@ -40,6 +40,7 @@ class TopLevel:
     scratch: bool
     quiet: bool
     verbose: bool
+    until: Literal["score", "prune", "recover"] | None
     path: Place | None
     store: Place | None
     group: Text | None

@@ -49,6 +49,10 @@ def _is_place(text: str) -> bool:
     return written and 0 < sum(names) <= LONGEST_PATH and max(names) <= LONGEST_NAME
 
 
+def _is_word(text: str) -> bool:
+    return len(text.split()) == 1
+
+
 def _is_made(value: object) -> bool:
     return value is not None and not isinstance(value, str | int | float | Sequence | Mapping)
 
@@ -77,6 +81,8 @@ Decay = Share  # of an average, per step
 Betas = Annotated[Sequence[Decay], Len(2, 2), Must("are not two numbers in [0, 1), such as [0.9,0.999]")]
 
 Text = Annotated[str, Len(1), Predicate(str.isprintable), Must("is not a text: give one, numbers in quotes")]
+Word = Annotated[Text, Predicate(_is_word), Must("is not one word")]
+Variable = Annotated[str, Predicate(str.isidentifier), Must("is no name of a variable")]
 Place = Annotated[
     str, Predicate(_is_place), Must("is not the path of a file or folder: no line breaks, nothing around it")
 ]

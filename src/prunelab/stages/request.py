@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import AnyScorer, Budget, Model
@@ -22,7 +22,7 @@ class Request:
 
     ``recovery`` is None where nothing is trained. There are ``rounds`` of scoring and planning; ``scratch``
     adds the control of that name. ``metrics`` are the settings of the task's metrics, ``labels`` what a
-    report row calls the choices.
+    report row calls the choices. ``until`` names the last stage, None all of them.
     """
 
     scorer: Part[AnyScorer]
@@ -39,6 +39,7 @@ class Request:
     seed: int
     rounds: int = 1
     scratch: bool = False
+    until: Literal["score", "prune", "recover"] | None = None
 
     @property
     def looks_at_media(self) -> bool:

@@ -50,11 +50,22 @@ class Outcome:
         return Outcome(rows, previews, self.curves + other.curves, models, facts)
 
 
-def run(bench: Bench, request: Request) -> Outcome:
-    """Everything, from the store where it is there; refuses what cannot be before work starts."""
+def run(bench: Bench, request: Request) -> Outcome | None:
+    """Everything, from the store where it is there; refuses what cannot be before work starts.
+
+    None where the request goes ``until`` an earlier stage: what was made is in the store, for the next job.
+    """
     request = fitted(without_real(request, bench.task), bench.model)
     units = check(bench, request)
     bench = on_own_samples(bench, request)
+    if request.until == "score":
+        scored(bench, request, *fit(bench, units, request.bypass))
+    elif request.until is not None:
+        recovery = request.recovery if request.until == "recover" else None
+        pruned(bench, replace(request, recovery=recovery), units)
+    if request.until is not None:
+        say(f"until={request.until}: what was made is in the store, the same command without it goes on")
+        return None
     states = [dense(bench)]
     states += pruned(bench, request, units)
     asked = {state.name: request for state in states}
@@ -98,14 +109,22 @@ def in_rounds(
     Each round scores the model with the previous rounds' removals gated, and goes an equal step further
     towards the sparsity; the weights are slimmed by the last plan alone.
     """
+    scores, allocation = scored(bench, request, units, origin)
+    return prune(bench, scores, units, request.budget, request.sparsity, allocation), scores
+
+
+def scored(
+    bench: Bench, request: Request, units: Sequence[Unit], origin: str
+) -> tuple[Artifact, Artifact | None]:
+    """The scores of the last round, and those that the budget wants beside them."""
     artifact: Artifact | None = None
     for number in range(1, request.rounds + 1):
         scores = score(bench, request.scorer, units, origin, artifact)
-        sparsity = request.sparsity.part(number / request.rounds)
         allocation = allocation_scores(bench, request.budget, units, origin, artifact)
-        artifact = prune(bench, scores, units, request.budget, sparsity, allocation)
-    assert artifact is not None
-    return artifact, scores
+        if number < request.rounds:
+            sparsity = request.sparsity.part(number / request.rounds)
+            artifact = prune(bench, scores, units, request.budget, sparsity, allocation)
+    return scores, allocation
 
 
 def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
