@@ -53,6 +53,8 @@ def main() -> None:
             code = 0  # srun ends all tasks when one fails, and the first is still to say how to go on
         elif not silent:
             stopping.say(watch.told)
+    elif code:
+        processes.leave_the_word()
     if watch.told or (code and launched()):
         stopping.end_within(stopping.GRACE, code)
     sys.exit(code)

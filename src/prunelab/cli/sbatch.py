@@ -3,18 +3,19 @@
 import itertools
 import shlex
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.cli.arguments import Arguments, parse_overrides
 from prunelab.cli.checking import swept
-from prunelab.cli.cluster import Cluster, profile
+from prunelab.cli.cluster import Cluster, Stage, profile
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import conf_folder
 
 SCRIPTS = ("sbatch", "chain")  # the jobs that print a script
-CHAIN = ("score", "prune", "recover", "evaluate")
+CHAIN = get_args(Stage)
 # 128 and the number of a signal: USR1 or USR2 (the time runs out), TERM (another job needs the place).
 AGAIN = """\
 # Told by SLURM to end: what was done is in the store, and the same job goes on from there.
