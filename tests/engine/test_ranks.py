@@ -47,11 +47,13 @@ def test_two_ranks_observe_as_one_does(one: dict[str, torch.Tensor], two: dict[s
 
 def test_two_ranks_train_as_one_does(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
     assert one.keys() == two.keys()
-    moved = [name for name in one if name.startswith("trained.")]
-    assert len(moved) == 4
+    moved = [name for name in one if name.startswith(("trained.", "sharded."))]
+    assert len(moved) == 10
     for name in moved:
         torch.testing.assert_close(two[name], one[name], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(two["logged"], one["logged"], rtol=1e-5, atol=1e-6)
+    for name in ("logged", "sharded_logged"):
+        torch.testing.assert_close(two[name], one[name], rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(one[name], one[name.replace("sharded", "trained")]) for name in moved)
 
 
 def test_two_ranks_exchange_what_they_hold(two: dict[str, torch.Tensor]) -> None:
@@ -64,6 +66,7 @@ def test_two_ranks_exchange_what_they_hold(two: dict[str, torch.Tensor]) -> None
 def test_all_ranks_stop_at_one_step_when_one_is_told_to(two: dict[str, torch.Tensor]) -> None:
     """The first restart is from the checkpoint that was due, the second from the one made at the signal."""
     assert two["starts"].tolist() == [0, 4, 6]
+    assert two["sharded_starts"].tolist() == [0, 4, 6]
 
 
 def test_one_process_needs_no_group() -> None:

@@ -27,13 +27,30 @@ SCHEDULE = Schedule(
 )
 
 
+class Chain(nn.Module):
+    """Layers one after another, in a list, as denoisers have their stages; the last one is run for a hook."""
+
+    def __init__(self, layers: nn.ModuleList) -> None:
+        super().__init__()
+        self.layers = layers
+        self.scale = nn.Parameter(torch.ones(5))  # neither divides by two ranks, nor does all of it count
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x * self.scale[:2]
+
+
 class Regression:
     """Fit noise with noise; first every rank fails in step 6, then the last one is told to stop in step 5."""
 
+    called = True
+
     def __init__(self, fails: str) -> None:
         torch.manual_seed(0)
-        self.trained: nn.Module = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2))
-        self.fails, self.first = fails, list[int]()
+        layers = nn.ModuleList([nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2)])
+        self.trained: nn.Module = Chain(layers)
+        self.fails, self.first, self.kinds = fails, list[int](), set[str]()
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         self.first.append(draws.start // 8)
@@ -42,6 +59,7 @@ class Regression:
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         step = int(batch["draws"][0]) // 8
+        self.kinds.add(type(self.trained).__name__)
         if self.fails == "all" and step == 6:
             raise KeyError("the power went")
         if self.fails == "one" and step == 5 and ranks.rank() == ranks.world() - 1:
@@ -49,10 +67,10 @@ class Regression:
         return {"loss": F.mse_loss(self.trained(batch["x"]), batch["y"])}
 
 
-def trained(folder: Path) -> tuple[Regression, list[float], list[int]]:
+def trained(folder: Path, strategy: Any = "auto") -> tuple[Regression, list[float], list[int]]:
     """The training, twice interrupted and resumed; what it logged, and at which steps it went on."""
     logged, starts = list[float](), list[int]()
-    hardware = Hardware(devices=ranks.world())
+    hardware = Hardware(devices=ranks.world(), strategy=strategy)
 
     def log(values: Mapping[str, float], step: int) -> None:
         logged.append(values["loss"])
@@ -61,7 +79,7 @@ def trained(folder: Path) -> tuple[Regression, list[float], list[int]]:
         objective = Regression(fails)
         try:
             with stopping.watched(silent=True):
-                optimise(objective, SCHEDULE, hardware, folder / "run", "job", log)
+                optimise(objective, SCHEDULE, hardware, folder / strategy, "job", log)
         except KeyError:
             assert fails == "all"
         except stopping.Stopped:
@@ -102,6 +120,13 @@ def main(folder: Path) -> None:
     objective, logged, starts = trained(folder)
     rank = ranks.rank()
     result = {f"trained.{name}": tensor for name, tensor in objective.trained.state_dict().items()}
+    sharded, sharded_logged, sharded_starts = trained(folder, "fsdp")
+    assert sharded.kinds == {"FSDPChain" if ranks.world() > 1 else "Chain"}
+    kinds = [type(module) for module in sharded.trained.modules()]
+    assert kinds == [Chain, nn.ModuleList, nn.Linear, nn.Tanh, nn.Linear], "as it was before"
+    result |= {f"sharded.{name}": tensor for name, tensor in sharded.trained.state_dict().items()}
+    result["sharded_logged"] = torch.tensor(sharded_logged)
+    result["sharded_starts"] = torch.tensor(sharded_starts)
     result["gathered"] = torch.tensor(ranks.gather(10 * rank))
     result["broadcast"] = torch.tensor([ranks.broadcast(7 if rank == 0 else 8)])
     small = torch.tensor([1.0, 1.0] if rank == 0 else [0.0, 2**-40])

@@ -35,7 +35,8 @@ from prunelab.engine import ranks
 from prunelab.engine.checkpoints import Checkpoints, SafeCheckpoints, newest
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.progress import Progression
-from prunelab.engine.trainer import trainer
+from prunelab.engine.sharding import Sharding, alike, local, shares, whole
+from prunelab.engine.trainer import sharded, trainer
 
 LOG_EVERY = 10  # steps between two calls of the log
 
@@ -104,11 +105,13 @@ def optimise(
     Raises Refusal when the batch cannot be shared evenly or the processes were not started.
     """
     _check(schedule, hardware)
+    sharding = Sharding(objective.trained) if sharded(hardware) and shares(objective) else None
     average = Average(objective.trained, schedule.ema)
     saver = Checkpoints(folder, schedule.checkpoint_every, schedule.steps)
     fitting = trainer(
         hardware,
         [average, saver, Progression(describe, schedule.steps)],
+        shard=sharding is not None,
         plugins=[SafeCheckpoints()],
         max_steps=schedule.steps,
         max_epochs=-1,
@@ -129,7 +132,9 @@ def optimise(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*a checkpoint that ended before the epoch.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning calls torch by an old name
-        fitting.fit(Fitting(objective, schedule, log), steps, ckpt_path=start)
+        fitting.fit(Fitting(objective, schedule, log, sharding), steps, ckpt_path=start)
+    if sharding is not None:
+        sharding.undo()
     average.apply(objective.trained)
     objective.trained.cpu().eval()
     _move(objective, torch.device("cpu"))
@@ -163,13 +168,24 @@ class Fitting(LightningModule):
     """The Lightning face of an objective: only the trained module is registered, and so saved."""
 
     def __init__(
-        self, objective: Objective, schedule: Schedule, log: Callable[[Mapping[str, float], int], None]
+        self,
+        objective: Objective,
+        schedule: Schedule,
+        log: Callable[[Mapping[str, float], int], None],
+        sharding: Sharding | None = None,
     ) -> None:
         super().__init__()
+        self.sharding = sharding
         self.trained = objective.trained
         self.loss_of, self.move = objective.loss, partial(_move, objective)
         self.rates = objective.rates if isinstance(objective, Paced) else {}
         self.schedule, self.report = schedule, log
+
+    def configure_model(self) -> None:
+        """Share the weights out, where the strategy has made a mesh for it."""
+        if self.sharding is not None:
+            assert self.device_mesh is not None
+            self.sharding.over(self.device_mesh["data_parallel"])
 
     def on_fit_start(self) -> None:
         """Bring what is not trained to where the trained module is."""
@@ -215,13 +231,13 @@ class Average(Callback):
         if self.decay is not None:
             trained: Any = pl_module.trained
             now = _moving(trained, copy=False)
-            self.means = {name: mean.to(now[name].device) for name, mean in self.means.items()}
+            self.means = {name: alike(mean, now[name]) for name, mean in self.means.items()}
             blend: Any = get_ema_multi_avg_fn(self.decay)
-            blend(list(self.means.values()), list(now.values()), 0)
+            blend([local(mean) for mean in self.means.values()], [local(each) for each in now.values()], 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average by parameter name."""
-        return {"means": self.means}
+        """The average by parameter name, whole."""
+        return {"means": {name: whole(mean) for name, mean in self.means.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved average."""
@@ -229,7 +245,7 @@ class Average(Callback):
 
     def apply(self, trained: nn.Module) -> None:
         """Put the average in the place of the weights; without an average the weights stay."""
-        trained.load_state_dict(self.means, strict=False)
+        trained.load_state_dict(self.state_dict()["means"], strict=False)
 
 
 def _moving(module: nn.Module, copy: bool = True) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from lightning.fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from prunelab.core import processes
@@ -40,8 +41,18 @@ def check_hardware(hardware: Hardware) -> None:
         raise Refusal(f"nothing runs with {wanted}: {' '.join(str(error).split())}") from error
 
 
-def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) -> Trainer:
-    """A Trainer without validation, logger, default folder, summary or chatter; ``settings`` are its own."""
+def sharded(hardware: Hardware) -> bool:
+    """Whether trained weights are to be shared out over the ranks, of which there are several."""
+    return hardware.strategy == "fsdp" and ranks.world() > 1
+
+
+def trainer(
+    hardware: Hardware, callbacks: Sequence[Callback], shard: bool = False, **settings: Any
+) -> Trainer:
+    """A Trainer without validation, logger, default folder, summary or chatter; ``settings`` are its own.
+
+    shard: whether it trains weights that are shared out over the ranks (see :mod:`prunelab.engine.sharding`).
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in ADVICE:
@@ -50,7 +61,7 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return Trainer(
         accelerator=hardware.accelerator,
-        strategy=_strategy(hardware),
+        strategy=_sharding() if shard else _strategy(hardware),
         precision=hardware.precision,
         devices=local,
         num_nodes=ranks.world() // local,
@@ -64,8 +75,16 @@ def trainer(hardware: Hardware, callbacks: Sequence[Callback], **settings: Any) 
 
 def _strategy(hardware: Hardware) -> str:
     """Pruned models hold parameters that nothing reads (a norm before a removed attention): DDP must look."""
-    chosen = "ddp" if hardware.strategy == "auto" and ranks.world() > 1 else hardware.strategy
+    chosen = "auto" if hardware.strategy == "fsdp" else hardware.strategy
+    chosen = "ddp" if chosen == "auto" and ranks.world() > 1 else chosen
     return "ddp_find_unused_parameters_true" if chosen == "ddp" else chosen
+
+
+def _sharding() -> ModelParallelStrategy:
+    """FSDP2 alone; its checkpoints are single files, as all others are."""
+    return ModelParallelStrategy(
+        data_parallel_size=ranks.world(), tensor_parallel_size=1, save_distributed_checkpoint=False
+    )
 
 
 def _with_plugins(settings: dict[str, Any]) -> dict[str, Any]:

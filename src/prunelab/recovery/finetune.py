@@ -28,6 +28,8 @@ class Finetune:
 class DenoisingObjective:
     """Mean squared error of the denoiser's output to the model's own target."""
 
+    called = True  # the denoiser as a whole: its weights may be shared out over ranks
+
     def __init__(self, student: Model, draws: Draws) -> None:
         self.student, self.draws = student, draws
         self.trained = student.components["denoiser"].requires_grad_(True)

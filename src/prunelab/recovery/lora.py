@@ -61,6 +61,11 @@ class Adaptation:
             torch.manual_seed(seed)
             self._adapted = LoraModel(self.trained, config, ADAPTER)
 
+    @property
+    def called(self) -> bool:
+        """Whether the other objective calls the trained module as a whole."""
+        return bool(getattr(self.inner, "called", False))
+
     def batch(self, draws: range) -> Any:
         """The batch of these draws, on the CPU."""
         return self.inner.batch(draws)
