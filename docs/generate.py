@@ -4,6 +4,7 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``PARTS
 Only what follows from the code without training is written so; measured numbers are not.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from omegaconf import OmegaConf
 from prunelab.core.presets import embedded
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
+from prunelab.report.schema import Whole
 from prunelab.walkers.walk import OURS, walk
 
 HERE = Path(__file__).parent
@@ -162,6 +164,15 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+def schema() -> str:
+    """The JSON schema of ``report.json``."""
+    found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Whole.model_json_schema()}
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {"report.schema.json": schema}  # that are generated whole
+
+
 def generated(text: str) -> str:
     """``text`` with its generated parts written anew."""
     return PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", text)
@@ -173,5 +184,7 @@ def pages() -> list[Path]:
 
 
 if __name__ == "__main__":
+    for name, content in FILES.items():
+        (HERE / name).write_text(content(), encoding="utf-8")
     for page in pages():
         page.write_text(generated(page.read_text("utf-8")), encoding="utf-8")

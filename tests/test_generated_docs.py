@@ -22,6 +22,14 @@ def test_every_generated_part_is_up_to_date(generator: dict[str, Any]) -> None:
         assert text == generator["generated"](text), f"{page.name} is out of date: python docs/generate.py"
 
 
+def test_every_generated_file_is_up_to_date(generator: dict[str, Any]) -> None:
+    assert "report.schema.json" in generator["FILES"]
+    for name, content in generator["FILES"].items():
+        assert (DOCS / name).read_text("utf-8") == content(), (
+            f"{name} is out of date: python docs/generate.py"
+        )
+
+
 def test_every_part_is_somewhere(generator: dict[str, Any]) -> None:
     written = {
         name for page in generator["pages"]() for _, name, _ in generator["PART"].findall(page.read_text())

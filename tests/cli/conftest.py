@@ -66,8 +66,9 @@ class Ended:
         return [line for line in self.err if line.startswith("prunelab: ")]
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """The rows of report.json by state."""
-        return {row["state"]: row for row in json.loads((self.folder / "report.json").read_text())["rows"]}
+        """The rows of report.json by state, without what says when and how they were made."""
+        rows = json.loads((self.folder / "report.json").read_text())["rows"]
+        return {row["state"]: {key: row[key] for key in row if key != "provenance"} for row in rows}
 
     def numbers(self) -> dict[str, dict[str, Any]]:
         """The rows without what a clock measured."""

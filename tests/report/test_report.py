@@ -127,7 +127,9 @@ def test_writing_again_changes_nothing(
 ) -> None:
     first = write_report(tmp_path, rows, pictures, [LOSS], {}).read_bytes()
     assert write_report(tmp_path, rows, pictures, [LOSS], {}).read_bytes() == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("pictures", "report.html", "report.json", "summary.csv", "summary.md", "summary.tex")
+    ]
 
 
 def test_numbers_that_json_cannot_hold_are_not_written(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

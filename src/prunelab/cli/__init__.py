@@ -17,13 +17,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from prunelab.cli import elsewhere
+from prunelab.cli import elsewhere, provenance
 from prunelab.cli.announcement import announcement, stages
 from prunelab.cli.arguments import SEARCH_PATH, Arguments, one_line, parse
 from prunelab.cli.checking import check
 from prunelab.cli.completion import of_jobs, without_job
 from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
+from prunelab.cli.rerun import Repeated
 from prunelab.cli.sbatch import SCRIPTS, script
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
@@ -85,9 +86,10 @@ def _code(watch: stopping.Watch) -> int:
 
 def command(words: Sequence[str]) -> int:
     """Run a command line; 1 if a job of it was refused, else 0."""
-    arguments = parse(words)
+    repeated = Repeated(words)
+    arguments = parse(repeated.words)
     HydraConfig.instance().cfg = None  # a job that ran in this process before says nothing of this one
-    done = Done()
+    done = Done(repeated)
     if arguments.hydras:
         _asked(arguments)
     else:
@@ -96,6 +98,7 @@ def command(words: Sequence[str]) -> int:
             print(script(arguments), end="")
             return 0
         processes.check()
+        repeated.check_versions()
         _announce(arguments, configs)
         sys.argv = [PROGRAM, *arguments.switches, *arguments.as_run(arguments.words)]
     _started(done.job, arguments.primary[1])
@@ -155,7 +158,8 @@ def _complain(line: str) -> None:
 class Done:
     """What the jobs of one command line left behind: folders, and refusals that did not stop the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeated: Repeated) -> None:
+        self.repeated = repeated
         self.folders: list[Path] = []
         self.refused = False
         self.sweep: Path | None = None
@@ -165,16 +169,25 @@ class Done:
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         if settings.mode is not None and settings.mode.name == "MULTIRUN":
-            self.sweep = folder.parent
+            self._sweeping(folder.parent)
         _look_in(settings.runtime.config_sources)
         try:
-            _run(config, folder, settings.overrides)
+            _run(config, folder, settings.overrides, self.repeated)
             self.folders.append(folder)
         except Exception as error:
             stopping.check()  # what a signal leads to, such as a partner that is gone, is no news
             if not isinstance(error, Refusal) and self.sweep is None and not launched():
                 raise  # a defect; one of a sweep's must not take the other jobs along
             self._failed(_named(settings.overrides), error)
+
+    def _sweeping(self, folder: Path) -> None:
+        """Note the sweep's folder, and let it say what it is from its first job on."""
+        if self.sweep is None and processes.first():
+            from prunelab.artifacts.disk import refusing_disk_errors
+
+            with refusing_disk_errors(folder.absolute(), ELSEWHERE):
+                provenance.leave_sweep(folder, self.repeated.words)
+        self.sweep = folder
 
     def _failed(self, name: str, error: Exception) -> None:
         self.refused = True
@@ -219,7 +232,7 @@ def _look_in(sources: Sequence[ConfigSourceInfo]) -> None:
             sys.path.append(source.path)
 
 
-def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
+def _run(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: Repeated) -> None:
     check_parts(config)  # of a sweep's jobs, which combine its values, each one
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
@@ -232,4 +245,7 @@ def _run(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
         jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
+        if processes.first():
+            repeated.check_settings(provenance.settings(config))
+            provenance.leave(folder, config.job, overrides, config)
         job(config, folder)

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from prunelab import __version__
 from prunelab.core.errors import Refusal
 
-JOBS = ("run", "plan", "pretrain", "report", "sbatch", "chain")
+JOBS = ("run", "plan", "pretrain", "report", "rerun", "sbatch", "chain")
 SEARCH_PATH = "hydra.searchpath"
 SIGNS = ("~", "+")
 # Hydra's switches by the name that its parser gives them. --config-dir becomes a search path.

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.sharing import shared
-from prunelab.cli import assembly
+from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
@@ -26,6 +26,9 @@ from prunelab.stages import preflight
 from prunelab.stages import run as running
 from prunelab.stages.pretrain import pretrain as pretraining
 from prunelab.stages.run import Outcome
+
+# What a row of a report says of what made it; the folder's provenance.json has the configuration, too.
+ROW_SAYS = ("command", "version", "commit", "libraries", "hardware", "date", "job")
 
 
 def quiet() -> None:
@@ -53,7 +56,10 @@ def _leave(outcome: Outcome, folder: Path) -> None:
         if state != "dense":
             _copy(saved, folder / "models" / state)
     context = {"title": "prunelab", "command": _command(), **outcome.facts}
-    page = write_report(folder, outcome.rows, outcome.previews, outcome.curves, context)
+    record = provenance.read(folder)
+    made = {key: record[key] for key in ROW_SAYS}
+    rows = [{**row, "provenance": made} for row in outcome.rows]
+    page = write_report(folder, rows, outcome.previews, outcome.curves, context)
     _show(outcome.rows, page)
 
 

@@ -10,15 +10,12 @@ from typing import Any
 from prunelab.core.errors import Refusal
 from prunelab.core.previews import Preview
 from prunelab.report import beside
-from prunelab.report.cliff import cliff_markdown, cliffs
 from prunelab.report.labels import label, varying
 from prunelab.report.quoting import printable
 from prunelab.report.report import JSON, write_report
 from prunelab.report.schema import NoReport, Row, read_report
-from prunelab.report.summary import markdown, over_seeds
 from prunelab.report.trainings import trainings
 
-SUMMARY = "summary.md"  # the table over seeds, to be pasted
 UNDESCRIBED = (
     "these reports were written before metrics described themselves, so they have bare names and no better "
     "side here; running the jobs again, which finds everything in the store, writes them anew"
@@ -39,8 +36,8 @@ def combine(folders: Sequence[Path]) -> list[Row]:
 def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
-    It has every row once, the metric-against-sparsity curves, and each model's previews of the
-    first few prompts; ``summary.md`` has the means and spreads over seeds. Raises as ``combine``.
+    It has every row once, the metric-against-sparsity curves, and each model's previews of the first
+    few prompts. Raises as ``combine``.
     """
     found = _readable(reports)
     rows = _merged([report for _, report in found])
@@ -54,8 +51,6 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
     shown = sorted(previews, key=lambda one: one.state != "dense")
     folder.mkdir(parents=True, exist_ok=True)
-    summary = markdown(over_seeds(rows)) + cliff_markdown(cliffs(rows))
-    (folder / SUMMARY).write_text(summary, encoding="utf-8")
     return write_report(folder, rows, shown, trainings([report for _, report in found], fields), context)
 
 

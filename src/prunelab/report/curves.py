@@ -157,8 +157,8 @@ def _draw(axes: Axes, curve: Curve) -> None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
     if curve.level is not None:
         _draw_level(axes, curve, curve.level)
-    axes.set_title(curve.title, loc="left", fontsize=SMALLEST, color=INK)
-    axes.set_ylabel(curve.y_label, color=INK)
+    title = ", ".join(filter(None, (curve.title, curve.y_label)))
+    axes.set_title(title, loc="left", fontsize=SMALLEST, color=INK)
     dress(axes, curve.x_label)
 
 

@@ -17,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = 8
 WIDTH, HEIGHT = 4.4, 3.3  # inches of 72 units: a phone shows a drawing at its size, so its words too
 SMALLEST = 11  # units, of any words
+# Shares of the drawing: finding them anew takes as long as all the rest.
+MARGINS = {"left": 0.14, "right": 0.98, "bottom": 0.16, "top": 0.9}
 # Colours that stand for those of the page, which knows whether it is light or dark.
 INK, GRID, PAPER = "#0a0b0c", "#0a0b0d", "#0a0b0e"
 SERIES = tuple(f"#0a0c{number:02x}" for number in range(COLOURS))
@@ -49,8 +51,8 @@ class Drawing:
 def figure() -> Iterator[Drawing]:
     """A figure as wide as a phone; after the context, the drawing holds what was drawn on its axes."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "prunelab", "font.size": SMALLEST}):
-        drawn = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-        axes = drawn.subplots()
+        drawn = Figure(figsize=(WIDTH, HEIGHT))
+        axes = drawn.subplots(gridspec_kw=MARGINS)
         drawing = Drawing(axes)
         yield drawing
         for words in (*axes.get_children(), axes.xaxis.label, axes.yaxis.label):

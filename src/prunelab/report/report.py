@@ -1,4 +1,4 @@
-"""``report.json`` and ``report.html`` of one run."""
+"""``report.json``, ``report.html`` and the tables of a paper: what is written of a run or a sweep."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.core.previews import Preview
-from prunelab.report import beside
+from prunelab.report import beside, paper
 from prunelab.report import curves as drawing
 from prunelab.report.curves import Curve
 from prunelab.report.page import render
@@ -23,7 +23,7 @@ def write_report(
     curves: Sequence[Curve],
     context: Mapping[str, object],
 ) -> Path:
-    """Write ``report.json``, ``report.html`` and a folder per medium into ``folder``; the page's path.
+    """Write ``report.json``, ``report.html``, ``summary.*`` and a folder per medium; the page's path.
 
     rows: as docs/report.md describes them; others fail an assertion. previews: models in the order of
     the page, with the same captions where they are to stand below each other. curves: drawn after the
@@ -42,6 +42,8 @@ def write_report(
             "context": dict(context),
         }
         _write(folder / HTML, render(rows, previews, curves, context))
+        for name, content in paper.tables(rows).items():
+            _write(folder / name, content)
         _write(folder / JSON, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return folder / HTML
 

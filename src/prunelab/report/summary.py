@@ -1,6 +1,6 @@
 """A sweep over seeds in one table: the mean of each choice, and how far its seeds lie apart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -69,6 +69,11 @@ class Group:
         shares = [row["sparsity"][name] for row in self.rows if row["sparsity"][name] is not None]
         return fmean(shares) if shares else None
 
+    def choices(self, fields: Sequence[str]) -> list[str]:
+        """What was chosen for each of ``fields``; nothing for the dense model."""
+        chosen = ["" if self.state == "dense" else label(self.rows[0], [field]) for field in fields]
+        return [f"{chosen[0]} ({self.repeat})", *chosen[1:]] if self.repeat and chosen else chosen
+
     def _estimates(self, name: str) -> list[dict[str, float]]:
         found = [row["metrics"].get(name, {}) for row in self.rows]
         return [estimate for estimate in found if estimate.get("value") is not None]
@@ -110,45 +115,45 @@ def _key(row: Row) -> str:
 
 
 def markdown(groups: Sequence[Group]) -> str:
-    """The groups as a Markdown table, the fields in which they differ as columns.
+    """The groups as a Markdown table: see ``texts``."""
+    head, *body = texts(groups, quoted)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *body])
 
-    Means over the seeds, and [smallest, largest] where they differ.
+
+def texts(groups: Sequence[Group], quote: Callable[[str], str]) -> list[list[str]]:
+    """The table that a paper would print: a head and a line per group, the fields that differ as columns.
+
+    Means over the seeds, and [smallest, largest] where they differ. quote: what is done to words that come
+    from elsewhere.
     """
     rows = [row for group in groups for row in group.rows]
-    measures = [replace(one, kind=_quoted(one.kind)) for one in _measures(rows)]
+    measures = [replace(one, kind=replace(one.kind, unit=quote(one.kind.unit))) for one in measures_of(rows)]
     single = any(row["sparsity"].get("nominal") is not None for row in rows)
     achieved = {**ACHIEVED, **(ZEROED if single else {})}
     differing = [field for field in varying(rows) if field != "seed"]
     fields = [field for field in differing if field != "of" or "requested" not in differing]
     names = [NAMES.get(field, field) for field in fields]
-    titles = [quoted(heading.text) for one in measures for heading in metric_headings(rows, one.name)]
-    head = ["state", *map(quoted, names), "seeds", *achieved.values(), *titles]
-    body = (_cells(group, fields, list(achieved), measures) for group in groups)
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    titles = [quote(heading.text) for one in measures for heading in metric_headings(rows, one.name)]
+    head = ["state", *map(quote, names), "seeds", *achieved.values(), *titles]
+    chosen = [[quote(word) for word in group.choices(fields)] for group in groups]
+    body = [_cells(group, own, list(achieved), measures) for group, own in zip(groups, chosen, strict=True)]
+    return [head, *body]
 
 
-def _quoted(kind: Quantity) -> Quantity:
-    return replace(kind, unit=quoted(kind.unit))
-
-
-def _measures(rows: Sequence[Row]) -> list[Measure]:
+def measures_of(rows: Sequence[Row]) -> list[Measure]:
+    """A measure per metric that any row has."""
     return [Measure(name, quantity(rows, name), have_floors(rows, name)) for name in metrics_of(rows)]
 
 
 def _cells(
-    group: Group, fields: Sequence[str], achieved: Sequence[str], measures: Sequence[Measure]
+    group: Group, chosen: Sequence[str], achieved: Sequence[str], measures: Sequence[Measure]
 ) -> list[str]:
-    first, dense = group.rows[0], group.state == "dense"
-    chosen = ["" if dense else quoted(label(first, [field])) for field in fields]
-    if group.repeat and chosen:
-        chosen[0] += f" ({group.repeat})"
     removed = [share(group.achieved(name)) for name in achieved]
-    measured = [" ".join(filter(None, texts)) for texts in _texts(group, measures)]
+    measured = [" ".join(filter(None, texts)) for texts in _measured(group, measures)]
     return [group.state, *chosen, str(len(group.rows)), *removed, *measured]
 
 
-def _texts(group: Group, measures: Sequence[Measure]) -> list[tuple[str, str]]:
+def _measured(group: Group, measures: Sequence[Measure]) -> list[tuple[str, str]]:
     """Every metric's mean and spread and, where the table has a column of it, its floor."""
     texts = []
     for one in measures:
@@ -168,7 +173,7 @@ def means(rows: Sequence[Row]) -> Table | None:
     groups = over_seeds(rows)
     if all(len(group.rows) == 1 for group in groups):
         return None
-    measures = _measures(rows)
+    measures = measures_of(rows)
     headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
     headings += [heading for one in measures for heading in metric_headings(rows, one.name)]
     lines = [Line(group.state, group.label, _page_cells(group, measures)) for group in groups]
@@ -180,5 +185,5 @@ def _page_cells(group: Group, measures: Sequence[Measure]) -> tuple[Cell, ...]:
     return (
         Cell(str(len(group.rows))),
         *(Cell(share(group.achieved(name))) for name in ACHIEVED),
-        *(Cell(*texts) for texts in _texts(group, measures)),
+        *(Cell(*texts) for texts in _measured(group, measures)),
     )

@@ -21,6 +21,7 @@ class Magnitude:
     """``p``: the norm's exponent; ``reduce``: mean or sum over an element's weights."""
 
     means: ClassVar[Meaning] = ANY
+    control: ClassVar[bool] = True  # any method has to beat it
 
     p: Positive = 1.0
     reduce: Literal["mean", "sum"] = "mean"

@@ -19,6 +19,7 @@ class Random:
     """Uniform scores in [0, 1), drawn per unit from ``(seed, unit name)``."""
 
     means: ClassVar[Meaning] = ANY
+    control: ClassVar[bool] = True  # any method has to beat it
 
     seed: Seed = 0
 

@@ -15,6 +15,7 @@ from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
 from prunelab.stages.evaluate import as_rows, load_samples, quantities
+from prunelab.stages.facts import conditions, facts
 from prunelab.stages.measured import Measured, measured
 from prunelab.stages.own_samples import OwnSamples, on_own_samples, without_real
 from prunelab.stages.preflight import check
@@ -163,13 +164,16 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     if before:
         say(f"{' and '.join(before)} had been pruned before: shares are of the model as it was given")
     told = quantities(bench.task.metrics)
+    how_measured = conditions(bench, how)
     rows = [row(asked[each.state.name], each, told, before) for each in found]
+    for each, made in zip(found, rows, strict=True):
+        made |= {"conditions": how_measured, **facts(bench, each, asked[each.state.name])}
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
     curves = [_training_curve(state) for state in states if state.history]
-    facts = {"examples": bench.task.words} if isinstance(bench.task, OwnSamples) else {}
-    return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, facts)
+    notes = {"examples": bench.task.words} if isinstance(bench.task, OwnSamples) else {}
+    return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, notes)
 
 
 def row(

@@ -18,9 +18,7 @@ class Run(Protocol):
         """Record numbers by name; ``step`` must not decrease within a run."""
         ...
 
-    def conclude(
-        self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None
-    ) -> None:
+    def conclude(self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None) -> None:
         """Record what the run ends with, a number per name; ``quantities`` describe some of the names."""
         ...
 

@@ -17,9 +17,7 @@ class SilentRun:
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Nothing."""
 
-    def conclude(
-        self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None
-    ) -> None:
+    def conclude(self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None) -> None:
         """Nothing."""
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

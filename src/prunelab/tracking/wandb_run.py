@@ -49,9 +49,7 @@ class WandbRun:
         """See :class:`prunelab.tracking.protocol.Run`."""
         self.attempt(lambda run: run.log(dict(values), step=step))
 
-    def conclude(
-        self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None
-    ) -> None:
+    def conclude(self, values: Mapping[str, float], quantities: Mapping[str, Quantity] | None = None) -> None:
         """See :class:`prunelab.tracking.protocol.Run`.
 
         Which way is better is W&B's own ``define_metric``; titles and units, which it has no place for, stand

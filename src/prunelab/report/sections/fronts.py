@@ -15,7 +15,8 @@ NOTE = (
     "One mark per method and sparsity that was asked for, which stands beside it where there is room: the "
     "mean over seeds, with a bar from the smallest to the largest (of a single seed, the interval of its "
     "own estimate). Parameters and multiply-accumulates are counted in the components that were pruned, "
-    "together; zeroed weights still cost their multiply-accumulates. Latency is the denoiser's, at the smallest batch."
+    "together; zeroed weights still cost their multiply-accumulates. Latency is the denoiser's, at the "
+    "smallest batch."
 )
 
 

@@ -15,7 +15,6 @@ from prunelab.report.tables import Cell, Heading, Line, Table
 
 TITLE, PLACE = "How this was made", 100
 HEADINGS = ("Command", "prunelab", "Libraries", "Hardware", "Date and job", "Measured on", "Addresses")
-OPEN = 4  # rows of a table that stands open
 NOTE = "prunelab rerun FOLDER repeats the run that left FOLDER; its provenance.json has every setting."
 
 
@@ -31,7 +30,7 @@ def html(given: Given) -> Markup:
     headings = tuple(Heading(text) for text in HEADINGS)
     table = Table("Provenance", NOTE, headings, tuple(lines), words=True)
     told = [piece("warning", words=line) for line in differences(given.rows)]
-    return Markup("\n").join([*told, folded([table], OPEN)])
+    return Markup("\n").join([*told, folded([table], open_up_to=0)])
 
 
 def differences(rows: Sequence[Row]) -> list[str]:

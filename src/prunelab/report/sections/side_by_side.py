@@ -16,7 +16,7 @@ from prunelab.report.markup import piece
 
 TITLE, PLACE = "Samples side by side", 50
 WIDEST = 256  # pixels of a still in the page; the files beside it keep every pixel
-OPEN = 7  # models that stand open
+OPEN = 5  # models that stand open
 
 
 @dataclass(frozen=True)
