@@ -146,5 +146,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def first(tiny_trained: tuple[str, ...], store: Path) -> Ended:
-    """A run with ``tiny_trained`` that started from nothing."""
-    return prunelab(*tiny_trained, store=store)
+    """A run with ``tiny_trained`` that started from nothing, logged."""
+    return prunelab(*logged(tiny_trained), store=store)
+
+
+@pytest.fixture(scope="session")
+def second(tiny_trained: tuple[str, ...], store: Path, first: Ended) -> Ended:
+    """The same again, when everything is stored."""
+    return prunelab(*logged(tiny_trained), store=store)
+
+
+def logged(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The same settings with W&B as the logger."""
+    return (*(word for word in words if word != "logger=none"), "logger=wandb")

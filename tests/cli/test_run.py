@@ -106,10 +106,7 @@ def test_saved_models_open_and_draw(first: Any, state: str) -> None:
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".pth", ".ckpt")]
 
 
-def test_an_identical_run_computes_nothing(
-    command: Command, tiny_trained: tuple[str, ...], store: Path, first: Any
-) -> None:
-    second = command(*tiny_trained, store=store)
+def test_an_identical_run_computes_nothing(first: Any, second: Any) -> None:
     assert second.computed == []
     assert second.folder != first.folder
     assert second.rows() == first.rows()

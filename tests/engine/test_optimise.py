@@ -57,19 +57,23 @@ class Regression:
         return {"loss": loss, "root": loss.detach().sqrt()}
 
 
-def train(objective: Regression, folder: Path, schedule: Schedule = SCHEDULE) -> list[tuple[int, float]]:
-    logged = list[tuple[int, float]]()
+Logged = list[tuple[int, Mapping[str, float]]]
+Weights = dict[str, Tensor]
+
+
+def train(objective: Regression, folder: Path, schedule: Schedule = SCHEDULE) -> Logged:
+    logged: Logged = []
 
     def log(values: Mapping[str, float], step: int) -> None:
-        logged.append((step, values["loss"]))
+        logged.append((step, dict(values)))
 
     optimise(objective, schedule, Hardware(), folder, "test", log)
     return logged
 
 
-def plain_loop(objective: Regression) -> tuple[dict[str, Tensor], dict[str, Tensor], list[float]]:
-    """The same training without any framework: weights, their average, and losses."""
-    module, average, losses = objective.trained, copy.deepcopy(objective.trained), list[float]()
+def plain_loop(objective: Regression) -> tuple[Weights, Weights, list[dict[str, float]]]:
+    """The same training without any framework: weights, their average, and what is logged of every step."""
+    module, average, logged = objective.trained, copy.deepcopy(objective.trained), list[dict[str, float]]()
     optimiser = torch.optim.AdamW(module.parameters(), 1e-2, (0.9, 0.99), weight_decay=1e-2)
     for step in range(12):
         rate = (step + 1) / 3 if step < 3 else (1 + math.cos(math.pi * (step - 3) / 9)) / 2
@@ -77,13 +81,14 @@ def plain_loop(objective: Regression) -> tuple[dict[str, Tensor], dict[str, Tens
         loss = objective.loss(objective.batch(range(4 * step, 4 * step + 4)))["loss"]
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 0.5)
+        norm = nn.utils.clip_grad_norm_(module.parameters(), 0.5).item()
         optimiser.step()
-        losses.append(loss.item())
+        said = {"loss": loss.item(), "root": loss.item() ** 0.5}
+        logged.append({**said, "learning_rate": 1e-2 * rate, "gradient_norm": norm})
         with torch.no_grad():
             for mean, now in zip(average.parameters(), module.parameters(), strict=True):
                 mean.lerp_(now, 1 - 0.9)
-    return dict(module.state_dict()), dict(average.state_dict()), losses
+    return dict(module.state_dict()), dict(average.state_dict()), logged
 
 
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -91,14 +96,15 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def test_is_a_plain_adamw_loop_with_an_average(tmp_path: Path) -> None:
-    weights, average, losses = plain_loop(Regression())
+    weights, average, plain = plain_loop(Regression())
     with_average, without = Regression(), Regression()
     logged = train(with_average, tmp_path / "with")
     train(without, tmp_path / "without", Schedule(**{**vars(SCHEDULE), "ema": None}))
     torch.testing.assert_close(dict(with_average.trained.state_dict()), average, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(dict(without.trained.state_dict()), weights, rtol=1e-5, atol=1e-7)
     assert [step for step, _ in logged] == [10, 12]
-    assert [loss for _, loss in logged] == pytest.approx([losses[9], losses[11]], rel=1e-5)
+    for (_, values), expected in zip(logged, (plain[9], plain[11]), strict=True):
+        assert values == pytest.approx(expected, rel=1e-5)
     assert not with_average.trained.training
 
 

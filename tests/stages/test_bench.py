@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from prunelab.scorers.magnitude import Magnitude
+from prunelab.stages import took
 from prunelab.stages.bench import Bench, Part, write_json
 from prunelab.stages.score import load_scores, score
 from prunelab.tracking.wandb import WandbTracker
@@ -41,9 +42,10 @@ def test_a_result_is_made_once_and_read_back(make_bench: MakeBench, tmp_path: Pa
 
 
 def test_a_stage_that_fails_leaves_its_scratch_and_no_artifact(make_bench: MakeBench, tmp_path: Path) -> None:
-    bench, seen = make_bench(tmp_path), list[bool]()
+    bench, seen, clocks = make_bench(tmp_path), list[bool](), list[float]()
 
     def make(partial: Path, run: Any) -> Callable[[Path], None]:
+        clocks.append(took._before(partial))
         seen.append((partial / "scratch").is_file())
         (partial / "scratch").touch()
         return write if len(seen) > 1 else fail
@@ -60,7 +62,9 @@ def test_a_stage_that_fails_leaves_its_scratch_and_no_artifact(make_bench: MakeB
     assert not list(tmp_path.glob("test-*"))
     made = bench.artifact("test", "name", 1, {}, make)
     assert seen == [False, True]
-    assert sorted(path.name for path in made.path.iterdir()) == ["artifact.json", "whole"]
+    assert clocks[0] == 0 < clocks[1] < made.json("took.json")["seconds"], "the failed attempt counts"
+    assert made.hours == made.json("took.json")["seconds"] / 3600
+    assert sorted(path.name for path in made.path.iterdir()) == ["artifact.json", "took.json", "whole"]
     assert not list((tmp_path / ".partial").iterdir())
 
 
@@ -88,7 +92,7 @@ def test_parents_are_the_inputs_of_the_run(make_bench: MakeBench, tmp_path: Path
     heard: list[tuple[str, dict[str, Any], dict[str, str], str]] = []
 
     class Listener:
-        def stage(self, job_type: str, config: Any, inputs: Any, output: str) -> Any:
+        def stage(self, job_type: str, config: Any, inputs: Any, output: str, **_: Any) -> Any:
             heard.append((job_type, config, dict(inputs), output))
             return bench.tracker.stage(job_type, config, inputs, output)
 

@@ -39,6 +39,7 @@ from prunelab.engine.sharding import Sharding, alike, local, shares, whole
 from prunelab.engine.trainer import sharded, trainer
 
 LOG_EVERY = 10  # steps between two calls of the log
+RATE, NORM = PACE = "learning_rate", "gradient_norm"  # what is logged beside the losses
 
 Objective = Optimisation  # whoever asks for it: scorers, recoveries, pretraining
 
@@ -101,7 +102,8 @@ def optimise(
     The result is the weight average when the schedule has one. Checkpoints go to ``folder`` (the same one on
     every rank), and a run whose folder holds some goes on from the newest whole one. Told to stop (see
     :mod:`prunelab.core.stopping`) it saves one after the step it is in. ``log`` is called on rank 0 with the
-    means over the global batch, every LOG_EVERY steps and at the last.
+    means over the global batch, every LOG_EVERY steps and at the last: the losses and, as ``PACE`` names
+    them, the schedule's learning rate and the norm of the gradient before it is clipped.
     Raises Refusal when the batch cannot be shared evenly or the processes were not started.
     """
     _check(schedule, hardware)
@@ -180,6 +182,7 @@ class Fitting(LightningModule):
         self.loss_of, self.move = objective.loss, partial(_move, objective)
         self.rates = objective.rates if isinstance(objective, Paced) else {}
         self.schedule, self.report = schedule, log
+        self.means: dict[str, float] = {}  # of a step that is logged
 
     def configure_model(self) -> None:
         """Share the weights out, where the strategy has made a mesh for it."""
@@ -197,9 +200,20 @@ class Fitting(LightningModule):
         step = self.trainer.global_step + 1
         if step % LOG_EVERY == 0 or step == self.schedule.steps:
             totals = ranks.sum_over_ranks(losses)
-            if ranks.rank() == 0:
-                self.report({name: total.item() / ranks.world() for name, total in totals.items()}, step)
+            self.means = {name: total.item() / ranks.world() for name, total in totals.items()}
         return losses["loss"]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log a step once its gradient is known; whoever listens may run the model as a step does."""
+        if not self.means:
+            return
+        means, self.means = self.means, {}
+        gradients = [each.grad for each in self.trained.parameters() if each.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
+        rate = self.schedule.learning_rate * self.schedule.factor(self.trainer.global_step)
+        if ranks.rank() == 0:
+            with self.trainer.precision_plugin.forward_context():
+                self.report({**means, RATE: rate, NORM: norm}, self.trainer.global_step + 1)
 
     def configure_optimizers(self) -> Any:
         """AdamW over what requires a gradient, its rates following the schedule step by step."""

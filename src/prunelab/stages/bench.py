@@ -21,6 +21,7 @@ from prunelab.core.tasks import Task
 from prunelab.costs.counts import Counts
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
+from prunelab.stages import took
 from prunelab.tracking.protocol import Run, Tracker
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ class Artifact:
 
     address: str
     path: Path
+
+    @property
+    def hours(self) -> float | None:
+        """Hours of all processes together that it took; None where that was not kept."""
+        return took.hours(self.path)
 
     def json(self, name: str) -> Any:
         """The content of one of its JSON files."""
@@ -122,13 +128,16 @@ class Bench:
             self.store.make_way(where)
         partial = self.store.partial(where)
         with self.tracker.stage(stage, inputs, parents, where) as run:
-            write = make(partial, run)
-        if ranks.rank() == 0:
-            folder = partial / "result"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            write(folder)
-            self.store.commit(where, folder, {"stage": stage, **inputs, **parents})
+            with took.clocked(partial):
+                write = make(partial, run)
+            if ranks.rank() == 0:
+                folder = partial / "result"
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                write(folder)
+                took.leave(partial, folder)
+                self.store.commit(where, folder, {"stage": stage, **inputs, **parents})
+                run.keep(self.store.path(where))
             if SCREEN.verbose:
                 tell(f"{stage}: {where} took {time.monotonic() - since:.1f} s")
 

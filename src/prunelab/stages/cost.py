@@ -24,6 +24,7 @@ def costs(bench: Bench, model: Model, identity: str) -> Costs:
 
     def make(partial: Path, run: Run) -> Write:
         counted = {} if ranks.rank() else model_costs(model, bench.counts)
+        run.conclude({f"{part}/{name}": each for part, own in counted.items() for name, each in own.items()})
         return lambda folder: write_json(folder / "costs.json", counted)
 
     found = bench.artifact("cost", bench.model.name, VERSION, {}, make, {"model": identity})

@@ -28,6 +28,7 @@ from prunelab.tracking.protocol import Run
 
 SAMPLE_VERSION = 3
 VERSION = 5
+LATENTS = "evaluation latents"  # what the noise of held-out prompts is for
 SEEN = "_seen"  # after the name of a metric of prompts, where recovery saw the prompts
 CONFIDENCE = "confidence."  # before the label's name, in the file of samples, as PREDICTED is
 
@@ -119,7 +120,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
         outputs = {"outputs": torch.empty(0)}
         with placed(model, device(bench.hardware)):
-            shaped = drawn(prompts, "evaluation latents", "sample")
+            shaped = drawn(prompts, LATENTS, "sample")
             seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
             if held_out is not None:
                 outputs = collect(held_out, bench.hardware, "held-out outputs")
@@ -185,7 +186,7 @@ def evaluate(
 
     def make(partial: Path, run: Run) -> Write:
         measured = {} if ranks.rank() else alone()
-        run.log({name: each.value for name, each in measured.items() if each.value is not None})
+        run.conclude(as_values(measured), quantities(bench.task.metrics))
         return lambda folder: write_json(folder / "metrics.json", as_rows(measured))
 
     def alone() -> dict[str, Estimate]:
@@ -241,6 +242,15 @@ def quantities(metrics: Sequence[Metric]) -> dict[str, Quantity]:
     told = {metric.name: metric.quantity for metric in metrics if isinstance(metric, Described)}
     seen = [metric.name for metric in metrics if isinstance(metric, PromptMetric) and metric.name in told]
     return told | {f"{name}{SEEN}": told[name].of_seen() for name in seen}
+
+
+def as_values(measured: Mapping[str, Estimate]) -> dict[str, float]:
+    """Estimates as numbers by name, with ``NAME/low`` and ``NAME/high``; undefined ones are left out."""
+    sides = {"": "value", "/low": "low", "/high": "high"}
+    said = {
+        f"{name}{end}": getattr(each, side) for name, each in measured.items() for end, side in sides.items()
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def as_rows(measured: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:

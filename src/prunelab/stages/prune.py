@@ -18,6 +18,7 @@ from prunelab.costs.parameters import parameters
 from prunelab.costs.zeroed import nominal, single_weights, zeroed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.cost import dense_costs
+from prunelab.stages.layers import log_plan
 from prunelab.stages.score import load_scores
 from prunelab.stages.time import timetables
 from prunelab.surgery.slimming import slim
@@ -121,7 +122,8 @@ def prune(
         model = slimmed(bench.model, units, plan)
         costs = model_costs(model, bench.counts)
         shares = achieved(units, plan, whole, costs)
-        run.log({f"achieved/{name}": share for name, share in shares.items()})
+        run.conclude({f"achieved/{name}": share for name, share in shares.items()})
+        log_plan(run, plan, units)
         total = {"nominal": nominal_total(bench.model, units, sparsity)}
 
         def write(folder: Path) -> None:

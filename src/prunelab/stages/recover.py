@@ -8,14 +8,16 @@ from pydantic import SkipValidation
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
-from prunelab.core.settings import Count, Seed, settings
+from prunelab.core.settings import Count, NonNegativeCount, Runtime, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.optimise import Objective, Schedule, optimise
 from prunelab.recovery.draws import Draws
 from prunelab.recovery.scratch import forget
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
+from prunelab.stages.evaluate import Evaluation
 from prunelab.stages.history import History
+from prunelab.stages.looks import Looks
 from prunelab.stages.state import State
 from prunelab.surgery.carried import zeroed_in
 from prunelab.surgery.zeros import hold_zeros, kept_weights
@@ -46,12 +48,16 @@ class Finishing(Protocol):
 
 @settings
 class Recovery:
-    """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``."""
+    """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``.
+
+    looks: how many times over the training samples are logged, where anything is logged.
+    """
 
     method: SkipValidation[Method]
     schedule: Schedule
     examples: Count
     seed: Seed
+    looks: Runtime[NonNegativeCount] = 4
 
 
 def check_recovery(recovery: Part[Recovery], model: Model, units: Sequence[Unit], scratch: bool) -> None:
@@ -73,11 +79,12 @@ def recover(
     state: State,
     recovery: Part[Recovery],
     scratch: bool = False,
+    evaluation: Evaluation | None = None,
 ) -> Artifact:
     """The recovered model as ``model/``; ``state`` is the student before recovery.
 
-    With ``scratch`` the student keeps its shape and forgets its weights before the same training. The
-    single weights that it lost stay zero.
+    ``evaluation``: how the samples that are logged on the way are drawn. With ``scratch`` the student keeps
+    its shape and forgets its weights before the same training. The single weights that it lost stay zero.
     A killed recovery continues from its last checkpoint and ends in the same weights, bitwise.
     """
     chosen, student = recovery.value, state.model
@@ -92,7 +99,9 @@ def recover(
         objective = chosen.method.objective(student, bench.model, draws)
         hold_zeros(objective.trained, kept)
         history = History(partial / "history.json", run)
-        optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", history.log)
+        drawn = evaluation or Evaluation()
+        watch = Looks(student, bench.task, drawn, history, run, chosen.schedule.steps, chosen.looks)
+        optimise(objective, chosen.schedule, bench.hardware, partial / "checkpoints", "recover", watch.log)
         if isinstance(objective, Finishing):
             objective.finish()
 

@@ -14,7 +14,7 @@ from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
-from prunelab.stages.evaluate import as_rows, load_samples, quantities
+from prunelab.stages.evaluate import Evaluation, as_rows, load_samples, quantities
 from prunelab.stages.facts import conditions, facts
 from prunelab.stages.measured import Measured, measured
 from prunelab.stages.own_samples import OwnSamples, on_own_samples, without_real
@@ -25,6 +25,7 @@ from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
 from prunelab.stages.state import State
+from prunelab.stages.summary import summarise
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
@@ -89,51 +90,69 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
     """The pruned model and, with a recovery, the recovered one and the control trained from scratch."""
     units, origin = fit(bench, units, request.bypass)
     artifact, scores = in_rounds(bench, request, units, origin)
-    states = [pruned_state(bench, artifact, scores)]
+    states = [pruned_state(bench, artifact, *scores)]
     if request.recovery is not None:
-        states.append(recovered(bench, request.recovery, artifact, scratch=False))
-        if request.scratch:
-            states.append(recovered(bench, request.recovery, artifact, scratch=True))
+        drawn = request.evaluation.value
+        kinds = (False, True) if request.scratch else (False,)
+        healed = [recovered(bench, request.recovery, artifact, scratch, drawn) for scratch in kinds]
+        states += [replace(state, hours={**states[0].hours, **state.hours}) for state in healed]
     return states
 
 
-def pruned_state(bench: Bench, artifact: Artifact, scores: Artifact) -> State:
-    """The pruned model, with the losses of its scores where these were trained."""
-    return replace(reopened_state(bench, "pruned", artifact, artifact), history=load_history(scores))
+def pruned_state(bench: Bench, artifact: Artifact, *scores: Artifact) -> State:
+    """The pruned model, with the losses of its last scores where these were trained."""
+    spent = [each.hours for each in scores]
+    known = [hours for hours in spent if hours is not None]
+    hours = {"scoring": sum(known) if len(known) == len(spent) else None}
+    history = load_history(scores[-1])
+    return replace(reopened_state(bench, "pruned", artifact, artifact), history=history, hours=hours)
 
 
 def in_rounds(
     bench: Bench, request: Request, units: Sequence[Unit], origin: str
-) -> tuple[Artifact, Artifact]:
-    """The pruned model after ``rounds`` of scoring and planning, and the scores of the last.
+) -> tuple[Artifact, list[Artifact]]:
+    """The pruned model after ``rounds`` of scoring and planning, and the scores of every round.
 
     Each round scores the model with the previous rounds' removals gated, and goes an equal step further
     towards the sparsity; the weights are slimmed by the last plan alone.
     """
-    scores, allocation = scored(bench, request, units, origin)
-    return prune(bench, scores, units, request.budget, request.sparsity, allocation), scores
+    rounds = scored(bench, request, units, origin)
+    scores, allocation = rounds[-1]
+    made = prune(bench, scores, units, request.budget, request.sparsity, allocation)
+    return made, [each for scores, beside in rounds for each in (beside, scores) if each]
 
 
 def scored(
     bench: Bench, request: Request, units: Sequence[Unit], origin: str
-) -> tuple[Artifact, Artifact | None]:
-    """The scores of the last round, and those that the budget wants beside them."""
+) -> list[tuple[Artifact, Artifact | None]]:
+    """The scores of every round, and those that the budget wants beside them."""
     artifact: Artifact | None = None
+    every: list[tuple[Artifact, Artifact | None]] = []
     for number in range(1, request.rounds + 1):
         scores = score(bench, request.scorer, units, origin, artifact)
         allocation = allocation_scores(bench, request.budget, units, origin, artifact)
+        every.append((scores, allocation))
         if number < request.rounds:
             sparsity = request.sparsity.part(number / request.rounds)
             artifact = prune(bench, scores, units, request.budget, sparsity, allocation)
-    return scores, allocation
+    return every
 
 
-def recovered(bench: Bench, recovery: Part[Recovery], artifact: Artifact, scratch: bool) -> State:
-    """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing."""
+def recovered(
+    bench: Bench,
+    recovery: Part[Recovery],
+    artifact: Artifact,
+    scratch: bool,
+    evaluation: Evaluation | None = None,
+) -> State:
+    """The pruned model after recovery; with ``scratch``, its shape after the same training from nothing.
+
+    ``evaluation``: how samples are drawn that are logged on the way.
+    """
     student = reopened_state(bench, "student", artifact, artifact)
-    healed = recover(bench, student, recovery, scratch)
+    healed = recover(bench, student, recovery, scratch, evaluation)
     state = reopened_state(bench, "scratch" if scratch else "recovered", healed, artifact)
-    return replace(state, history=healed.json("history.json"))
+    return replace(state, history=healed.json("history.json"), hours={"recovery": healed.hours})
 
 
 def reopened_state(bench: Bench, name: str, artifact: Artifact, pruned: Artifact) -> State:
@@ -171,6 +190,7 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
+    summarise(bench, rows, found, previews, told)
     curves = [_training_curve(state) for state in states if state.history]
     notes = {"examples": bench.task.words} if isinstance(bench.task, OwnSamples) else {}
     return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, notes)

@@ -17,12 +17,12 @@ from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say, write_json, write_tensors
 from prunelab.stages.history import History
+from prunelab.stages.layers import log_scores
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 from prunelab.walkers.coverage import missed
 
 VERSION = 1
-MOST_ROWS = 20_000  # of the table of single scores
 
 
 def choose_units(
@@ -93,7 +93,7 @@ def score(
             scores = compute(bench, scorer.value, units, partial / "checkpoints", history)
         scores = first_to_go(scores, plan)
         check_scores(scores, units)
-        _log(run, scores, units)
+        log_scores(run, scores, units)
 
         def write(folder: Path) -> None:
             write_tensors(folder / "scores.safetensors", scores)
@@ -112,17 +112,6 @@ def first_to_go(scores: Scores, plan: Plan) -> Scores:
     every = torch.cat([values.flatten() for values in scores.values()])
     floor = min(0.0, float(every.min())) - float(every.max() - every.min()) - 1
     return {name: values.masked_fill(~plan[name], floor) for name, values in scores.items()}
-
-
-def _log(run: Run, scores: Scores, units: Sequence[Unit]) -> None:
-    """A table of every element's score, or where these are too many of each unit's range."""
-    if sum(unit.elements for unit in units) <= MOST_ROWS:
-        rows = [(unit.name, i, value) for unit in units for i, value in enumerate(scores[unit.name].tolist())]
-        run.table("scores", ("unit", "element", "score"), rows)
-        return
-    read = ((unit.name, scores[unit.name]) for unit in units)
-    ranges = [(name, float(own.min()), float(own.mean()), float(own.max())) for name, own in read]
-    run.table("scores", ("unit", "smallest", "mean", "largest"), ranges)
 
 
 def stored_scores(

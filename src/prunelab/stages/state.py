@@ -1,7 +1,7 @@
 """The state of a model: one that a run evaluates, or recovers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prunelab.core.protocols import Model
@@ -11,6 +11,7 @@ from prunelab.core.protocols import Model
 class State:
     """A model to be evaluated: its name, itself, its address, where it is saved, what was removed.
 
+    hours: of all processes together that its scoring and its recovery took, where that is known.
     history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
         logged step.
     """
@@ -21,3 +22,4 @@ class State:
     folder: Path
     achieved: Mapping[str, float | None]
     history: Sequence[Mapping[str, float]] = ()
+    hours: Mapping[str, float | None] = field(default_factory=dict)

@@ -40,12 +40,27 @@ def measure(
 
     def make(partial: Path, run: Run) -> Write:
         measured = _measure(models, timing.value, where) if ranks.rank() == 0 else {}
+        run.conclude(
+            {
+                f"{state}/{name}": value
+                for state, own in measured.items()
+                for name, value in timed(own).items()
+            }
+        )
         return lambda folder: write_json(folder / "timing.json", measured)
 
     where = device(bench.hardware)
     inputs = {"timing": dict(timing.settings), "hardware": hardware(where).as_json()}
     artifact = bench.artifact("time", bench.model.name, VERSION, inputs, make, dict(identities))
     return dict(artifact.json("timing.json"))
+
+
+def timed(own: Mapping[str, Any]) -> dict[str, float]:
+    """What was timed of a state as numbers by name; those that nothing measured are left out."""
+    times = {f"latency_ms/{at}": figures["median"] for at, figures in own["latency_ms"].items()}
+    times |= {f"latency_ms/{at}/p95": figures["p95"] for at, figures in own["latency_ms"].items()}
+    peak = own["peak_memory_bytes"]
+    return times if peak is None else {**times, "peak_memory_bytes": peak}
 
 
 def timetables(bench: Bench, units: Sequence[Unit]) -> tuple[dict[str, dict[str, float]], str]:
@@ -56,6 +71,11 @@ def timetables(bench: Bench, units: Sequence[Unit]) -> tuple[dict[str, dict[str,
 
     def make(partial: Path, run: Run) -> Write:
         measured = {name: _timetable(bench, name, members) for name, members in groups.items()}
+        run.table(
+            "timetable",
+            ("component", "host", "milliseconds"),
+            [(name, host, spent) for name, own in measured.items() for host, spent in own.items()],
+        )
         return lambda folder: write_json(folder / "timetable.json", measured)
 
     groups = by_component(units)

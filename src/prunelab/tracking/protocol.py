@@ -12,7 +12,15 @@ from prunelab.core.quantities import Quantity
 
 
 class Run(Protocol):
-    """One stage, or the summary of a job, being logged."""
+    """One stage, or the summary of a job, being logged.
+
+    listens: whether anything is kept; what is costly to make is made only then.
+    """
+
+    @property
+    def listens(self) -> bool:
+        """See above."""
+        ...
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Record numbers by name; ``step`` must not decrease within a run."""

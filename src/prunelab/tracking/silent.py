@@ -14,6 +14,8 @@ from prunelab.core.quantities import Quantity
 class SilentRun:
     """A run that forgets what it is told."""
 
+    listens = False
+
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Nothing."""
 

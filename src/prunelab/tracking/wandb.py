@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -81,7 +82,7 @@ class WandbTracker:
         folder = str(self.folder / "wandb")
         with _environment(_cache(folder), WANDB_DATA_DIR=folder, WANDB_SILENT="true"):
             told: dict[str, Any] = {
-                "id": output,
+                "id": self._identity(output) if label else output,
                 "name": label or output,
                 "job_type": job_type,
                 "config": record,
@@ -112,6 +113,10 @@ class WandbTracker:
             with Lenient(self._lost):
                 return self._init(told)
         return None
+
+    def _identity(self, output: str) -> str:
+        """Of a job, which belongs to one group: the same results may be a job of several."""
+        return output if self.group is None else f"{output}-{sha256(self.group.encode()).hexdigest()[:6]}"
 
     def _unanswered(self, error: Exception) -> None:
         self._say(f"W&B gave no answer ({_named(error)}): logging offline to {self.folder}/wandb")

@@ -33,6 +33,11 @@ class WandbRun:
         self.folder: Path | None = None
         self._lenient = Lenient(self._give_up)
 
+    @property
+    def listens(self) -> bool:
+        """Whether the run still takes anything."""
+        return not self._lenient.failed
+
     def attempt(self, act: Callable[[wandb.Run], Any], seconds: float = 0.0) -> None:
         """Do something to the run unless it failed before; ``seconds`` is how long that may well take."""
         if not self._lenient.failed:
