@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from prunelab.core.draws import normal
 from prunelab.core.observation import Observation, Sums
 from prunelab.engine.hardware import Hardware, placed
-from prunelab.engine.observe import Watching, collect, observe
+from prunelab.engine.observe import collect, observe
+from prunelab.engine.watching import Watching
 from prunelab.stages.score import follow
 
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
@@ -124,7 +125,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
             watching.predict_step(number, 0)
 
     made = SimpleNamespace(strategy=SimpleNamespace(root_device=ELSEWHERE), predict=predict)
-    monkeypatch.setattr("prunelab.engine.observe.trainer", lambda *_, **__: made)
+    monkeypatch.setattr("prunelab.engine.trainer.trainer", lambda *_, **__: made)
     monkeypatch.setattr("prunelab.stages.score.device", lambda _: ELSEWHERE)
 
 

@@ -38,7 +38,7 @@ def test_velocity_target_and_noising_by_the_formula(model: PipelineModel) -> Non
 def test_encoding_and_decoding_are_inverse_enough(model: PipelineModel) -> None:
     from prunelab.data.digits import Digits
 
-    images = torch.as_tensor(Digits(0, 10, 32).test().with_format("torch")[:]["image"])
+    images = torch.as_tensor(Digits(0, 10, 32).test()[:]["image"])
     error = (model.decode(model.encode(images)) * 255 - images).pow(2).mean()
     assert 10 * torch.log10(255**2 / error) > 26  # dB
 

@@ -17,8 +17,9 @@ from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
+from prunelab.engine.fitting import Fitting
 from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Fitting, Schedule, optimise
+from prunelab.engine.optimise import Schedule, optimise
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
 

@@ -11,7 +11,6 @@ from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
@@ -64,6 +63,8 @@ def _rounded(scores: Floats, costs: Floats, slack: float, order: NDArray[np.intp
 
 def _program(scores: Floats, costs: Floats, target: float, slack: float) -> Mask | None:
     """The best that HiGHS finds, without an upper limit where no plan fits; None if it takes too long."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # takes a second
+
     start = monotonic()
     for upper in (target + slack, np.inf):
         found = milp(

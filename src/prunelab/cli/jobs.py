@@ -1,11 +1,11 @@
 """The jobs of the command line. Imported only when one starts."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import datasets
 import diffusers
 import transformers
 from huggingface_hub.utils import logging as hub_logging
@@ -33,8 +33,12 @@ ROW_SAYS = ("command", "version", "commit", "libraries", "hardware", "date", "jo
 
 def quiet() -> None:
     """Leave the screen to the stages: no bars and advice from the libraries that open models and data."""
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    # Read by datasets when it is imported, which takes seconds, and many jobs do without.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()
+        sys.modules["datasets"].logging.set_verbosity(sys.modules["datasets"].logging.CRITICAL)
     hub_logging.set_verbosity_error()
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()

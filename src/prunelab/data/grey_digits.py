@@ -6,16 +6,20 @@ shrunk from 32 x 32 by averaging.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Array3D, ClassLabel, Dataset, Features
 from torch.nn import functional as F
 
-from prunelab.core.draws import generator
 from prunelab.core.settings import Count, NonNegative, Seed, settings
 from prunelab.data.handwriting import DIGITS, SIZE, pick, sources, warp
+from prunelab.data.made import Made, drawn
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other pictures
 SMALLER = 2  # the side of the squares that are averaged
@@ -34,14 +38,14 @@ class GreyDigits:
     test_size: Count = 2000
     strength: NonNegative = 0.3
 
-    def train(self) -> Dataset:
+    def train(self) -> Made:
         """Columns image (uint8, 1 x 16 x 16) and digit (class number).
 
-        Rows are read as numpy arrays; ``datasets`` widens whole numbers to int64 on the way.
+        Rows are read as numpy arrays, each picture drawn anew.
         """
         return _split(self.seed, self.train_size, "train", self.strength)
 
-    def test(self) -> Dataset:
+    def test(self) -> Made:
         """As ``train``, drawn from the handwritten images that the training split never sees."""
         return _split(self.seed, self.test_size, "test", self.strength)
 
@@ -53,17 +57,21 @@ class GreyDigits:
 
 
 @lru_cache(maxsize=4)
-def _split(seed: int, items: int, split: str, strength: float) -> Dataset:
-    """One split, in memory: nothing is written to a cache folder."""
-    generators = (generator(seed, i, f"grey digits/{split}") for i in range(items))
-    uniform = torch.stack([torch.rand(7, generator=each) for each in generators])
-    images, digits = sources(split)
-    source = pick(uniform[:, 0], len(images))
-    opacity = F.avg_pool2d(warp(images[source], strength * (uniform[:, 1:] * 2 - 1)), SMALLER)
-    columns = {
-        "image": (opacity * 255).round().to(torch.uint8).numpy(),
-        "digit": digits[source].numpy(),
-    }
+def _split(seed: int, items: int, split: str, strength: float) -> Made:
+    """One split, whose pictures are drawn when they are looked at."""
+
+    def rows(numbers: Sequence[int]) -> dict[str, Any]:
+        uniform = drawn(numbers, 7, f"grey digits/{split}", seed)
+        images, digits = sources(split)
+        source = pick(uniform[:, 0], len(images))
+        opacity = F.avg_pool2d(warp(images[source], strength * (uniform[:, 1:] * 2 - 1)), SMALLER)
+        return {"image": (opacity * 255).round().to(torch.uint8).numpy(), "digit": digits[source].numpy()}
+
+    return Made(items, dict.fromkeys(("image", "digit"), rows), _features)
+
+
+def _features() -> "Features":
+    from datasets import Array3D, ClassLabel, Features
+
     side = SIZE // SMALLER
-    features = Features({"image": Array3D((1, side, side), "uint8"), "digit": ClassLabel(names=list(DIGITS))})
-    return Dataset.from_dict(columns, features=features).with_format("numpy")
+    return Features({"image": Array3D((1, side, side), "uint8"), "digit": ClassLabel(names=list(DIGITS))})

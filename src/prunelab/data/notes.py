@@ -9,16 +9,21 @@ gain and the kick's sweep vary; pitches are never detuned, and the snare plays o
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Array2D, ClassLabel, Dataset, Features
 from torch import Tensor
 
 from prunelab.core.draws import generator
 from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.waveforms import quantised
+from prunelab.data.made import Made, drawn
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other sounds
 LABELS = ("timbre", "pitch")
@@ -43,14 +48,14 @@ class Notes:
     train_size: Count = 12000
     test_size: Count = 2000
 
-    def train(self) -> Dataset:
+    def train(self) -> Made:
         """Columns audio (int16, 1 x SAMPLES, full scale 32768) and the two LABELS (class numbers).
 
         Drums have the pitch "none". Rows are read as numpy arrays.
         """
         return _split(self.seed, self.train_size, "train")
 
-    def test(self) -> Dataset:
+    def test(self) -> Made:
         """As ``train``, of other draws."""
         return _split(self.seed, self.test_size, "test")
 
@@ -62,21 +67,30 @@ class Notes:
 
 
 @lru_cache(maxsize=4)
-def _split(seed: int, items: int, split: str) -> Dataset:
-    """One split, in memory: nothing is written to a cache folder."""
-    generators = (generator(seed, i, f"notes/{split}") for i in range(items))
-    uniform = torch.stack([torch.rand(6, generator=each) for each in generators])
-    timbre = _pick(uniform[:, 0], len(TIMBRES))
-    pitch = torch.where(timbre < len(PITCHED), _pick(uniform[:, 1], len(PARTIALS)), len(PARTIALS))
-    columns = {
-        "audio": synthesise(timbre, pitch, uniform[:, 2:]).numpy(),
-        "timbre": timbre.numpy(),
-        "pitch": pitch.numpy(),
-    }
-    return Dataset.from_dict(columns, features=_features()).with_format("numpy")
+def _split(seed: int, items: int, split: str) -> Made:
+    """One split, whose sounds are made when they are listened to."""
+
+    @lru_cache(maxsize=1)
+    def uniform() -> Tensor:
+        return drawn(range(items), 6, f"notes/{split}", seed)
+
+    @lru_cache(maxsize=1)
+    def audio() -> Tensor:  # all at once: in other company a note differs by round-off, and may by a step
+        return synthesise(*_classes(uniform()), uniform()[:, 2:])
+
+    def sounds(rows: Sequence[int]) -> dict[str, Any]:
+        return {"audio": audio()[list(rows)].numpy()}
+
+    def labels(rows: Sequence[int]) -> dict[str, Any]:
+        numbers = (each[list(rows)].numpy() for each in _classes(uniform()))
+        return dict(zip(LABELS, numbers, strict=True))
+
+    return Made(items, {"audio": sounds, **dict.fromkeys(LABELS, labels)}, _features)
 
 
-def _features() -> Features:
+def _features() -> "Features":
+    from datasets import Array2D, ClassLabel, Features
+
     return Features(
         {
             "audio": Array2D((1, SAMPLES), "int16"),
@@ -84,6 +98,12 @@ def _features() -> Features:
             "pitch": ClassLabel(names=list(PITCHES)),
         }
     )
+
+
+def _classes(uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Timbres and pitches (n,) of uniform numbers (n, 2 or more)."""
+    timbre = _pick(uniform[:, 0], len(TIMBRES))
+    return timbre, torch.where(timbre < len(PITCHED), _pick(uniform[:, 1], len(PARTIALS)), len(PARTIALS))
 
 
 def _pick(uniform: Tensor, size: int) -> Tensor:

@@ -6,7 +6,6 @@ from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from prunelab.core.errors import Refusal
 from prunelab.core.waveforms import FULL_SCALE, check_rate, opened_wav
@@ -34,6 +33,8 @@ def waveform(content: bytes, rate: int, samples: int) -> NDArray[np.int16]:
         raise ValueError(str(error)) from error
     mono = amplitudes.mean(axis=1)
     if before != rate:
+        from scipy.signal import resample_poly  # takes seconds
+
         common = gcd(before, rate)
         mono = resample_poly(mono, rate // common, before // common)
     whole = np.zeros(samples)

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from prunelab.core import processes
+from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.settings import NonNegativeCount, Processes, settings
 
@@ -28,6 +29,22 @@ class Hardware:
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"] = "auto"
     precision: Precision = "32-true"
     workers: NonNegativeCount = 0
+
+
+def check_hardware(hardware: Hardware) -> None:
+    """Refuse an accelerator, a strategy or a precision that this machine or Lightning does not have."""
+    if (hardware.accelerator, hardware.strategy, hardware.precision) == ("cpu", "auto", "32-true"):
+        return  # every machine has these, and Lightning takes seconds to import
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from prunelab.engine.trainer import trainer
+
+    try:
+        trainer(hardware, [])
+    except (MisconfigurationException, ValueError) as error:
+        settings = ("accelerator", "strategy", "precision")
+        wanted = " ".join(f"{name}={getattr(hardware, name)}" for name in settings)
+        raise Refusal(f"nothing runs with {wanted}: {' '.join(str(error).split())}") from error
 
 
 def device(hardware: Hardware) -> torch.device:

@@ -4,20 +4,19 @@ A batch's result depends on its rows alone, and whole batches are shared out, so
 same arithmetic: rows come back in their order, sums agree to float64 round-off.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from prunelab.core.observation import Observation
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware, placed
-from prunelab.engine.progress import Progression
-from prunelab.engine.trainer import trainer
 
-Keep = Callable[[int, Mapping[str, Tensor]], None]
+if TYPE_CHECKING:
+    from prunelab.engine.watching import Keep
 
 
 def observe(observation: Observation, hardware: Hardware, describe: str) -> dict[str, Tensor]:
@@ -50,21 +49,11 @@ def collect(observation: Observation, hardware: Hardware, describe: str) -> dict
     return {name: torch.cat([every[i, name] for i in range(len(observation.batches))]) for name in names}
 
 
-class Watching(LightningModule):
-    """The Lightning face of an observation; ``keep`` takes the number of a batch and what it gives."""
+def _run(observation: Observation, hardware: Hardware, describe: str, keep: "Keep") -> None:
+    from prunelab.engine.progress import Progression  # with Lightning, which takes seconds to import
+    from prunelab.engine.trainer import trainer
+    from prunelab.engine.watching import Watching
 
-    def __init__(self, observation: Observation, keep: Keep) -> None:
-        super().__init__()
-        self.observe, self.batches, self.keep = observation.observe, observation.batches, keep
-        # A rank without a batch runs too: the others would wait for it at Lightning's barriers.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
-
-    def predict_step(self, batch: int, batch_idx: int) -> None:
-        """The batch of this number; Lightning keeps nothing of it."""
-        self.keep(batch, self.observe(self.batches[batch], self.device))
-
-
-def _run(observation: Observation, hardware: Hardware, describe: str, keep: Keep) -> None:
     mine = range(ranks.rank(), len(observation.batches), ranks.world())
     numbers: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
     watched = trainer(hardware, [Progression(describe, len(mine))], inference_mode=False)

@@ -8,14 +8,10 @@ not end in the same weights, bitwise, and the number of ranks changes them by fl
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prunelab.core import stopping
@@ -32,11 +28,11 @@ from prunelab.core.settings import (
     settings,
 )
 from prunelab.engine import ranks
-from prunelab.engine.checkpoints import Checkpoints, SafeCheckpoints, newest
 from prunelab.engine.hardware import Hardware
-from prunelab.engine.progress import Progression
-from prunelab.engine.sharding import Sharding, alike, local, shares, whole
-from prunelab.engine.trainer import sharded, trainer
+from prunelab.engine.sharding import Sharding, shares
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 LOG_EVERY = 10  # steps between two calls of the log
 RATE, NORM = PACE = "learning_rate", "gradient_norm"  # what is logged beside the losses
@@ -107,6 +103,12 @@ def optimise(
     Raises Refusal when the batch cannot be shared evenly or the processes were not started.
     """
     _check(schedule, hardware)
+    # With Lightning, which takes seconds to import.
+    from prunelab.engine.checkpoints import Checkpoints, SafeCheckpoints, newest
+    from prunelab.engine.fitting import Average, Fitting, moved
+    from prunelab.engine.progress import Progression
+    from prunelab.engine.trainer import sharded, trainer
+
     sharding = Sharding(objective.trained) if sharded(hardware) and shares(objective) else None
     average = Average(objective.trained, schedule.ema)
     saver = Checkpoints(folder, schedule.checkpoint_every, schedule.steps)
@@ -139,7 +141,7 @@ def optimise(
         sharding.undo()
     average.apply(objective.trained)
     objective.trained.cpu().eval()
-    _move(objective, torch.device("cpu"))
+    moved(objective, torch.device("cpu"))
 
 
 class Batches(Dataset[Any]):
@@ -159,118 +161,11 @@ class Batches(Dataset[Any]):
 class Remaining(Sampler[int]):
     """The numbers of the steps still to do; has no length, as that changes with a restart."""
 
-    def __init__(self, trainer: Trainer, steps: int) -> None:
+    def __init__(self, trainer: "Trainer", steps: int) -> None:
         self.trainer, self.steps = trainer, steps
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.trainer.global_step, self.steps))
-
-
-class Fitting(LightningModule):
-    """The Lightning face of an objective: only the trained module is registered, and so saved."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        schedule: Schedule,
-        log: Callable[[Mapping[str, float], int], None],
-        sharding: Sharding | None = None,
-    ) -> None:
-        super().__init__()
-        self.sharding = sharding
-        self.trained = objective.trained
-        self.loss_of, self.move = objective.loss, partial(_move, objective)
-        self.rates = objective.rates if isinstance(objective, Paced) else {}
-        self.schedule, self.report = schedule, log
-        self.means: dict[str, float] = {}  # of a step that is logged
-
-    def configure_model(self) -> None:
-        """Share the weights out, where the strategy has made a mesh for it."""
-        if self.sharding is not None:
-            assert self.device_mesh is not None
-            self.sharding.over(self.device_mesh["data_parallel"])
-
-    def on_fit_start(self) -> None:
-        """Bring what is not trained to where the trained module is."""
-        self.move(self.device)
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The loss of one step on this rank's part of the batch; its parts are logged now and then."""
-        losses = self.loss_of(batch)
-        step = self.trainer.global_step + 1
-        if step % LOG_EVERY == 0 or step == self.schedule.steps:
-            totals = ranks.sum_over_ranks(losses)
-            self.means = {name: total.item() / ranks.world() for name, total in totals.items()}
-        return losses["loss"]
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log a step once its gradient is known; whoever listens may run the model as a step does."""
-        if not self.means:
-            return
-        means, self.means = self.means, {}
-        gradients = [each.grad for each in self.trained.parameters() if each.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).item()
-        rate = self.schedule.learning_rate * self.schedule.factor(self.trainer.global_step)
-        if ranks.rank() == 0:
-            with self.trainer.precision_plugin.forward_context():
-                self.report({**means, RATE: rate, NORM: norm}, self.trainer.global_step + 1)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW over what requires a gradient, its rates following the schedule step by step."""
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.trained.named_parameters():
-            if parameter.requires_grad:
-                rate = self.rates.get(name, self.schedule.learning_rate)
-                groups.setdefault(rate, []).append(parameter)
-        moving = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
-        beta1, beta2 = self.schedule.betas
-        optimiser = torch.optim.AdamW(
-            moving, self.schedule.learning_rate, (beta1, beta2), weight_decay=self.schedule.weight_decay
-        )
-        pace = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule.factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": pace, "interval": "step"}}
-
-
-class Average(Callback):
-    """The exponential moving average of the trained parameters, from the initial ones on."""
-
-    def __init__(self, trained: nn.Module, decay: float | None) -> None:
-        self.decay = decay
-        self.means = _moving(trained) if decay is not None else {}
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Move the average a little towards the new weights."""
-        if self.decay is not None:
-            trained: Any = pl_module.trained
-            now = _moving(trained, copy=False)
-            self.means = {name: alike(mean, now[name]) for name, mean in self.means.items()}
-            blend: Any = get_ema_multi_avg_fn(self.decay)
-            blend([local(mean) for mean in self.means.values()], [local(each) for each in now.values()], 0)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The average by parameter name, whole."""
-        return {"means": {name: whole(mean) for name, mean in self.means.items()}}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved average."""
-        self.means = state_dict["means"]
-
-    def apply(self, trained: nn.Module) -> None:
-        """Put the average in the place of the weights; without an average the weights stay."""
-        trained.load_state_dict(self.state_dict()["means"], strict=False)
-
-
-def _moving(module: nn.Module, copy: bool = True) -> dict[str, Tensor]:
-    """The parameters that require a gradient, by name."""
-    moving = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-    return {name: p.clone() for name, p in moving.items()} if copy else moving
-
-
-def _move(objective: Objective, device: torch.device) -> None:
-    for each in objective.frozen if isinstance(objective, Assisted) else ():
-        each.to(device)
 
 
 def _check(schedule: Schedule, hardware: Hardware) -> None:

@@ -12,10 +12,8 @@ from lightning.fabric.plugins.environments import (
 )
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from prunelab.core import processes
-from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.signals import Signals
@@ -29,16 +27,6 @@ ADVICE = (
     ".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
     ".*but local rank has zero length.*",
 )
-
-
-def check_hardware(hardware: Hardware) -> None:
-    """Refuse an accelerator, a strategy or a precision that this machine or Lightning does not have."""
-    try:
-        trainer(hardware, [])
-    except (MisconfigurationException, ValueError) as error:
-        settings = ("accelerator", "strategy", "precision")
-        wanted = " ".join(f"{name}={getattr(hardware, name)}" for name in settings)
-        raise Refusal(f"nothing runs with {wanted}: {' '.join(str(error).split())}") from error
 
 
 def sharded(hardware: Hardware) -> bool:

@@ -5,7 +5,6 @@ from math import gcd
 from typing import Any, Self
 
 import torch
-from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ClapFeatureExtractor, ClapModel
@@ -54,6 +53,8 @@ class Clap(nn.Module):
         waves = sounds[:, 0].cpu().double().numpy() / 32768
         target = self.extractor.sampling_rate
         if target != self.rate:
+            from scipy.signal import resample_poly  # takes seconds
+
             common = gcd(target, self.rate)
             waves = resample_poly(waves, target // common, self.rate // common, axis=1)
         # Longer sounds would be cropped at random.

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from prunelab.core.estimates import NOTHING_REAL, Estimate
 from prunelab.core.quantities import Quantity
@@ -45,6 +44,8 @@ class FrechetDistance:
 
 def _distance(generated: Tensor, real: Tensor) -> Tensor:
     """Of features (n, d) and (r, d), a scalar."""
+    from torchmetrics.image.fid import FrechetInceptionDistance  # takes seconds
+
     metric = FrechetInceptionDistance(PassThrough(real.shape[-1]))
     metric.update(real, real=True)
     metric.update(generated, real=False)

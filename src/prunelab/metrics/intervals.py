@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from prunelab.core.estimates import Estimate
@@ -36,6 +35,8 @@ def bootstrap(values: Tensor, prompts: Sequence[str] = ()) -> Estimate:
     if np.ptp(sums / sizes) > 0:
         low, high = _interval(sums, sizes)
     elif low == high and values.dtype == torch.bool:
+        from scipy import stats
+
         exact = stats.binomtest(int(low) * len(sums), len(sums)).proportion_ci(COVERAGE)
         low, high = exact.low, exact.high
     else:
@@ -66,6 +67,8 @@ def _units(prompts: Sequence[str], samples: int) -> np.ndarray:
 
 def _interval(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     """Of the mean over units with these sums of values and numbers of samples, (units,) each."""
+    from scipy import stats  # takes a second
+
     found = stats.bootstrap(
         (sums, sizes),
         lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
-
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
@@ -26,6 +24,8 @@ class SignalDistortion:
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The mean over sounds; undefined as soon as one equals the dense one, or one of a pair is silent."""
+        from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio  # takes seconds
+
         assert generated.media.shape == reference.dense.media.shape, "sounds of the same draws are compared"
         ours, dense = (m.flatten(0, 2).cpu().double() for m in (generated.media, reference.dense.media))
         equal, silent = (ours == dense).all(dim=1), (ours == 0).all(dim=1) | (dense == 0).all(dim=1)

@@ -5,7 +5,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from prunelab.core.estimates import UNDEFINED, Estimate
 from prunelab.core.quantities import Quantity
@@ -100,6 +99,8 @@ def _windowed(images: Tensor) -> Tensor:
 
 def _psnr(ours: Tensor, dense: Tensor) -> Tensor:
     """Shape (n,)."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio  # takes seconds
+
     return peak_signal_noise_ratio(
         ours, dense, data_range=1.0, reduction="none", dim=tuple(range(1, ours.ndim))
     )

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import nn
 
 from prunelab.core.settings import Count, Counts, Number, Seed
+from prunelab.data.made import Made
 from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
 from prunelab.models.pipeline import PipelineModel
@@ -75,7 +75,7 @@ class FewStepRecipe:
             teacher = UNet2DConditionModel.from_pretrained(finished / f"steps_{self.halvings[number - 1]}")
         scheduler = copy.deepcopy(model.pipeline.scheduler)
         scheduler.set_timesteps(2 * steps)
-        bank = _encoded(model, self.data.train().select(range(self.examples)))
+        bank = _encoded(model, self.data.train()[: self.examples])
         return StepHalving(
             teacher.eval(),
             copy.deepcopy(teacher),
@@ -95,7 +95,7 @@ class FewStepRecipe:
 
 
 @torch.no_grad()
-def _encoded(model: PipelineModel, data: Dataset) -> Bank:
+def _encoded(model: PipelineModel, data: Made) -> Bank:
     """Latents and conditions of the examples."""
     images, captions = torch.from_numpy(data[:]["image"]).to(torch.uint8), list(data["caption"])
     latents = [model.encode(part) for part in images.split(CHUNK)]

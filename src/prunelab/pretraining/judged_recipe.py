@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
-from datasets import Dataset
 
 from prunelab.core.settings import Seed
+from prunelab.data.made import Made
 from prunelab.engine.optimise import Schedule
 from prunelab.judges.classifier import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
@@ -21,7 +21,7 @@ from prunelab.pretraining.phases import images_of, seeded, what_counts
 class LabelledData(Protocol):
     """A data set whose items have a medium, class numbers, and perhaps a caption."""
 
-    def train(self) -> Dataset:
+    def train(self) -> Made:
         """The split to learn from."""
 
     @property

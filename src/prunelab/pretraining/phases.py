@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from prunelab.core.draws import generator
 from prunelab.core.settings import deciding
+from prunelab.data.made import Made
 from prunelab.engine.optimise import Objective, Schedule
 from prunelab.pretraining.naming import Naming
 
@@ -58,7 +58,7 @@ def seeded(seed: int, part: str, build: Callable[[], T]) -> T:
         return build()
 
 
-def images_of(data: Dataset) -> Tensor:
+def images_of(data: Made) -> Tensor:
     """All images, uint8 (n, channels, height, width); the data set hands out wider integers."""
     return torch.from_numpy(data[:]["image"]).to(torch.uint8)
 

@@ -6,8 +6,6 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
 
 from prunelab.core.image_files import png
 from prunelab.core.previews import SOUNDS, Preview
@@ -33,6 +31,9 @@ def sounds(
 def spectrogram(waveform: NDArray[np.int16], rate: int) -> NDArray[np.uint8]:
     """A drawing of int16 samples (channels, samples), uint8 (height, width, 3): high frequencies on top."""
     mono = waveform.astype(np.float64).mean(axis=0) / FULL_SCALE
+    from scipy.signal import ShortTimeFFT  # takes seconds
+    from scipy.signal.windows import hann
+
     window = hann(WINDOW, sym=False)
     spectrum = np.abs(ShortTimeFFT(window, HOP, rate).stft(mono)) / (window.sum() / 2)
     decibels = 20 * np.log10(np.maximum(spectrum, 10 ** (-RANGE / 20)))

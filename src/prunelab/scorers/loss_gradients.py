@@ -5,7 +5,7 @@ Both are sums over examples: additive over batches and ranks.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,9 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.units import Slice, Unit
 from prunelab.scorers.calibrated import latents_of
+
+LOSSES = "losses"
+EXACT = 32  # timesteps whose gradients are added up in single precision
 
 
 def key(unit: Unit, piece: Slice) -> str:
@@ -44,34 +47,46 @@ class Denoising:
     model: Model
     calibration: Calibration
     seed: int
+    _known: dict[tuple[range, torch.device], Examples] = field(default_factory=dict)
 
     def losses(self, timesteps: Tensor, rows: range, device: torch.device) -> dict[str, Tensor]:
         """``losses`` of shape (timesteps,)."""
         examples = self._examples(rows, device)
-        return {"losses": torch.stack([self._loss(examples, int(t)).double() for t in timesteps])}
+        return {LOSSES: torch.stack([self._loss(examples, t).double() for t in timesteps.tolist()])}
 
     def gradients(
         self, parameters: Mapping[str, nn.Parameter], timesteps: Tensor, rows: range, device: torch.device
     ) -> dict[str, Tensor]:
-        """The gradients of ``parameters``, summed over the timesteps, under their names."""
-        sums = {name: torch.zeros_like(each, dtype=torch.float64) for name, each in parameters.items()}
+        """The gradients of ``parameters``, summed over the timesteps, under their names; and ``losses``."""
+        sums: dict[str, Tensor] = {}
+        losses: list[Tensor] = []
         with torch.enable_grad(), _trainable(list(parameters.values())):
             examples = self._examples(rows, device)
             asked = examples.conditions
             shared = asked is not None and asked.requires_grad  # through a text encoder, by all timesteps
-            for timestep in timesteps.tolist():
-                self._loss(examples, timestep).backward(retain_graph=shared)
-                reached = {n: each.grad for n, each in parameters.items() if each.grad is not None}
-                _check_reached(parameters, reached)
-                for name, gradient in reached.items():
-                    sums[name] += gradient
-                    parameters[name].grad = None
-        return sums
+            halved = any(each.element_size() < 4 for each in parameters.values())
+            for some in timesteps.split(1 if halved else EXACT):
+                for timestep in some.tolist():
+                    loss = self._loss(examples, timestep)
+                    loss.backward(retain_graph=shared)
+                    losses.append(loss.detach().double())
+                _check_reached(
+                    parameters, [name for name, each in parameters.items() if each.grad is not None]
+                )
+                _moved_into(sums, parameters)
+        return {**sums, LOSSES: torch.stack(losses)}
 
     def _examples(self, rows: range, device: torch.device) -> Examples:
+        """Of these rows; made once, unless gradients reach what reads the prompts."""
+        known = self._known.get((rows, device))
+        if known is not None:
+            return known
         latents = latents_of(self.model, self.calibration, rows, device)
         noise = normal(latents.shape[1:], self.seed, rows, "calibration noise", device)
-        return Examples(latents, noise, self.model.embed(self.calibration.prompts(rows)))
+        made = Examples(latents, noise, self.model.embed(self.calibration.prompts(rows)))
+        if made.conditions is None or not made.conditions.requires_grad:
+            self._known[rows, device] = made
+        return made
 
     def _loss(self, examples: Examples, timestep: int) -> Tensor:
         """The summed loss of the examples, each the mean over its latent's entries."""
@@ -83,6 +98,15 @@ class Denoising:
         output = self.model.predict(noisy, times, conditions)
         wanted = self.model.target(latents, times, noise)
         return (output - wanted).pow(2).flatten(1).mean(dim=1).sum()
+
+
+def _moved_into(sums: dict[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
+    """Add the parameters' gradients to the sums in float64, and forget them."""
+    for name, each in parameters.items():
+        if each.grad is None:
+            each.grad = torch.zeros_like(each)
+        sums[name] = sums[name] + each.grad if name in sums else each.grad.double()
+        each.grad = None
 
 
 def _check_reached(names: Iterable[str], reached: Iterable[str]) -> None:

@@ -10,10 +10,12 @@ before the first with L_t / L_max <= T, and only then made positive:
 squared, sum_k (w_ek g_ek)^2 plus |w g| of norms, which the paper's own experiments ran. Biases and norms
 count in no other case, except where a unit holds nothing else. ``crossing``: the first timestep at or below
 T counts, too, as in the paper's script for diffusers, but not in its own runs. Losses and gradients are sums
-over examples, so the prefix, fixed before any gradient is taken, is the same for any number of ranks.
+over examples, so the prefix is the same for any number of ranks.
 """
 
+import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -27,7 +29,9 @@ from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
-from prunelab.scorers.loss_gradients import Denoising, key, parameters_of
+from prunelab.scorers.loss_gradients import LOSSES, Denoising, key, parameters_of
+
+MOST = 64  # timesteps of one pass
 
 
 @settings
@@ -51,16 +55,41 @@ class Taylor:
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
-        """First the losses, which fix the timesteps, then the gradients, which give the scores."""
+        """A few timesteps after another with losses and gradients, until the threshold ends the prefix."""
         timesteps = torch.arange(0, model.timesteps, self.stride)
         denoising = Denoising(model, calibration, self.seed)
-        observation = partial(Observation, model, self.samples, self.batch_size)
-        if self.threshold is not None:
-            losses = yield observation(partial(denoising.losses, timesteps))
-            timesteps = timesteps[: prefix(losses["losses"], self.threshold, self.crossing)]
-        parameters = parameters_of(model, units)
-        gradients = yield observation(partial(denoising.gradients, parameters, timesteps))
+        asked = Asked(model, denoising, parameters_of(model, units), self.samples, self.batch_size)
+        if self.threshold is None:
+            gradients = yield asked.gradients(timesteps)
+        else:
+            gradients = yield from self._within(self.threshold, asked, timesteps)
         return {unit.name: self._score(unit, model.components[unit.component], gradients) for unit in units}
+
+    def _within(
+        self, threshold: float, asked: "Asked", timesteps: Tensor
+    ) -> Generator[Observation, Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """The gradients summed over the prefix.
+
+        The largest loss may lie behind the first that is small beside those before: so what is left is looked
+        at, too, without gradients. What was summed beyond the prefix is summed again without it.
+        """
+        losses, before, last = torch.empty(0, dtype=torch.float64), dict[str, Tensor](), dict[str, Tensor]()
+        start = 0
+        while len(losses) < len(timesteps) and not crossed(losses, threshold):
+            start, before = len(losses), added(before, last)
+            last = dict((yield asked.gradients(timesteps[start : start + pace(losses, threshold)])))
+            losses = torch.cat([losses, last.pop(LOSSES)])
+        known = len(losses)
+        if known < len(timesteps):
+            losses = torch.cat([losses, (yield asked.losses(timesteps[known:]))[LOSSES]])
+        count = prefix(losses, threshold, self.crossing)
+        if count == known:
+            return added(before, last)
+        start, before = (start, before) if count >= start else (0, {})
+        if count == start:
+            return before
+        again = dict((yield asked.gradients(timesteps[start:count])))
+        return added(before, {name: each for name, each in again.items() if name != LOSSES})
 
     def _score(self, unit: Unit, component: nn.Module, gradients: Mapping[str, Tensor]) -> Tensor:
         """float64 of shape (elements,); the mean over the examples, as the loss is one."""
@@ -83,6 +112,53 @@ class Taylor:
             case "squared" if piece.parameter.endswith(".bias"):
                 return products.new_zeros(len(products))
         return products.abs().sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The observations of one scoring, by timesteps."""
+
+    model: Model
+    denoising: Denoising
+    parameters: Mapping[str, nn.Parameter]
+    samples: int
+    batch_size: int
+
+    def gradients(self, timesteps: Tensor) -> Observation:
+        """Gradients, summed over the timesteps, and losses."""
+        look = partial(self.denoising.gradients, self.parameters, timesteps)
+        return Observation(self.model, self.samples, self.batch_size, look)
+
+    def losses(self, timesteps: Tensor) -> Observation:
+        """Losses alone."""
+        look = partial(self.denoising.losses, timesteps)
+        return Observation(self.model, self.samples, self.batch_size, look)
+
+
+def added(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The sums of two mappings, either of which may be empty."""
+    if not one or not other:
+        return {**one, **other}
+    return {name: each + other[name] for name, each in one.items()}
+
+
+def crossed(losses: Tensor, threshold: float) -> bool:
+    """Whether a loss is at most ``threshold`` of the largest of these."""
+    return bool(len(losses)) and bool((losses <= threshold * losses.max()).any())
+
+
+def pace(losses: Tensor, threshold: float) -> int:
+    """How many timesteps to take at once after these: half as many as are left to the threshold.
+
+    That is if losses go on falling as they did from the first on; twice as many as before at most, and
+    ``MOST``. So little is summed in vain, and not every timestep is a pass of its own.
+    """
+    if not len(losses):
+        return 1
+    far = math.log(float(losses[-1] / losses.max()) / threshold) if threshold > 0 else math.inf
+    fall = math.log(float(losses[0] / losses[-1])) / max(1, len(losses) - 1)
+    left = far / fall / 2 if fall > 0 else math.inf
+    return int(max(1, min(left, len(losses), MOST)))
 
 
 def prefix(losses: Tensor, threshold: float, crossing: bool = False) -> int:
