@@ -4,8 +4,10 @@ import copy
 import math
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -181,3 +183,13 @@ def test_more_devices_than_processes_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_decay_is_refused() -> None:
     with pytest.raises(Refusal, match="decay=linear is unknown: choose from cosine, constant"):
         Schedule(steps=1, batch_size=1, learning_rate=1.0, decay="linear")
+
+
+def test_8_bit_state_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused with what to install where the package is missing, asked for its optimiser where it is there."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(Refusal, match=r"adamw_8bit needs bitsandbytes .*pip install prunelab\[eight-bit\]"):
+        Schedule(steps=1, batch_size=2, learning_rate=0.1, optimiser="adamw_8bit")
+    there = SimpleNamespace(optim=SimpleNamespace(AdamW8bit=torch.optim.AdamW))
+    monkeypatch.setitem(sys.modules, "bitsandbytes", there)
+    assert Schedule(steps=1, batch_size=2, learning_rate=0.1, optimiser="adamw_8bit").steps == 1

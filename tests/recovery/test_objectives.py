@@ -1,6 +1,8 @@
 """The losses of fine-tuning and distillation against their formulas, written out without the classes."""
 
 import copy
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +91,40 @@ def test_distill(model: PipelineModel, student: PipelineModel, draws: Draws) -> 
         rel=1e-4,
     )
     assert expected["feature"] > 1e-4
+
+
+def test_the_teacher_may_be_held_in_half_precision(
+    model: PipelineModel, student: PipelineModel, draws: Draws
+) -> None:
+    whole, halved = (Distill(teacher=each).objective(student, model, draws) for each in (None, "bf16"))
+    weights = list(halved.teacher.components["denoiser"].parameters())
+    assert {weight.dtype for weight in weights} == {torch.bfloat16}
+    assert {weight.dtype for weight in model.components["denoiser"].parameters()} == {torch.float32}
+    batch = whole.batch(range(6))
+    exact, rough = (each.loss(batch) for each in (whole, halved))
+    assert torch.equal(exact["task"], rough["task"])
+    for name in ("output", "feature"):
+        assert float(rough[name].detach()) == pytest.approx(float(exact[name].detach()), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["tiny_t2i", "flux"])
+def test_checkpointed_gradients_are_the_same(name: str, request: pytest.FixtureRequest, draws: Draws) -> None:
+    """Bit for bit, of a U-Net and of a transformer."""
+    whole: PipelineModel = request.getfixturevalue("model" if name == "tiny_t2i" else name)
+    latents = torch.randn(3, *whole.latent_shape, generator=generator(0, 0, "bank"))
+    found = []
+    for checkpointing in (False, True):
+        denoiser: Any = copy.deepcopy(whole.components["denoiser"]).train()
+        own = whole.with_components({"denoiser": denoiser})
+        denoiser.train()
+        if checkpointing:
+            denoiser.enable_gradient_checkpointing()
+        objective = Finetune().objective(own, whole, replace(draws, latents=latents))
+        objective.loss(objective.batch(range(2)))["loss"].backward()
+        found.append({key: each.grad for key, each in denoiser.named_parameters() if each.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert len(found[0]) > 10
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
 def test_stages_that_became_narrower_are_left_out(model: PipelineModel, draws: Draws) -> None:

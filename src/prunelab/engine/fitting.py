@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from prunelab.engine import ranks
-from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective, Paced, Schedule
+from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective, Paced, Schedule, kind
 from prunelab.engine.sharding import Sharding, alike, local, whole
 
 
@@ -72,7 +72,7 @@ class Fitting(LightningModule):
                 groups.setdefault(rate, []).append(parameter)
         moving = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
         beta1, beta2 = self.schedule.betas
-        optimiser = torch.optim.AdamW(
+        optimiser = kind(self.schedule.optimiser)(
             moving, self.schedule.learning_rate, (beta1, beta2), weight_decay=self.schedule.weight_decay
         )
         pace = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule.factor)

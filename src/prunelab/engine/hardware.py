@@ -10,6 +10,7 @@ from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.settings import NonNegativeCount, Processes, settings
+from prunelab.engine.offloading import visiting
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
 
@@ -21,7 +22,8 @@ class Hardware:
     devices: processes on this machine; more than one are started by torchrun, not here. strategy: "fsdp"
     shares trained weights out over them, and is "ddp" where nothing is trained.
     precision: Lightning's name; it decides results, and so enters every address.
-    workers: loader processes per rank; 0 prepares batches in the training process.
+    workers: loader processes per rank; 0 prepares batches in the training process. offload: whether text
+    encoders and autoencoders are on the device only while they run, when samples and scores are made.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "cpu"
@@ -29,6 +31,7 @@ class Hardware:
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"] = "auto"
     precision: Precision = "32-true"
     workers: NonNegativeCount = 0
+    offload: bool = False
 
 
 def check_hardware(hardware: Hardware) -> None:
@@ -54,17 +57,24 @@ def device(hardware: Hardware) -> torch.device:
 
 
 @contextmanager
-def placed(model: Model, where: torch.device) -> Iterator[None]:
+def placed(model: Model, where: torch.device, offload: bool = False) -> Iterator[None]:
     """Inside the context every component is on ``where``; afterwards on the CPU, unless they were there.
 
-    So several passes inside of one context move the model once.
+    So several passes inside of one context move the model once. ``offload``: all but the denoiser are there
+    only while they run.
     """
-    weights = [weight for component in model.components.values() for weight in component.parameters()]
+    settled = ("denoiser",) if offload else tuple(model.components)
+    weights = [weight for name in settled for weight in model.components[name].parameters()]
     if all(weight.device == where for weight in weights):
         yield
         return
-    model.to(where)
+    others = [each for name, each in model.components.items() if name not in settled]
     try:
-        yield
+        if offload:
+            model.components["denoiser"].to(where)
+        else:
+            model.to(where)
+        with visiting(others, where):
+            yield
     finally:
         model.to(torch.device("cpu"))

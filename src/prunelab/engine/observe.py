@@ -57,5 +57,5 @@ def _run(observation: Observation, hardware: Hardware, describe: str, keep: "Kee
     mine = range(ranks.rank(), len(observation.batches), ranks.world())
     numbers: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
     watched = trainer(hardware, [Progression(describe, len(mine))], inference_mode=False)
-    with placed(observation.model, watched.strategy.root_device):
+    with placed(observation.model, watched.strategy.root_device, hardware.offload):
         watched.predict(Watching(observation, keep), numbers)

@@ -108,8 +108,8 @@ class Autoencoding:
     def _as_said(self, seen: Tensor, name: str) -> Tensor:
         """The configuration's own number where that is what was seen, but for its round-off."""
         said = self.autoencoder.config.get(name)
-        close = {"rtol": 1e-5, "atol": 1e-6} if self._dtype == torch.float32 else {"rtol": 0.02, "atol": 0.01}
-        if said is None or not torch.allclose(seen, torch.tensor(float(said)), **close):
+        relative, absolute = (1e-5, 1e-6) if self._dtype == torch.float32 else (0.02, 0.01)
+        if said is None or not torch.allclose(seen, torch.tensor(float(said)), relative, absolute):
             return seen
         return torch.full_like(seen, float(said))
 

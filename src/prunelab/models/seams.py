@@ -134,7 +134,8 @@ def takes(kind: type) -> frozenset[str]:
 
 @contextmanager
 def replaced(holder: Any, **attributes: Any) -> Iterator[None]:
-    """Inside the context, ``holder`` has these attributes before those of its class."""
+    """Inside the context, ``holder`` has these attributes before those of its class and its own."""
+    before = {name: vars(holder)[name] for name in attributes if name in vars(holder)}
     for name, value in attributes.items():
         object.__setattr__(holder, name, value)
     try:
@@ -142,6 +143,7 @@ def replaced(holder: Any, **attributes: Any) -> Iterator[None]:
     finally:
         for name in attributes:
             object.__delattr__(holder, name)
+        vars(holder).update(before)
 
 
 @contextmanager

@@ -6,29 +6,36 @@ the mean squared difference of their activations; a = b = 1 in the paper. BK-SDM
 channels went instead, a stage may be narrower than the teacher's, and is left out of L_feature.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Fraction, NonNegative, settings
 from prunelab.recovery.draws import Batch, Draws
 from prunelab.recovery.finetune import DenoisingObjective
 
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 STAGES = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
 
 
 @settings
 class Distill:
-    """Weights of the task, output and feature terms; ``drop``: share of prompts left empty."""
+    """Weights of the task, output and feature terms; ``drop``: share of prompts left empty.
+
+    teacher: the precision of the frozen teacher's weights, None as it was opened.
+    """
 
     task: NonNegative = 1.0
     output: NonNegative = 1.0
     feature: NonNegative = 1.0
     drop: Fraction = 0.1
+    teacher: Literal["bf16", "fp16"] | None = None
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DistillationObjective":
         """What is minimised."""
@@ -40,8 +47,9 @@ class DistillationObjective(DenoisingObjective):
 
     def __init__(self, student: Model, teacher: Model, draws: Draws, weights: Distill) -> None:
         super().__init__(student, draws)
-        self.teacher, self.weights = teacher, weights
-        self.frozen = (student, teacher)
+        self.teacher = halved(teacher, HALVES[weights.teacher]) if weights.teacher else teacher
+        self.weights = weights
+        self.frozen = (student, self.teacher)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Means over the batch: ``loss`` and its parts ``task``, ``output`` and ``feature``."""
@@ -57,6 +65,27 @@ class DistillationObjective(DenoisingObjective):
             "feature": sum(((a - b).pow(2).mean() for a, b in pairs), start=output.new_zeros(())),
         }
         return {"loss": sum(getattr(self.weights, name) * part for name, part in parts.items()), **parts}
+
+
+def halved(model: Model, dtype: torch.dtype) -> Model:
+    """The model with its denoiser's weights in ``dtype``, tensor by tensor; what it is given is converted."""
+    whole = model.components["denoiser"]
+    memo: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+        for weight in whole.parameters()
+    }
+    denoiser = copy.deepcopy(whole, memo).to(dtype)
+
+    def convert(_: nn.Module, args: Any, kwargs: Any) -> Any:
+        return tree_map_only(Tensor, lambda each: _converted(each, dtype), (args, kwargs))
+
+    denoiser.register_forward_pre_hook(convert, with_kwargs=True)
+    return model.with_components({"denoiser": denoiser})
+
+
+def _converted(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """In ``dtype`` unless it holds whole numbers, or a number a sample: a time would be rounded to another."""
+    return value.to(dtype) if value.is_floating_point() and value.ndim > 1 else value
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
     def make(partial: Path, run: Run) -> Write:
         prompts, known = bench.task.prompts(knobs.samples), bench.task.seen(knobs.seen).prompts
         outputs = {"outputs": torch.empty(0)}
-        with placed(model, device(bench.hardware)):
+        with placed(model, device(bench.hardware), bench.hardware.offload):
             shaped = drawn(prompts, LATENTS, "sample")
             seen = drawn(known, "evaluation latents of seen prompts", "sample seen prompts") if known else {}
             if held_out is not None:

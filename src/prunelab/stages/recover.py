@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import SkipValidation
 
@@ -51,6 +51,7 @@ class Recovery:
     """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``.
 
     looks: how many times over the training samples are logged, where anything is logged.
+    gradient_checkpointing: blocks run again on the way back instead of keeping what they computed.
     """
 
     method: SkipValidation[Method]
@@ -58,10 +59,20 @@ class Recovery:
     examples: Count
     seed: Seed
     looks: Runtime[NonNegativeCount] = 4
+    gradient_checkpointing: Runtime[bool] = False
 
 
 def check_recovery(recovery: Part[Recovery], model: Model, units: Sequence[Unit], scratch: bool) -> None:
-    """Refuse adapters where weights are trained from nothing, or zeros among them have to stay."""
+    """Refuse adapters where weights are trained from nothing, or zeros among them have to stay.
+
+    And checkpointed gradients of a denoiser whose class does not offer them.
+    """
+    denoiser: Any = model.components["denoiser"]
+    offers = getattr(denoiser, "_supports_gradient_checkpointing", False)
+    if recovery.value.gradient_checkpointing and not offers:
+        raise Refusal(
+            f"recovery.gradient_checkpointing=true: a {type(denoiser).__name__} does not offer it; leave it false"
+        )
     if not getattr(recovery.value.method, "adapts", False):
         return
     instead = "use recovery=finetune or recovery=distill"
@@ -91,7 +102,9 @@ def recover(
     latents, examples = encode_train(bench, chosen.examples)
 
     def make(partial: Path, run: Run) -> Write:
-        denoiser = student.components["denoiser"]  # what recoveries train
+        denoiser: Any = student.components["denoiser"]  # what recoveries train
+        if chosen.gradient_checkpointing:
+            denoiser.enable_gradient_checkpointing()
         kept = kept_weights(denoiser)
         if scratch:
             forget(denoiser, chosen.seed)

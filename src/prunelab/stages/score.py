@@ -165,7 +165,7 @@ def compute(
 def follow(passes: Generator[Observation, Mapping[str, Tensor], Scores], hardware: Hardware) -> Scores:
     """Make the observations that a scorer asks for, one after another, until it knows the scores."""
     observation = next(passes)
-    with placed(observation.model, device(hardware)):
+    with placed(observation.model, device(hardware), hardware.offload):
         while True:
             try:
                 observation = passes.send(observe(observation, hardware, "score"))
