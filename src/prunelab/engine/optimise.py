@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
+from prunelab.core.extra import extra
 from prunelab.core.protocols import Optimisation
 from prunelab.core.settings import (
     Betas,
