@@ -2,7 +2,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test lint demo clean
+.PHONY: install test test-slurm lint demo clean
 
 install: $(STAMP)
 
@@ -13,10 +13,15 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 # Threads that spin while they wait are many times slower where cores are shared.
-test: export OMP_WAIT_POLICY := PASSIVE
-test: export OMP_NUM_THREADS := 1
+test test-slurm: export OMP_WAIT_POLICY := PASSIVE
+test test-slurm: export OMP_NUM_THREADS := 1
 test: lint
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/cluster
+	$(MAKE) test-slurm
+
+# A SLURM of two nodes on this machine: as root, with Debian's packages; elsewhere the reason is printed.
+test-slurm: install
+	$(BIN)/pytest -q tests/cluster
 
 lint: install
 	$(BIN)/ruff check

@@ -48,7 +48,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def alike(tensor: Tensor, other: Tensor) -> Tensor:
-    """The tensor, the same on every rank, where and as ``other`` is: on its device, and shared out as it is."""
+    """A tensor that is the same on every rank, where ``other`` is, and shared out as that is."""
     if not isinstance(other, DTensor):
         return tensor.to(other.device)
     if isinstance(tensor, DTensor):
@@ -89,7 +89,7 @@ class Sharding:
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Make the module what it was, with the weights that it has now, on the CPU; by all ranks together."""
+        """Make the module what it was, with the weights of now, on the CPU; by all ranks together."""
         now = [{name: _whole(held) for name, held in was.module._parameters.items()} for was in self._before]
         for was, values in zip(self._before, now, strict=True):
             was.module.__class__ = was.kind

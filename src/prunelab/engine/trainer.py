@@ -19,13 +19,14 @@ from prunelab.engine.hardware import Hardware
 from prunelab.engine.signals import Signals
 
 # Lightning's advice that does not apply here: loaders without workers, predictions that are kept elsewhere,
-# checkpoints between epochs, and a deprecation inside Lightning itself.
+# checkpoints between epochs, srun where there is one, and a deprecation inside Lightning itself.
 ADVICE = (
     ".*does not have many workers.*",
     "predict returned None.*",
     ".*resuming from a checkpoint that ended before the epoch.*",
     ".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
     ".*but local rank has zero length.*",
+    "The `srun` command is available on your system.*",
 )
 
 
