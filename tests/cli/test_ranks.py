@@ -35,7 +35,8 @@ LITTLE = {
     "schedule.batch_size": 2,
 }
 ROWS = {"latent_shift": 40}  # of this scorer a batch holds (ablation, sample) pairs
-DDP = ("trainer=ddp", "devices=2")
+DEVICES = "devices=2"
+DDP = ("trainer=ddp", DEVICES)
 UNCONDITIONAL = ("uig", "uag")
 
 
@@ -95,7 +96,9 @@ def ran(
             assert command(*words, store=one).code == 0
     others = {task: [*tiny, f"task={task}", "scorer=random", "granularity=head"] for task in UNCONDITIONAL}
     whole = [("report", words) for words in (list(tiny_trained), *others.values())]
-    folders = in_two_processes(two, [*(("pruned", words) for words in lines), *whole])[-len(whole) :]
+    sharded = [*tiny_trained, "trainer=fsdp", f"store={two.parent / 'sharded'}", "until=recover"]
+    before = [*(("pruned", words) for words in lines), ("report", sharded)]
+    folders = in_two_processes(two, [*before, *whole])[-len(whole) :]
     rows = {"t2i": first.rows()} | {task: command(*words, store=one).rows() for task, words in others.items()}
     for path in two.iterdir():  # of the whole run: `first` is the same in one process
         if (store / path.name / "artifact.json").is_file() and not (one / path.name).exists():
@@ -110,7 +113,7 @@ def by_state(folder: str) -> dict[str, Any]:
 
 def in_two_processes(store: Path, lines: list[tuple[str, list[str]]]) -> list[str]:
     """The command lines, each with how far it goes, what they print."""
-    many = [(far, [*words, *DDP]) for far, words in lines]
+    many = [(far, [*words, *((DEVICES,) if "trainer=fsdp" in words else DDP)]) for far, words in lines]
     with contextlib.chdir(store.parent):
         said = run_ranks(DRIVER, [json.dumps(many)], store.parent, 2, PRUNELAB_STORE=str(store))
     printed = said.splitlines()
@@ -199,8 +202,11 @@ def test_every_number_of_a_report_agrees(ran: Ran, task: str) -> None:
         assert other == row
 
 
-def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path]) -> None:
-    one, two = (of(store, "recover") for store in stores)
+@pytest.mark.parametrize("how", ["whole copies", "sharded"])
+def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path], how: str) -> None:
+    """Of a distillation, features included; in copies of the student that ranks have (DDP), or in parts."""
+    other = stores[1].parent / "sharded" if how == "sharded" else stores[1]
+    one, two = (of(store, "recover") for store in (stores[0], other))
     ((address, after),) = one.items()
     before = of(stores[0], record(stores[0] / address)["inputs"]["student"])
     ((_, student),) = before.items()

@@ -128,6 +128,8 @@ def test_two_nodes_report_what_one_process_does(work: Work, interrupted: str) ->
     assert ran.returncode == 0, ran.stderr
     one, two = work.rows("one"), work.rows(interrupted)
     assert list(one) == list(two) == ["dense", "pruned", "recovered"]
+    told = [[row.pop("provenance")["job"] for row in rows.values()] for rows in (one, two)]
+    assert told == [[{}] * 3, [{"SLURM job": interrupted, "node": "n1", "restarts": "2"}] * 3]
     for state, row in one.items():
         for each in (row, two[state]):
             each["cost"].pop("latency_ms")
@@ -146,3 +148,25 @@ def test_restarts_have_an_end(work: Work) -> None:
     job = work.cluster.over(number, MINUTES)
     assert (job["JobState"], job["Restarts"]) == ("FAILED", "0")
     assert job["ExitCode"] == "140:0", work.said(number)
+
+
+def test_a_multirun_has_a_job_for_each_cell_and_scores_once(work: Work) -> None:
+    """Two scorers and two sparsities through the launcher: a report of all, and no scoring done twice."""
+    scorers, sparsities = ("magnitude", "random"), ("0.1", "0.3")
+    swept = (f"scorer={','.join(scorers)}", f"sparsity={','.join(sparsities)}")
+    words = [word for word in WORDS if not word.startswith(("scorer=", "recovery."))]
+    ran = subprocess.run(
+        ["prunelab", "-m", "hydra/launcher=slurm", *words, "recovery=none", *swept],  # noqa: S607
+        env={**work.cluster.environment, "PRUNELAB_STORE": str(work.folder / "swept")},
+        cwd=work.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    names = [path.name for path in (work.folder / "swept").iterdir()]
+    assert [sum(name.startswith(kind) for name in names) for kind in ("score-", "prune-")] == [2, 4]
+    rows = json.loads((Path(ran.stdout.strip()) / "report.json").read_text())["rows"]
+    cells = [(row["scorer"], row["sparsity"]["requested"]) for row in rows if row["state"] == "pruned"]
+    assert sorted(cells) == [(scorer, float(sparsity)) for scorer in scorers for sparsity in sparsities]
+    assert {row["provenance"]["job"]["node"] for row in rows} == {"n1", "n2"}

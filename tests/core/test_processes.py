@@ -15,7 +15,7 @@ SOURCES = Path(__file__).parents[2] / "src" / "prunelab"
 MET = ("MASTER_ADDR", "MASTER_PORT")
 ALL = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", processes.LAUNCHED, processes.SRUN)
 SRUN = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2"}
-SLURM = {*SRUN, "SLURM_PROCID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"}
+SLURM = {*SRUN, "SLURM_PROCID"}
 STEP = {
     **SRUN,
     "SLURM_STEP_NUM_TASKS": "4",
@@ -108,14 +108,6 @@ def test_uneven_tasks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, {**STEP, "SLURM_STEP_TASKS_PER_NODE": "2,1"})
     with pytest.raises(Refusal, match="not as many on every node: give --nodes and --ntasks-per-node"):
         processes.check()
-
-
-def test_a_report_can_say_where_slurm_ran_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert processes.scheduled() == {}
-    given(monkeypatch, {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "n1", "SLURM_RESTART_COUNT": "2"})
-    assert processes.scheduled() == {"job": "7", "node": "n1", "restarts": 2}
-    given(monkeypatch, {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "3"})
-    assert processes.scheduled()["job"] == "5_3"
 
 
 @pytest.mark.parametrize(

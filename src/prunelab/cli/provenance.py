@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import prunelab
 from prunelab.cli.arguments import SEARCH_PATH, one_line
+from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import conf_folder
 
@@ -27,12 +28,6 @@ LIBRARIES = (
     *("torch", "diffusers", "transformers", "accelerate", "lightning", "safetensors", "datasets", "numpy"),
     *("torch-pruning", "peft", "hydra-core"),
 )
-SCHEDULER = {
-    "SLURM_JOB_ID": "SLURM job",
-    "SLURM_ARRAY_TASK_ID": "array task",
-    "SLURMD_NODENAME": "node",
-    "SLURM_RESTART_COUNT": "restarts",
-}
 ENVIRONMENT = "${oc.env:"  # what a configuration reads from the environment may be a key
 ELSEWHERE = ("hydra.run.dir=", "hydra.sweep.dir=", "hydra.mode=")  # where, not what
 
@@ -62,7 +57,7 @@ def made(words: Sequence[str], config: DictConfig | None = None) -> dict[str, An
         "libraries": {"python": platform.python_version(), **_libraries()},
         "hardware": _hardware(config),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "job": {name: os.environ[key] for key, name in SCHEDULER.items() if os.environ.get(key)},
+        "job": processes.scheduled(),
     }
 
 

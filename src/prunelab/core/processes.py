@@ -15,6 +15,12 @@ from prunelab.core.errors import Refusal
 
 LAUNCHED = "PRUNELAB_LAUNCHED"  # for the ranks that a job starts: the process that does
 SRUN = "PRUNELAB_SRUN"  # "ranks": the tasks of a step are the ranks of one job
+SCHEDULER = {
+    "SLURM_JOB_ID": "SLURM job",
+    "SLURM_ARRAY_TASK_ID": "array task",
+    "SLURMD_NODENAME": "node",
+    "SLURM_RESTART_COUNT": "restarts",
+}
 COURTESY = 10.0  # seconds that a task which fails leaves to the first one to say why
 PORTS = range(15000, 30000)  # where the tasks of a step meet: outside of those that systems hand out
 STEPS = 16  # of a job, before two of them could meet at one port
@@ -94,17 +100,9 @@ def leave_the_word() -> None:
         time.sleep(COURTESY)
 
 
-def scheduled() -> dict[str, str | int]:
-    """Where SLURM runs this job, for a report: ``job``, ``node``, ``restarts``; empty outside of SLURM.
-
-    A task of a job array is ``ARRAY_TASK``, as ``squeue`` has it.
-    """
-    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID", "") for name in ("JOB", "TASK"))
-    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
-    if not job:
-        return {}
-    node = os.environ.get("SLURMD_NODENAME", "")
-    return {"job": job, "node": node, "restarts": _number(os.environ, "SLURM_RESTART_COUNT", 0)}
+def scheduled() -> dict[str, str]:
+    """Where SLURM runs this job, and how often it has done so before, as a report says it; else empty."""
+    return {name: os.environ[key] for key, name in SCHEDULER.items() if os.environ.get(key)}
 
 
 def _joined(environment: Mapping[str, str], number: int, count: int) -> dict[str, str]:
