@@ -143,5 +143,5 @@ def test_ctrl_c_ends_with_one_line(
     monkeypatch.setattr(where, interrupted)
     ended = command(*tiny, "scorer=magnitude", store=tmp_path / "store")
     assert (ended.code, ended.out) == (130, [])
-    assert ended.err[-1] == "prunelab: interrupted: the same command goes on from here"
+    assert ended.err[-1] == "prunelab: interrupted: run the same command again to resume"
     assert not any("Traceback" in line for line in ended.err)

@@ -56,7 +56,7 @@ def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -
     assert list(outcome["stops"]) == ["score", "encode", "recover", "time"]
     for job in outcome["stops"].values():
         assert (job["code"], job["out"]) == (128 + signal.SIGTERM, [])
-        assert job["err"][-1] == "prunelab: stopped by SIGTERM: the same command goes on from here"
+        assert job["err"][-1] == "prunelab: stopped by SIGTERM: run the same command again to resume"
         assert not [line for line in job["err"][:-1] if "prunelab:" in line or "Traceback" in line]
     assert {stage: kinds(job) for stage, job in outcome["stops"].items()} == {
         "encode": ["cost", "dense", "prune", "score"],

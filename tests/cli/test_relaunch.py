@@ -31,7 +31,7 @@ WORDS = ("devices=2", "trainer=ddp", "logger=none", "hydra.run.dir=here")
             Failure(1, -9),
             [
                 "prunelab: process 1 of this job was killed by SIGKILL (out of memory?): "
-                "the same command goes on from here"
+                "run the same command again to resume"
             ],
         ),
     ],
@@ -74,7 +74,7 @@ def test_a_stopped_launcher_stops_a_whole_sweep(
     monkeypatch.setattr(stopping, "end_within", lambda seconds, code: None)
     ended = command(*WORDS[:3], "-m", "seed=0,1", store=tmp_path / "store")
     assert (ended.code, ended.out, jobs) == (143, [], [2])
-    assert ended.err == ["prunelab: stopped by SIGTERM: the same command goes on from here"]
+    assert ended.err == ["prunelab: stopped by SIGTERM: run the same command again to resume"]
 
 
 @pytest.mark.parametrize("number", ["0", "1"])

@@ -33,7 +33,7 @@ TELL = "os.kill(os.getpid(), signal.SIGTERM)"
 DEADLOCK = "mutex = ctypes.create_string_buffer(64); lock = ctypes.CDLL(None).pthread_mutex_lock; lock(mutex)"
 FOR_EVER = "while True: time.sleep(1)"
 TERMINATED = 128 + signal.SIGTERM
-LINE = "prunelab: stopped by SIGTERM: the same command goes on from here\n"
+LINE = "prunelab: stopped by SIGTERM: run the same command again to resume\n"
 
 
 def ended(*lines: str, settings: str = "", before: str = "") -> tuple[int, str, str]:

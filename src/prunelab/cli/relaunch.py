@@ -53,7 +53,7 @@ def _described(failure: "Failure") -> str:
         memory = " (out of memory?)" if failure.killed_by == "SIGKILL" else ""
         return (
             f"process {failure.rank} of this job was killed by {failure.killed_by}{memory}: "
-            "the same command goes on from here"
+            "run the same command again to resume"
         )
     print(failure.traceback, end="", file=sys.stderr)
     return f"process {failure.rank} of this job failed (exit code {failure.code}); its message is above"

@@ -237,7 +237,7 @@ def say(number: int) -> None:
     """The one line about a stop, on standard error if that is still there."""
     cause = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
     with suppress(OSError):
-        print(f"prunelab: {cause}: the same command goes on from here", file=sys.stderr, flush=True)
+        print(f"prunelab: {cause}: run the same command again to resume", file=sys.stderr, flush=True)
 
 
 def _forked() -> None:
