@@ -114,12 +114,12 @@ def test_a_file_is_parsed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     """What one reader does to it, no other sees."""
     from omegaconf import OmegaConf
 
-    from prunelab.cli.reading import Folder
+    from prunelab.cli.reading import FileConfigSource
 
     parsed: list[Path] = []
     load = OmegaConf.load
     monkeypatch.setattr(OmegaConf, "load", lambda file: (parsed.append(file), load(file))[1])
-    source = Folder("test", f"file://{tmp_path}")
+    source = FileConfigSource("test", f"file://{tmp_path}")
     (tmp_path / "one.yaml").write_text("size: 1\n")
     source.load_config("one").config.size = 2
     assert source.load_config("one").config.size == 1

@@ -78,7 +78,7 @@ def mount(folder: Path) -> str:
 
 
 def local_locks(folder: Path) -> bool:
-    """Whether locks in ``folder`` are real on this machine alone, as its mount says: others do not see them."""
+    """Whether locks in ``folder`` are real on this machine alone, as its mount says: no other sees them."""
     kind, options = _mounts().get(_point(folder), ("", []))
     return kind.startswith(LOCAL_LOCKS) and bool({*options} & LOCAL_LOCK_OPTIONS)
 

@@ -1,10 +1,10 @@
 """One job at a time: a lock of the operating system where there is a real one, else a lease.
 
-A lock of the operating system (flock) goes with its holder, however that ends. Where a file system has none, or
-one that its other machines do not see, a file says who holds it, and the holder touches it again and again: what
-nobody has touched for LEASE seconds, or whose holder is known to be dead, is taken over. What has neither is
-refused. A lease that a holder lost to another (its machine slept) costs nothing but time: both compute the same
-artifact, and the later one replaces the earlier whole.
+A lock of the operating system (flock) goes with its holder, however that ends. Where a file system has none,
+or one that its other machines do not see, a file says who holds it, and the holder touches it again and
+again: what nobody has touched for LEASE seconds, or whose holder is known to be dead, is taken over. What has
+neither is refused. A lease that a holder lost to another (its machine slept) costs nothing but time: both
+compute the same artifact, and the later one replaces the earlier whole.
 """
 
 import errno

@@ -10,13 +10,14 @@ from typing import Any
 from prunelab.artifacts.addresses import canonical
 from prunelab.artifacts.checksums import listing, matches
 from prunelab.artifacts.disk import FAILING
+from prunelab.core.versions import versions
 
 RECORD = "artifact.json"
 SCHEMA = 1
 
 
 def write(folder: Path, address: str, inputs: Mapping[str, object]) -> None:
-    """Write ``folder``'s record: address, inputs, files with size and sha256, time, and its own checksum.
+    """Write ``folder``'s record: address, inputs, files, time, the versions that made it, its checksum.
 
     Raises TypeError for inputs that JSON cannot hold.
     """
@@ -25,6 +26,7 @@ def write(folder: Path, address: str, inputs: Mapping[str, object]) -> None:
         "address": address,
         "inputs": canonical(inputs, "inputs"),
         "files": listing(folder, leave_out=RECORD),
+        "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     record["sha256"] = _checksum(record)
@@ -43,6 +45,11 @@ def holds(folder: Path, address: str) -> bool:
         if error.errno in FAILING:
             raise
         return False
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The record of an artifact's folder, None where no sound one is; its files are not looked at."""
+    return _read(folder / RECORD)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from prunelab import __version__
 from prunelab.core.errors import Refusal
 
-JOBS = ("run", "plan", "pretrain", "report", "rerun", "sbatch", "chain")
+LOOKS = ("status", "collect", "store")  # at what jobs left: they compose no configuration
+JOBS = ("run", "plan", "pretrain", "report", "rerun", "sbatch", "chain", *LOOKS)
 SEARCH_PATH = "hydra.searchpath"
 SIGNS = ("~", "+")
 # Hydra's switches by the name that its parser gives them. --config-dir becomes a search path.
@@ -32,7 +33,7 @@ class Arguments:
     the search path that it is. many: whether it is a sweep. asks: whether it is a question, such as
     ``--cfg job``, that starts nothing. hydras: whether Hydra alone answers it, with its own help or a shell's
     completion. primary: the configuration that all others are chosen in, and its folder where that is not
-    prunelab's.
+    prunelab's. rest: the words of a look, which has none of the others.
     """
 
     job: str
@@ -42,6 +43,18 @@ class Arguments:
     asks: bool = False
     hydras: bool = False
     primary: tuple[str, Path | None] = ("config", None)
+    rest: Sequence[str] = ()
+
+    @property
+    def swept(self) -> list[str]:
+        """The keys that differ between the jobs of a sweep."""
+        return [each.key_or_group for each in self.overrides if each.is_sweep_override()]
+
+    @property
+    def searches(self) -> bool:
+        """Whether a sweeper of its own thinks the jobs up, as Optuna does, and wants a number of each."""
+        chosen = [each.get_value_string() for each in self.overrides if each.key_or_group == "hydra/sweeper"]
+        return self.many and bool({*chosen} - {"basic"})
 
     @property
     def words(self) -> list[str]:
@@ -61,6 +74,8 @@ class Arguments:
 
 def parse(words: Sequence[str]) -> Arguments:
     """The parts of a command line, in any order; refuses what is no part of one."""
+    if words and words[0] in LOOKS:  # what stands without a key is the path, or what to do
+        return Arguments(words[0], [], [], many=False, rest=words[1:])
     known = _parser().parse_intermixed_args(list(words))
     _check_switches(known)
     job, rest = _job(known.overrides)

@@ -29,7 +29,7 @@ SAID = frozenset(
     (
         *("task", "model", "scorer", "granularity", "budget", "budget.of", "bypass", "sparsity", "recovery"),
         *("seed", "experiment", "sweep", "scratch", "job", "path"),
-        *("trainer", "devices", "cluster", "until", "logger", "group", "store", "quiet", "verbose"),
+        *("trainer", "devices", "cluster", "until", "logger", "group", "store", "objective", "quiet", "verbose"),
     )
 )
 

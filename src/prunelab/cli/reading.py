@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.core_plugins import structured_config_source
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source, structured_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
@@ -20,8 +19,11 @@ LARGEST = 2**20  # bytes
 _READ: dict[tuple[Any, ...], ConfigResult] = {}  # a command composes its configuration several times
 
 
-class Folder(FileConfigSource):
-    """A folder whose files are looked at before they are opened: a pipe would never end."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """A folder whose files are looked at before they are opened: a pipe would never end.
+
+    Hydra knows the source by the name of its class: in the process of a launcher it registers its own anew.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """As hydra does; Refusal for what is no file, is huge, or cannot be read."""
@@ -57,9 +59,9 @@ class StructuredConfigSource(structured_config_source.StructuredConfigSource):
 
 
 def read_carefully() -> None:
-    """Let hydra read every folder of configurations as a ``Folder``, and copy no schemas."""
+    """Let hydra read every folder of configurations as a ``FileConfigSource``, and copy no schemas."""
     Plugins.instance()  # brings hydra's own, which would otherwise come later and stay
-    SourcesRegistry.instance().types[FileConfigSource.scheme()] = Folder
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
     SourcesRegistry.instance().types[StructuredConfigSource.scheme()] = StructuredConfigSource
 
 

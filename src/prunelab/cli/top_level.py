@@ -44,3 +44,4 @@ class TopLevel:
     path: Place | None
     store: Place | None
     group: Text | None
+    objective: OneOrMore | None
