@@ -19,7 +19,7 @@ WRITERS = {
     "recover": ("prunelab.stages.recover.write_json", "store"),
     "checkpoint": ("prunelab.engine.checkpoints.os.fsync", "store"),
     "evaluate": ("prunelab.stages.evaluate.write_json", "store"),
-    "models": ("shutil.copyfile", "outputs"),
+    "models": ("os.link", "outputs"),
     "page": ("prunelab.report.report._write", "outputs"),
 }
 

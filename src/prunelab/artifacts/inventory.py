@@ -12,6 +12,9 @@ from prunelab.artifacts.addresses import HASH_DIGITS
 from prunelab.artifacts.store import Store
 
 ADDRESS = re.compile(rf"^([a-z]+)-(?:.+-)?[0-9a-f]{{{HASH_DIGITS}}}$")
+# What was measured of models: who reports the models reports these. Other models made from the same scores
+# belong to other reports.
+MEASURED = ("sample", "evaluate", "cost", "compress", "time")
 # Made from data or a model as given: nothing names them, and whatever is computed next reads them.
 UNNAMED = ("cost", "encode", "judge", "timetable")
 
@@ -59,8 +62,8 @@ def size(folder: Path) -> int:
 def reachable(entries: Iterable[Entry], named: Iterable[str]) -> set[str]:
     """The addresses that reports which name ``named`` rest on.
 
-    That is what the named were made from, back to the start, and what was made of nothing but these: a
-    report's samples and times. So the runs behind the reports find everything when they are run again.
+    That is what the named were made from, back to the start, and what was measured of nothing but these:
+    samples, metrics, times. So the runs behind the reports find everything when they are run again.
     """
     known = {entry.address: entry for entry in entries}
     kept, todo = set[str](), [address for address in named if address in known]
@@ -69,9 +72,10 @@ def reachable(entries: Iterable[Entry], named: Iterable[str]) -> set[str]:
         if address not in kept:
             kept.add(address)
             todo += [parent for parent in known[address].parents if parent in known]
-    while more := {each.address for each in known.values() if each.parents and each.parents <= kept} - kept:
+    measured = [each for each in known.values() if each.stage in MEASURED and each.parents]
+    while more := {each.address for each in measured if each.parents <= kept} - kept:
         kept |= more
-    return kept | ({each.address for each in known.values() if each.stage in UNNAMED and not each.parents})
+    return kept | {each.address for each in known.values() if each.stage in UNNAMED and not each.parents}
 
 
 def _entry(folder: Path) -> Entry:

@@ -31,7 +31,9 @@ def announcement(arguments: Arguments, configs: Sequence[DictConfig]) -> str:
 
 
 def jobs(arguments: Arguments, config: DictConfig) -> int:
-    """How many jobs a sweep has: one for each combination of its values."""
+    """How many jobs a sweep has: one for each combination of its values, or as many as a search may try."""
+    if arguments.searches:
+        return int(OmegaConf.select(config, "hydra.sweeper.n_trials") or 1)
     params = OmegaConf.select(config, "hydra.sweeper.params") or {}
     named = {key: f"{key}={value}" for key, value in params.items()}
     given = {override.key_or_group: str(override.input_line) for override in arguments.overrides}

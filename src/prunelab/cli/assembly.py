@@ -14,6 +14,7 @@ from prunelab.artifacts import Store, default_root
 from prunelab.cli.inputs import OURS
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.core.remembered import remember_in
 from prunelab.core.settings import runtime
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
@@ -24,12 +25,14 @@ from prunelab.stages.request import Request
 from prunelab.tracking.protocol import Tracker
 from prunelab.walkers.walk import add
 
+HASHES = ".hashes"  # of large files, in the store
 # Keys that a row of the report says in fields of their own, or that decide no number in it.
 SAID = frozenset(
     (
         *("task", "model", "scorer", "granularity", "budget", "budget.of", "bypass", "sparsity", "recovery"),
         *("seed", "experiment", "sweep", "scratch", "job", "path"),
-        *("trainer", "devices", "cluster", "until", "logger", "group", "store", "objective", "quiet", "verbose"),
+        *("trainer", "devices", "cluster", "until", "logger", "group", "store", "objective", "keep"),
+        *("quiet", "verbose"),
     )
 )
 
@@ -108,6 +111,7 @@ def bench(config: DictConfig, check: Callable[[Task], None] | None = None, shape
     """
     where = hardware(config)
     store = Store(config.store or default_root())
+    remember_in(store.root / HASHES)
     chosen = task(config)
     if check is not None:
         check(chosen)

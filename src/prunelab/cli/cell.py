@@ -4,21 +4,21 @@ What became of it goes into the job's own folder (``job.json``), from which the 
 sweep, ``prunelab status`` and the next command read it: no process sees the memory of another.
 """
 
-import os
 import signal
-import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.conf import ConfigSourceInfo, HydraConf, OverridesConf
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.locks import locked
+from prunelab.cli import elsewhere
+from prunelab.cli.announcement import stages
 from prunelab.cli.arguments import SEARCH_PATH, one_line
 from prunelab.cli.job_record import JOB, JobRecord, Value, named
 from prunelab.cli.objective import objective
@@ -29,7 +29,7 @@ from prunelab.cli.sweep_record import SweepJob, read_sweep
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.failures import classify
-from prunelab.core.presets import embedded
+from prunelab.core.screen import SCREEN
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
@@ -37,36 +37,24 @@ ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that 
 class Cell:
     """The function that Hydra runs; launchers send it to processes of theirs.
 
-    words: of the command line, as Hydra was given them. What is learnt of a single job, which always runs in
-    the command's own process, is kept here; a sweep's command reads records.
+    words: the command line as Hydra was given it, its program first. What is learnt of a single job, which
+    always runs in the command's own process, is kept here; a sweep's command reads records.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = list(words)
         self.folder: Path | None = None
         self.refused = self.working = False
-        self._home = socket.gethostname(), os.getpid()
+        self._home = elsewhere.home()
 
     def __call__(self, config: DictConfig) -> Value:
         """Run the job; the number that a search wants of it, None where it failed or none was asked for."""
-        home = self._home == (socket.gethostname(), os.getpid())
         self.working = True
-        with nullcontext() if home else self._elsewhere():
+        sys.argv = list(self.words)
+        with elsewhere.prepared(self._home):
             value = self._run(config)
         self.working = False
         return value
-
-    @contextmanager
-    def _elsewhere(self) -> Iterator[None]:
-        """Make a launcher's process what the command's own is: its words, its signals, its resolvers.
-
-        Where the command itself is its parent, as of joblib's, it ends with it.
-        """
-        sys.argv = [sys.argv[0], *self.words]
-        OmegaConf.register_new_resolver("embedded", embedded, replace=True)
-        parent = self._home[1] if os.getppid() == self._home[1] else None
-        with stopping.watched(parent):
-            yield
 
     def _run(self, config: DictConfig) -> Value:
         settings = HydraConfig.get()
@@ -108,9 +96,10 @@ class Cell:
         with locked(lock_file(sweep, job), f"runs {title}", ELSEWHERE) if alone else nullcontext():
             mine = begun(folder, config, job.number, job.name, job.words)
             if alone and (before := finished(folder, mine.key)):
-                say(f"{title}: {job.name} is done, see {folder}")
+                SCREEN.tell(f"{title}: {job.name} is done, see {folder}")
                 return before.value
-            say(f"{title}: {job.name}")
+            SCREEN.set(config.quiet, config.verbose)
+            SCREEN.tell(f"{title}: {job.name}")
             return self._recorded(config, folder, mine, single=False)
 
     def _recorded(self, config: DictConfig, folder: Path, record: JobRecord, single: bool) -> Value:
@@ -166,7 +155,9 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
         return
     from prunelab.cli import jobs
 
-    jobs.quiet()
+    SCREEN.set(config.quiet, config.verbose, stages(config) if config.job == "run" else None)
+    if not config.verbose:
+        jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
         job(config, folder)

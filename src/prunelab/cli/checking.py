@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import IntervalSweep, Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -41,7 +41,7 @@ def check(arguments: Arguments) -> list[DictConfig]:
         keys = {each.key_or_group for each in arguments.overrides}
         known = {key: choices(key, search, primary) for key in keys}
         for override in arguments.overrides:
-            _check_override(override, arguments.many, known[override.key_or_group])
+            _check_override(override, arguments, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
         for words in _lines(arguments.overrides):
             as_run = arguments.as_run(words)
@@ -49,19 +49,28 @@ def check(arguments: Arguments) -> list[DictConfig]:
             if not arguments.asks:
                 check_inputs(config, arguments.job)
             configs.append(config)
+    if arguments.searches and configs[0].objective is None:
+        raise Refusal(
+            "a search wants a number of each job: objective=NAME, such as objective=output_distance"
+        )
     return configs
 
 
-def _check_override(override: Override, many: bool, known: Sequence[str]) -> None:
+def _check_override(override: Override, arguments: Arguments, known: Sequence[str]) -> None:
     key, written = override.key_or_group, override.input_line
     if key == "job":
         raise Refusal("unknown key 'job': a job is a word of its own, as in prunelab plan sparsity=0.5")
-    if override.is_sweep_override() and not many:
+    if override.value_type == ValueType.INTERVAL_SWEEP and not arguments.searches:
+        raise Refusal(
+            f"{written} lists no values: prunelab -m {key}=one,two or {key}=range(1,5); "
+            "hydra/sweeper=optuna searches an interval"
+        )
+    if override.is_sweep_override() and not arguments.many:
         values_of(override)
         raise Refusal(f"{written} is a sweep: prunelab -m {written}, or {key}=[...] for a list")
     if not override.is_delete():
         _check_choice(key, values_of(override), known)
-        if key == "sweep" and not many:
+        if key == "sweep" and not arguments.many:
             raise Refusal(f"{written} stands for many jobs: prunelab -m {written}")
 
 
@@ -89,7 +98,10 @@ def values_of(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.get_value_string()]
     written, key = override.input_line, override.key_or_group
-    if override.value_type in (ValueType.INTERVAL_SWEEP, ValueType.GLOB_CHOICE_SWEEP):
+    if override.value_type == ValueType.INTERVAL_SWEEP:  # its ends stand for what lies between them
+        interval = cast(IntervalSweep, override.value())
+        return [str(interval.start), str(interval.end)]
+    if override.value_type == ValueType.GLOB_CHOICE_SWEEP:
         raise Refusal(f"{written} lists no values: prunelab -m {key}=one,two or {key}=range(1,5)")
     try:
         values = [str(value) for value in islice(override.sweep_string_iterator(), MOST_JOBS + 1)]

@@ -36,7 +36,8 @@ def prepared(line: Home) -> Iterator[None]:
 
     In the command line's own process that is there already. In another one, tasks of srun are told of each
     other where the profile says so, and signals stop the job as they stop a command line; whoever
-    listened before, as submitit does to start a job again whose time runs out, hears them afterwards.
+    listened before, as submitit does to start a job again whose time runs out, hears them afterwards. A job
+    whose parent is the command line, as joblib's are, ends with it.
     """
     if line == home():
         yield
@@ -44,7 +45,8 @@ def prepared(line: Home) -> Iterator[None]:
     prepare()
     processes.check()
     silent = not processes.first()
-    with stopping.watched(silent=silent) as watch:
+    parent = line[1] if line[0] == socket.gethostname() and line[1] == os.getppid() else None
+    with stopping.watched(parent, silent) as watch:
         try:
             yield
         except stopping.Stopped:

@@ -1,7 +1,6 @@
 """The jobs of the command line. Imported only when one starts."""
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from prunelab.artifacts.disk import refusing_disk_errors
+from prunelab.artifacts.links import copy_files, link_files
 from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
@@ -51,14 +51,14 @@ def run(config: DictConfig, folder: Path) -> None:
     bench = assembly.bench(config, lambda task: preflight.check_data(task, request))
     outcome = running.run(bench, request)
     if outcome is not None and ranks.rank() == 0:
-        _leave(outcome, folder)
+        _leave(outcome, folder, config.keep)
 
 
-def _leave(outcome: Outcome, folder: Path) -> None:
+def _leave(outcome: Outcome, folder: Path, keep: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for state, saved in outcome.models.items():
         if state != "dense":
-            _copy(saved, folder / "models" / state)
+            _keep(saved, folder / "models" / state, keep)
     context = {"title": "prunelab", "command": _command(), **outcome.facts}
     record = provenance.read(folder)
     made = {key: record[key] for key in ROW_SAYS}
@@ -67,12 +67,12 @@ def _leave(outcome: Outcome, folder: Path) -> None:
     _show(outcome.rows, page)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The files of a folder; shutil.copytree would hide a full disk in a list of texts."""
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
-        place = target / file.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, place)
+def _keep(saved: Path, place: Path, how: str) -> None:
+    """A saved model in the job's own folder, as ``keep`` says."""
+    if how == "copy":
+        copy_files(saved, place)
+    elif link_files(saved, place):
+        SCREEN.tell(f"{place} holds symbolic links into the store: keep=copy makes it stand alone")
 
 
 def _command() -> str:
@@ -111,7 +111,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
     if ranks.rank() == 0:
         for name in ("pipeline", "judge"):
             if (made / name).is_dir():  # a distilled model is judged by its teacher's judge
-                _copy(made / name, folder / name)
+                copy_files(made / name, folder / name)
 
 
 def report(config: DictConfig, folder: Path) -> None:

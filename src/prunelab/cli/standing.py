@@ -15,7 +15,11 @@ from prunelab.core.versions import versions
 LOCKS = ".locks"
 # What a finished job has left in its folder; without it, it is run again.
 LEAVES = {"run": "report.json", "plan": "plan.json"}
-HOW = ("hydra", "trainer", "devices", "logger", "group", "store", "objective")  # what decides no result
+# What decides no result.
+HOW = (
+    *("hydra", "trainer", "devices", "cluster", "logger", "group", "store"),
+    *("objective", "keep", "quiet", "verbose"),
+)
 
 
 def begun(folder: Path, config: DictConfig, number: int | None, name: str, words: Sequence[str]) -> JobRecord:

@@ -45,3 +45,4 @@ class TopLevel:
     store: Place | None
     group: Text | None
     objective: OneOrMore | None
+    keep: Literal["link", "copy"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prunelab.core.errors import Refusal
+from prunelab.core.remembered import hashed
 
 Inode = tuple[int, int]
 MOST_VISITS = 64  # of one folder through different links; links that fork at every level would take for ever
@@ -30,7 +31,11 @@ def pipeline(path: str | Path) -> Path:
 
 
 def sha256(file: Path) -> str:
-    """The hexadecimal sha256 of a file's bytes."""
+    """The hexadecimal sha256 of a file's bytes; those of large files may be ``remembered``."""
+    return hashed(file, _read)
+
+
+def _read(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
