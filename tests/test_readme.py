@@ -30,8 +30,11 @@ from PIL import Image
 
 import prunelab
 from prunelab.cli import jobs, main
-from prunelab.cli.arguments import JOBS, parse, parse_overrides
+from prunelab.cli.arguments import JOBS, LOOKS, parse, parse_overrides
 from prunelab.cli.checking import check
+from prunelab.cli.standing import begun
+from prunelab.cli.sweep_record import SweepJob
+from prunelab.cli.sweep_record import begun as sweep_begun
 from prunelab.core.errors import Refusal
 from prunelab.core.observation import Sums
 from prunelab.core.sparsity import Sparsity
@@ -131,6 +134,7 @@ COMPOSED = {
     "judge=inception": "needs torchvision, which the test environment must not have",
     "task=t2i_lpips": "needs torchvision, which the test environment must not have",
     "data=coco_30k_prompts": "asks the hub: the tests have no network",
+    "hydra/sweeper=optuna": "a search is many jobs",
     "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
 }
 OTHERS = {
@@ -253,7 +257,19 @@ def place(
     (folder / "multirun").mkdir()
     rows = [runpy.run_path(str(ROOT / "tests" / "report" / "conftest.py"))["make_row"]("dense")]
     (folder / "multirun" / "report.json").write_text(json.dumps({"schema": 1, "rows": rows}))
+    write_sweep(folder / "multirun")
     return folder
+
+
+def write_sweep(folder: Path) -> None:
+    """The records of a sweep whose one job is done."""
+    record = begun(folder / "0", OmegaConf.create({"job": "run"}), 0, "seed=0", ["seed=0"])
+    record.begin()
+    record.end()
+    record.write(folder / "0")
+    sweep = sweep_begun("run", ["seed=0"], "basic")
+    sweep.add([SweepJob(number=0, name="seed=0", folder="0", words=["seed=0"])])
+    sweep.write(folder)
 
 
 def write_pictures(folder: Path) -> None:
@@ -320,7 +336,8 @@ def check_ends_well(
 ) -> None:
     monkeypatch.chdir(place)
     told = parse(words).asks
-    quiet = [] if told or set_in(words, "logger=none") else ["logger=none"]
+    plain = told or parse(words).job in LOOKS or set_in(words, "logger=none")
+    quiet = [] if plain else ["logger=none"]
     monkeypatch.setattr(jobs, "combine", jobs.combine if parse(words).job == "report" else lambda *_: None)
     ended = try_out([*as_tried(first_job(words)), *quiet], place, monkeypatch)
     assert ended.code == 0, ended.err

@@ -22,7 +22,7 @@ from prunelab.cli.cell import ELSEWHERE, Cell
 from prunelab.cli.checking import check
 from prunelab.cli.completion import of_jobs, without_job
 from prunelab.cli.driver import Sweep, driven
-from prunelab.cli.looks import look
+from prunelab.cli.looking import look
 from prunelab.cli.relaunch import leave_error
 from prunelab.cli.rerun import Repeated
 from prunelab.cli.sbatch import SCRIPTS, script

@@ -10,19 +10,21 @@ from prunelab.cli.arguments import nearest
 from prunelab.cli.job_record import Value
 from prunelab.core.errors import Refusal
 
+REPORT = "report.json"
 BEST = ("recovered", "pruned", "dense")  # whose row is meant: the model that the job has come to
 
 
 def objective(folder: Path, config: DictConfig) -> tuple[dict[str, str], Value]:
     """The addresses of a job's models by state, and what ``objective`` names of its last model's row.
 
-    A list of names gives a list. Refuses a name that no row knows.
+    A list of names gives a list. Of a job that left no report there is nothing. Refuses a name that no row
+    knows.
     """
-    if config.job != "run":
+    if not (folder / REPORT).is_file():
         return {}, None
     from prunelab.report import read_report
 
-    rows = {row["state"]: row for row in read_report(folder / "report.json")["rows"]}
+    rows = {row["state"]: row for row in read_report(folder / REPORT)["rows"]}
     addresses = {state: row["address"] for state, row in rows.items()}
     wanted = OmegaConf.to_container(config)["objective"]  # type: ignore[index,call-overload]
     if wanted is None:

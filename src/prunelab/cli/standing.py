@@ -9,12 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from prunelab.artifacts.locks import taken
 from prunelab.cli.job_record import SCHEMA, JobRecord, read_job
+from prunelab.cli.objective import REPORT
 from prunelab.cli.sweep_record import SweepJob
 from prunelab.core.versions import versions
 
 LOCKS = ".locks"
-# What a finished job has left in its folder; without it, it is run again.
-LEAVES = {"run": "report.json", "plan": "plan.json"}
 # What decides no result.
 HOW = (
     *("hydra", "trainer", "devices", "cluster", "logger", "group", "store"),
@@ -38,12 +37,11 @@ def begun(folder: Path, config: DictConfig, number: int | None, name: str, words
 
 
 def finished(folder: Path, key: str) -> JobRecord | None:
-    """The record of a job that ended well and left what it should, if it was the one of this ``key``."""
+    """The record of a job that ended well, if it was the one of this ``key`` and its folder is as it left it."""
     record = read_job(folder)
     if record is None or record.state != "done" or record.key != key:
         return None
-    leaves = LEAVES.get(record.job)
-    return record if leaves is None or (folder / leaves).is_file() else None
+    return record if not record.addresses or (folder / REPORT).is_file() else None
 
 
 def key(config: DictConfig) -> str:

@@ -14,7 +14,7 @@ from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.inventory import Entry, inventory, leftovers, reachable
 from prunelab.cli.arguments import nearest
 from prunelab.cli.job_record import JOB
-from prunelab.cli.looks import settings
+from prunelab.cli.looking import settings
 from prunelab.core.errors import Refusal
 
 ACTIONS = ("list", "verify", "prune")
@@ -59,10 +59,12 @@ def _summary(place: Store, _: dict[str, Any]) -> int:
 
 def _list(place: Store, _: dict[str, Any]) -> int:
     """Every artifact, the largest first."""
-    for entry in sorted(inventory(place), key=lambda each: -each.size):
+    entries = inventory(place)
+    for entry in sorted(entries, key=lambda each: -each.size):
         made = " ".join(f"{name} {version}" for name, version in (entry.versions or {}).items())
         when = f"{entry.created:%Y-%m-%d %H:%M}" if entry.created else "broken"
         print(f"{_bytes(entry.size):>10s} {when:16s} {entry.address} {made}".rstrip())
+    print(f"{_bytes(sum(entry.size for entry in entries)):>10s} in {len(entries)} artifacts")
     return 0
 
 

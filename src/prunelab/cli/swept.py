@@ -11,6 +11,7 @@ from prunelab.cli.arguments import Arguments, quoted
 from prunelab.cli.cell import ELSEWHERE, say
 from prunelab.cli.driver import DRIVER, Sweep, as_written
 from prunelab.cli.job_record import JobRecord
+from prunelab.cli.objective import REPORT
 from prunelab.cli.standing import LOCKS
 from prunelab.cli.sweep_record import SweepJob, unfinished
 from prunelab.core import processes
@@ -44,11 +45,12 @@ def swept(sweep: Sweep) -> int:
     done = [job for job, record in records if record is not None and record.state == "done"]
     if not processes.first():
         return int(len(done) < len(records))
-    if done and sweep.job == "run":
+    reports = [sweep.folder / job.folder for job in done if (sweep.folder / job.folder / REPORT).is_file()]
+    if reports:
         from prunelab.cli.jobs import combine
 
         with refusing_disk_errors(sweep.folder, ELSEWHERE):
-            combine(sweep.folder, [sweep.folder / job.folder for job in done])
+            combine(sweep.folder, reports)
     for line in failures(records):
         say(f"prunelab: {line}")
     if len(done) < len(records):
