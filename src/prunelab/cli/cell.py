@@ -17,13 +17,14 @@ from omegaconf import DictConfig
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.locks import locked
-from prunelab.cli import elsewhere
+from prunelab.cli import elsewhere, provenance
 from prunelab.cli.announcement import stages
 from prunelab.cli.arguments import SEARCH_PATH, one_line
 from prunelab.cli.job_record import JOB, JobRecord, Value, named
 from prunelab.cli.objective import objective
 from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
+from prunelab.cli.rerun import Repeated
 from prunelab.cli.standing import begun, finished, lock_file
 from prunelab.cli.sweep_record import SweepJob, read_sweep
 from prunelab.core import processes, stopping
@@ -38,11 +39,12 @@ class Cell:
     """The function that Hydra runs; launchers send it to processes of theirs.
 
     words: the command line as Hydra was given it, its program first. What is learnt of a single job, which
-    always runs in the command's own process, is kept here; a sweep's command reads records.
+    always runs in the command's own process, is kept here; a sweep's command reads records. repeated: whether
+    the command line repeats another.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = list(words)
+    def __init__(self, words: Sequence[str], repeated: Repeated) -> None:
+        self.words, self.repeated = list(words), repeated
         self.folder: Path | None = None
         self.refused = self.working = False
         self._home = elsewhere.home()
@@ -73,7 +75,7 @@ class Cell:
     def _of_many(self, config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
         """A rank that another process speaks for, and keeps the record of."""
         try:
-            work(config, folder, overrides)
+            work(config, folder, overrides, self.repeated)
         except Exception as error:
             stopping.check()
             self.refused = True
@@ -107,7 +109,7 @@ class Cell:
         record.begin()
         _keep(record, folder)
         try:
-            record.value = value = _tried(config, folder, record)
+            record.value = value = _tried(config, folder, record, self.repeated)
         except (stopping.Stopped, KeyboardInterrupt) as stop:
             record.end(classify(stop), f"stopped by {_signal(stop)}")
             _keep(record, folder)
@@ -136,10 +138,10 @@ def _keep(record: JobRecord, folder: Path) -> None:
         say(f"{folder / JOB} cannot be written: {one_line(error)}")
 
 
-def _tried(config: DictConfig, folder: Path, record: JobRecord) -> Value:
+def _tried(config: DictConfig, folder: Path, record: JobRecord, repeated: Repeated) -> Value:
     """The job, and what is read of its report; what a signal leads to raises Stopped."""
     try:
-        work(config, folder, HydraConfig.get().overrides)
+        work(config, folder, HydraConfig.get().overrides, repeated)
         record.addresses, value = objective(folder, config)
     except Exception:
         stopping.check()  # what a signal leads to, such as a partner that is gone, is no news
@@ -147,7 +149,7 @@ def _tried(config: DictConfig, folder: Path, record: JobRecord) -> Value:
     return value
 
 
-def work(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
+def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: Repeated) -> None:
     """Do what the configuration says, in this process or in ranks of its own."""
     check_parts(config)  # of a sweep's jobs, which combine its values, each one
     if wants_ranks(config):
@@ -160,6 +162,9 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
         jobs.quiet()
     job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
+        if processes.first():
+            repeated.check_settings(provenance.settings(config))
+            provenance.leave(folder, config.job, overrides, config)
         job(config, folder)
 
 

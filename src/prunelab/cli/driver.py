@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from prunelab.artifacts.locks import Taken, locked
+from prunelab.cli import provenance
 from prunelab.cli.arguments import quoted
 from prunelab.cli.cell import ELSEWHERE, say
 from prunelab.cli.job_record import JobRecord, named, read_job
@@ -37,11 +38,11 @@ DRIVER = "driver.lock"
 class Sweep:
     """The sweep of one command line: its folder, its list of jobs, and the lock that says it is driven.
 
-    keys: what differs between its jobs, which names them.
+    keys: what differs between its jobs, which names them. given: the whole command line.
     """
 
-    def __init__(self, job: str, words: Sequence[str], keys: Sequence[str]) -> None:
-        self.job, self.words, self.keys = job, list(words), list(keys)
+    def __init__(self, job: str, words: Sequence[str], keys: Sequence[str], given: Sequence[str]) -> None:
+        self.job, self.words, self.keys, self.given = job, list(words), list(keys), list(given)
         self.folder: Path | None = None
         self.record: SweepRecord | None = None
         self.held = ExitStack()
@@ -61,6 +62,7 @@ class Sweep:
             self.held.enter_context(locked(lock, f"drives the sweep in {folder}", ELSEWHERE, wait=False))
         except Taken as error:
             raise Refusal(f"{error}: wait for it, or set hydra.sweep.dir=FOLDER to another one") from error
+        provenance.leave_sweep(folder, self.given)
         return self.record
 
     def finish(self) -> None:
