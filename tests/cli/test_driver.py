@@ -73,7 +73,7 @@ def drive(tmp_path: Path) -> Callable[..., tuple[Fake, list[Any]]]:
     def driven(**fates: list[str]) -> tuple[Fake, list[Any]]:
         inner = Fake(tmp_path, {key.replace("seed", "seed="): each for key, each in fates.items()})
         loader = SimpleNamespace(load_sweep_config=lambda _, words: config(words, tmp_path))
-        sweep = Sweep("pretrain", ["seed=0,1,2"], ["seed"])
+        sweep = Sweep("pretrain", ["seed=0,1,2"], ["seed"], ["pretrain", "seed=0,1,2"])
         context: Any = SimpleNamespace(config_loader=loader)
         try:
             returned = Driver(inner, sweep, context, config([], tmp_path)).launch(WORDS, 0)

@@ -17,9 +17,8 @@ FILES = sorted((conf_folder() / "sweep" / "wandb").glob("*.yaml"))
 
 def values(parameter: dict[str, Any]) -> list[Any]:
     """All of a list, the ends of an interval."""
-    return parameter.get("values") or [
-        parameter.get(key) for key in ("value", "min", "max") if key in parameter
-    ]
+    given = [parameter[key] for key in ("value", "min", "max") if key in parameter]
+    return parameter.get("values") or given
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -38,9 +38,9 @@ ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that 
 class Cell:
     """The function that Hydra runs; launchers send it to processes of theirs.
 
-    words: the command line as Hydra was given it, its program first. What is learnt of a single job, which
-    always runs in the command's own process, is kept here; a sweep's command reads records. repeated: whether
-    the command line repeats another.
+    words: the command line as Hydra was given it, its program first. repeated: what it repeats, if it does.
+    What is learnt of a single job, which always runs in the command's own process, is kept here; a sweep's
+    command reads records.
     """
 
     def __init__(self, words: Sequence[str], repeated: Repeated) -> None:
@@ -109,7 +109,7 @@ class Cell:
         record.begin()
         _keep(record, folder)
         try:
-            record.value = value = _tried(config, folder, record, self.repeated)
+            record.value = value = self._tried(config, folder, record)
         except (stopping.Stopped, KeyboardInterrupt) as stop:
             record.end(classify(stop), f"stopped by {_signal(stop)}")
             _keep(record, folder)
@@ -129,6 +129,16 @@ class Cell:
         _keep(record, folder)
         return value
 
+    def _tried(self, config: DictConfig, folder: Path, record: JobRecord) -> Value:
+        """The job, and what is read of its report; what a signal leads to raises Stopped."""
+        try:
+            work(config, folder, HydraConfig.get().overrides, self.repeated)
+            record.addresses, value = objective(folder, config)
+        except Exception:
+            stopping.check()  # what a signal leads to, such as a partner that is gone, is no news
+            raise
+        return value
+
 
 def _keep(record: JobRecord, folder: Path) -> None:
     """Write the record; a disk that takes no more does not take the job's own words from it."""
@@ -136,17 +146,6 @@ def _keep(record: JobRecord, folder: Path) -> None:
         record.write(folder)
     except OSError as error:
         say(f"{folder / JOB} cannot be written: {one_line(error)}")
-
-
-def _tried(config: DictConfig, folder: Path, record: JobRecord, repeated: Repeated) -> Value:
-    """The job, and what is read of its report; what a signal leads to raises Stopped."""
-    try:
-        work(config, folder, HydraConfig.get().overrides, repeated)
-        record.addresses, value = objective(folder, config)
-    except Exception:
-        stopping.check()  # what a signal leads to, such as a partner that is gone, is no news
-        raise
-    return value
 
 
 def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: Repeated) -> None:

@@ -18,6 +18,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.locks import Taken, locked
 from prunelab.cli import provenance
 from prunelab.cli.arguments import quoted
@@ -38,32 +39,34 @@ DRIVER = "driver.lock"
 class Sweep:
     """The sweep of one command line: its folder, its list of jobs, and the lock that says it is driven.
 
-    keys: what differs between its jobs, which names them. given: the whole command line.
+    keys: what differs between its jobs, which names them. given: the words of the command line, the job's
+    among them.
     """
 
     def __init__(self, job: str, words: Sequence[str], keys: Sequence[str], given: Sequence[str]) -> None:
-        self.job, self.words, self.keys, self.given = job, list(words), list(keys), list(given)
+        self.job, self.words, self.keys = job, list(words), list(keys)
+        self.given = list(given)
         self.folder: Path | None = None
         self.record: SweepRecord | None = None
         self.held = ExitStack()
 
     def open(self, folder: Path, launcher: str, total: int) -> SweepRecord:
         """Take the folder: of a sweep of before, if the same command started it, with its list."""
-        known = read_sweep(folder)
-        same = known is not None and (known.job, known.words) == (self.job, self.words)
-        self.folder, self.record = (
-            folder,
-            known if known and same else sweep_begun(self.job, self.words, launcher),
-        )
-        self.record.launcher, self.record.total, self.record.finished = launcher, total, False
-        lock = folder / LOCKS / DRIVER
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.held.enter_context(locked(lock, f"drives the sweep in {folder}", ELSEWHERE, wait=False))
-        except Taken as error:
-            raise Refusal(f"{error}: wait for it, or set hydra.sweep.dir=FOLDER to another one") from error
-        provenance.leave_sweep(folder, self.given)
-        return self.record
+        with refusing_disk_errors(folder, ELSEWHERE):
+            lock = folder / LOCKS / DRIVER
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.held.enter_context(locked(lock, f"drives the sweep in {folder}", ELSEWHERE, wait=False))
+            except Taken as error:
+                remedy = "wait for it, or set hydra.sweep.dir=FOLDER to another one"
+                raise Refusal(f"{error}: {remedy}") from error
+            known = read_sweep(folder)
+            if known is None or (known.job, known.words) != (self.job, self.words):
+                known = sweep_begun(self.job, self.words, launcher)
+                provenance.leave_sweep(folder, self.given)
+        known.launcher, known.total, known.finished = launcher, total, False
+        self.folder, self.record = folder, known
+        return known
 
     def finish(self) -> None:
         """Nothing is left to do: the same command starts another sweep."""

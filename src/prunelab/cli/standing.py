@@ -37,7 +37,7 @@ def begun(folder: Path, config: DictConfig, number: int | None, name: str, words
 
 
 def finished(folder: Path, key: str) -> JobRecord | None:
-    """The record of a job that ended well, if it was the one of this ``key`` and its folder is as it left it."""
+    """The record of a job that ended well, if it was that of this ``key`` and its report is still there."""
     record = read_job(folder)
     if record is None or record.state != "done" or record.key != key:
         return None

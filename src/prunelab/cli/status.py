@@ -53,7 +53,7 @@ def collect(path: Path) -> int:
     for folder, sweep in _sweeps(path):
         records = sweep.records(folder)
         done = [job for job, record in records if record is not None and record.state == "done"]
-        if not done or sweep.job != "run":
+        if not done:
             raise Refusal(f"{folder} has no finished job with a report yet: see prunelab status {folder}")
         combine(folder, [folder / job.folder for job in done])
         for line in failures(records):
