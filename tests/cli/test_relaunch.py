@@ -1,5 +1,6 @@
 """A job in processes of its own: what its parent says when one of them stops."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ WORDS = ("devices=2", "trainer=ddp", "logger=none", "hydra.run.dir=here")
 
 
 @pytest.mark.parametrize(
-    ("failure", "lines"),
+    ("failure", "kind", "lines"),
     [
-        (Failure(0, 1, "scores are not finite", "Traceback"), ["prunelab: scores are not finite"]),
+        (Failure(0, 1, "scores are not finite", "Traceback"), "refused", ["prunelab: scores are not finite"]),
         (
             Failure(1, 1, "", "Traceback\nKeyError: 'lost'\n"),
+            "defect",
             [
                 "Traceback",
                 "KeyError: 'lost'",
@@ -29,6 +31,7 @@ WORDS = ("devices=2", "trainer=ddp", "logger=none", "hydra.run.dir=here")
         ),
         (
             Failure(1, -9),
+            "node lost",
             [
                 "prunelab: process 1 of this job was killed by SIGKILL (out of memory?): "
                 "run the same command again to resume"
@@ -37,7 +40,12 @@ WORDS = ("devices=2", "trainer=ddp", "logger=none", "hydra.run.dir=here")
     ],
 )
 def test_the_reason_is_told_once(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Failure, lines: list[str]
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Failure,
+    kind: str,
+    lines: list[str],
 ) -> None:
     def launch(devices: int, arguments: Sequence[str]) -> Failure:
         assert os.environ[LAUNCHED] == str(os.getpid()), "the processes know who speaks for them"
@@ -48,6 +56,8 @@ def test_the_reason_is_told_once(
     ended = command(*WORDS, store=tmp_path / "store")
     assert (ended.code, ended.out, ended.err) == (1, [], lines)
     assert LAUNCHED not in os.environ
+    (attempt,) = json.loads((tmp_path / "here" / "job.json").read_text())["attempts"]
+    assert attempt["failure"] == kind
 
 
 def test_a_rank_leaves_word_and_is_silent(
@@ -74,7 +84,10 @@ def test_a_stopped_launcher_stops_a_whole_sweep(
     monkeypatch.setattr(stopping, "end_within", lambda seconds, code: None)
     ended = command(*WORDS[:3], "-m", "seed=0,1", store=tmp_path / "store")
     assert (ended.code, ended.out, jobs) == (143, [], [2])
-    assert ended.err == ["prunelab: stopped by SIGTERM: run the same command again to resume"]
+    stopped = "prunelab: stopped by SIGTERM: run the same command again to resume"
+    assert ended.err == ["job 1/2: seed=0", stopped]
+    (record,) = tmp_path.glob("multirun/*/*/*/job.json")
+    assert json.loads(record.read_text())["attempts"][0]["failure"] == "preempted"
 
 
 @pytest.mark.parametrize("number", ["0", "1"])

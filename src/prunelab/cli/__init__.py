@@ -107,8 +107,7 @@ def command(words: Sequence[str]) -> int:
     cell = Cell(sys.argv, repeated)
     sweep = Sweep(arguments.job, arguments.words, arguments.swept, repeated.words)
     try:
-        with driven(sweep):
-            _started(cell, arguments.primary[1])
+        _started(cell, sweep, arguments.primary[1])
         return swept(sweep) if sweep.folder is not None else _one(cell)
     finally:
         sweep.close()
@@ -131,12 +130,12 @@ def _asked(arguments: Arguments) -> None:
         os.environ["COMP_LINE"] = without_job(line)
 
 
-def _started(cell: Cell, folder: Path | None = None) -> None:
+def _started(cell: Cell, sweep: Sweep, folder: Path | None = None) -> None:
     """Let Hydra run the job, or the jobs, that ``sys.argv`` describes; ``folder`` holds the configuration."""
     from prunelab.artifacts.disk import refusing_disk_errors
 
     try:
-        with refusing_disk_errors(Path.cwd(), ELSEWHERE):
+        with refusing_disk_errors(Path.cwd(), ELSEWHERE), driven(sweep):
             path = str(folder or conf_folder())
             hydra.main(config_path=path, config_name="config", version_base=None)(cell)()
     except (HydraException, OmegaConfBaseException) as error:

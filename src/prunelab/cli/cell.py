@@ -91,18 +91,19 @@ class Cell:
         sweep = Path(settings.sweep.dir).absolute()
         record = read_sweep(sweep)
         known = record.jobs if record is not None else []
-        job = next((each for each in known if (sweep / each.folder) == folder), _unlisted(settings, folder))
+        mine = (each for each in known if (sweep / each.folder).resolve() == folder.resolve())
+        job = next(mine, _unlisted(settings, folder))
         title = f"job {job.number + 1}{f'/{record.total}' if record is not None else ''}"
         # Ranks that a launcher grouped all run it, and speak with each other inside.
         alone = not processes.grouped()
         with locked(lock_file(sweep, job), f"runs {title}", ELSEWHERE) if alone else nullcontext():
-            mine = begun(folder, config, job.number, job.name, job.words)
-            if alone and (before := finished(folder, mine.key)):
+            begin = begun(folder, config, job.number, job.name, job.words)
+            if alone and (before := finished(folder, begin.key)):
                 SCREEN.tell(f"{title}: {job.name} is done, see {folder}")
                 return before.value
             SCREEN.set(config.quiet, config.verbose)
             SCREEN.tell(f"{title}: {job.name}")
-            return self._recorded(config, folder, mine, single=False)
+            return self._recorded(config, folder, begin, single=False)
 
     def _recorded(self, config: DictConfig, folder: Path, record: JobRecord, single: bool) -> Value:
         """Run the job with every turn of its fate written down."""

@@ -78,6 +78,11 @@ class Sweep:
         """Let others drive it."""
         self.held.close()
 
+    def in_vain(self) -> bool:
+        """Whether jobs have run and none of them is done."""
+        records = [record for _, record in self.records()]
+        return bool(records) and all(each is None or each.state != "done" for each in records)
+
     def records(self) -> list[tuple[SweepJob, JobRecord | None]]:
         """Every job with its record."""
         return self.record.records(self.folder) if self.record and self.folder else []
@@ -216,6 +221,9 @@ def driven(sweep: Sweep) -> Iterator[None]:
     Plugins.instantiate_launcher = instantiate  # type: ignore[method-assign,assignment]
     try:
         yield
+    except ValueError as error:  # of a search that has found nothing: each job says why
+        if isinstance(error, Refusal) or not sweep.in_vain():
+            raise
     finally:
         Plugins.instantiate_launcher = original  # type: ignore[method-assign]
 

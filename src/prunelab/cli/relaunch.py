@@ -11,6 +11,8 @@ from omegaconf import DictConfig
 from prunelab.cli.arguments import SEARCH_PATH, quoted
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
+from prunelab.core.failures import Ended, of_words
+from prunelab.core.failures import Failure as Class
 
 if TYPE_CHECKING:
     from prunelab.engine.launch import Failure
@@ -37,7 +39,7 @@ def in_ranks(config: DictConfig, folder: Path, overrides: OverridesConf) -> None
     with processes.launching():
         failure = launch(config.devices, ["-P", "-m", "prunelab", config.job, *words])
     if failure is not None:
-        raise Refusal(failure.refusal or _described(failure))
+        raise _refusal(failure)
 
 
 def _primary() -> list[str]:
@@ -45,6 +47,15 @@ def _primary() -> list[str]:
     settings = HydraConfig.get()
     main = next(source.path for source in settings.runtime.config_sources if source.provider == "main")
     return [f"--config-path={main}", f"--config-name={settings.job.config_name}"]
+
+
+def _refusal(failure: "Failure") -> Refusal:
+    """What a rank failed of, with its class."""
+    if failure.refusal:
+        return Refusal(failure.refusal)
+    if failure.killed_by:
+        return Ended(_described(failure), Class.LOST)
+    return Ended(_described(failure), of_words(failure.traceback))
 
 
 def _described(failure: "Failure") -> str:

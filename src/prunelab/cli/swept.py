@@ -25,7 +25,7 @@ def resumed(arguments: Arguments, config: DictConfig) -> list[str]:
     None where there is no such sweep, where another process drives it, or where the command says a folder.
     """
     written = as_written(config)["dir"]
-    if not arguments.many or CLOCK not in written or processes.grouped():
+    if not arguments.many or arguments.asks or CLOCK not in written or processes.grouped():
         return []
     place = Path(written.partition(CLOCK)[0] or ".")
     folder = unfinished(place, arguments.job, arguments.words)

@@ -41,10 +41,10 @@ POLICIES: Mapping[Failure, Policy] = {
     Failure.REFUSED: Policy(0, "change what the line says, then the same command again"),
     Failure.DEFECT: Policy(0, "report it with its traceback; the same command tries it again"),
     # It was none of the job's doing. A job that takes its node with it must not do so without end.
-    Failure.PREEMPTED: Policy(3, "the same command goes on from here"),
-    Failure.LOST: Policy(2, "the same command goes on from here"),
+    Failure.PREEMPTED: Policy(3, "run the same command again to resume"),
+    Failure.LOST: Policy(2, "run the same command again to resume"),
     # Every attempt gets further, as recoveries go on from checkpoints.
-    Failure.TIME: Policy(8, "more time; the same command goes on from here"),
+    Failure.TIME: Policy(8, "give it more time, and run the same command again to resume"),
     # Nobody halves a batch behind a user's back: every batch size is part of an address.
     Failure.MEMORY: Policy(0, "more memory, or a smaller batch_size, then the same command again"),
 }
@@ -79,9 +79,12 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, Stopped | KeyboardInterrupt):
         return Failure.TIME if _time_is_up(os.environ) else Failure.PREEMPTED
     named = {kind.__name__ for kind in type(error).__mro__}
-    if named & {"MemoryError", "OutOfMemoryError"} or any(w in str(error).lower() for w in MEMORY_WORDS):
-        return Failure.MEMORY
-    return Failure.DEFECT
+    return Failure.MEMORY if named & {"MemoryError", "OutOfMemoryError"} else of_words(str(error))
+
+
+def of_words(text: str) -> Failure:
+    """The class of an exception that was no refusal, by what was said of it."""
+    return Failure.MEMORY if any(words in text.lower() for words in MEMORY_WORDS) else Failure.DEFECT
 
 
 def of_scheduler(state: str) -> Failure:
