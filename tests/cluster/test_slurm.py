@@ -166,7 +166,8 @@ def test_a_multirun_has_a_job_for_each_cell_and_scores_once(work: Work) -> None:
     assert ran.returncode == 0, ran.stderr
     names = [path.name for path in (work.folder / "swept").iterdir()]
     assert [sum(name.startswith(kind) for name in names) for kind in ("score-", "prune-")] == [2, 4]
-    rows = json.loads((Path(ran.stdout.strip()) / "report.json").read_text())["rows"]
+    (folder,) = ran.stdout.splitlines()
+    rows = json.loads((Path(folder) / "report.json").read_text())["rows"]
     cells = [(row["scorer"], row["sparsity"]["requested"]) for row in rows if row["state"] == "pruned"]
     assert sorted(cells) == [(scorer, float(sparsity)) for scorer in scorers for sparsity in sparsities]
     assert {row["provenance"]["job"]["node"] for row in rows} == {"n1", "n2"}

@@ -1,5 +1,6 @@
 """Jobs that submitit started: all are waited for, whatever became of the first."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ def each_waited_for() -> Iterator[list[RuntimeError]]:
     from submitit.core.core import Job
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it speaks on standard output, of sacct each time
     original = Job.results
 
     def results(job: Any) -> list[Any]:
