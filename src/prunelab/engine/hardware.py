@@ -40,10 +40,10 @@ def check_hardware(hardware: Hardware) -> None:
         return  # every machine has these, and Lightning takes seconds to import
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    from prunelab.engine.trainer import trainer
+    from prunelab.engine.trainer import sharded, trainer
 
     try:
-        trainer(hardware, [])
+        trainer(hardware, [], shard=sharded(hardware))
     except (MisconfigurationException, ValueError) as error:
         settings = ("accelerator", "strategy", "precision")
         wanted = " ".join(f"{name}={getattr(hardware, name)}" for name in settings)
