@@ -7,15 +7,15 @@ parameters, so whoever held the module or one of them sees the result.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from prunelab.core.errors import Refusal
+
+if TYPE_CHECKING:  # torch takes a second to import them, and most jobs have no use for them
+    from torch.distributed.device_mesh import DeviceMesh
 
 # What fully_shard adds to a module beside its parameters and its class.
 HOOKS = (
@@ -39,16 +39,22 @@ def shares(objective: Any) -> bool:
 
 def local(tensor: Tensor) -> Tensor:
     """The part that this rank has, of a tensor that is shared out."""
+    from torch.distributed.tensor import DTensor
+
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
     """All of it, on every rank; to be asked for by all of them."""
+    from torch.distributed.tensor import DTensor
+
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def alike(tensor: Tensor, other: Tensor) -> Tensor:
     """A tensor that is the same on every rank, where ``other`` is, and shared out as that is."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
     if not isinstance(other, DTensor):
         return tensor.to(other.device)
     if isinstance(tensor, DTensor):
@@ -75,8 +81,10 @@ class Sharding:
         self.module = module
         self._before: Sequence[_Before] = ()
 
-    def over(self, mesh: DeviceMesh) -> None:
+    def over(self, mesh: "DeviceMesh") -> None:
         """Share the weights out over the ranks of a mesh, stage by stage, as each list of layers has them."""
+        from torch.distributed.fsdp import fully_shard
+
         self._before = [_remembered(each) for each in self.module.modules()]
         lists = [child for child in self.module.children() if isinstance(child, nn.ModuleList)]
         for stage in (layer for child in lists for layer in child):
