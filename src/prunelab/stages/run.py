@@ -16,6 +16,7 @@ from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
 from prunelab.stages.evaluate import Evaluation, as_rows, load_samples, quantities
 from prunelab.stages.facts import conditions, facts
+from prunelab.stages.job_summary import summarise
 from prunelab.stages.measured import Measured, measured
 from prunelab.stages.own_samples import OwnSamples, on_own_samples, without_real
 from prunelab.stages.preflight import check
@@ -25,7 +26,6 @@ from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
 from prunelab.stages.state import State
-from prunelab.stages.summary import summarise
 from prunelab.tracking.protocol import Run
 
 VERSION = 1

@@ -32,7 +32,7 @@ Mode = Literal["online", "offline", "disabled"]
 
 ANSWER_SECONDS = 10.0  # how long the first stage may wait for W&B before all go offline
 INTERRUPTED = 255  # W&B's own exit code of a run ended by Ctrl-C, or by another signal
-UPLOAD_SECONDS = 25.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
+UPLOAD_SECONDS = 20.0  # how long the end of a stage may wait for its uploads; the rest stays on disk
 LONGEST_TAG = 64  # characters, as W&B has them
 
 
@@ -92,6 +92,7 @@ class WandbTracker:
             if opened is None:
                 yield SilentRun()
                 return
+            wandb_lineage.never_ask(opened)
             run = WandbRun(opened, self._lost)
             run.attempt(lambda each: wandb_lineage.use(each, inputs), ANSWER_SECONDS)
             try:

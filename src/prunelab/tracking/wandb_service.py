@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
 
-STUCK_SECONDS = 30.0  # how long any call may take beyond the time that it was given
+STUCK_SECONDS = 20.0  # how long any call may take beyond the time that it was given
 
 
 @contextmanager
