@@ -97,6 +97,7 @@ def test_a_silent_server_sends_later_stages_offline_and_all_is_on_the_disk(
     assert tracker.mode == "offline"
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("W&B")
+    wandb_service.put_away()  # it writes as long as it lives
     found = [each for each in runs(tmp_path) if each.history]
     assert [each.run.run_id for each in found] == [OUTPUT]
     assert found[0].series("loss") == [1.0, 1 / 2, 1 / 3]
