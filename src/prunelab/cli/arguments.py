@@ -16,7 +16,7 @@ from prunelab import __version__
 from prunelab.core.errors import Refusal
 
 LOOKS = ("status", "collect", "store")  # at what jobs left: they compose no configuration
-JOBS = ("run", "plan", "pretrain", "report", "rerun", "sbatch", "chain", *LOOKS)
+JOBS = ("run", "plan", "pretrain", "report", "dashboard", "rerun", "sbatch", "chain", *LOOKS)
 SEARCH_PATH = "hydra.searchpath"
 SIGNS = ("~", "+")
 # Hydra's switches by the name that its parser gives them. --config-dir becomes a search path.

@@ -14,6 +14,8 @@ def check_inputs(config: DictConfig, job: str) -> None:
     """Refuse a ``path`` at which there is nothing for this job."""
     if job == "report":
         reports(config.path)
+    if job == "dashboard" and config.group is None:
+        raise Refusal("a dashboard is of runs that belong together: prunelab dashboard group=NAME")
     place = OmegaConf.select(config, "model.open.path", throw_on_resolution_failure=False)
     kind = OmegaConf.select(config, "model.open._target_", throw_on_resolution_failure=False)
     if job in ("run", "plan") and isinstance(place, str) and str(kind).startswith(OURS):

@@ -24,8 +24,10 @@ from prunelab.report.schema import Row
 from prunelab.stages import plan as planning
 from prunelab.stages import preflight
 from prunelab.stages import run as running
+from prunelab.stages.evaluate import quantities
 from prunelab.stages.pretrain import pretrain as pretraining
 from prunelab.stages.run import Outcome
+from prunelab.tracking.wandb import WandbTracker
 
 # What a row of a report says of what made it; the folder's provenance.json has the configuration, too.
 ROW_SAYS = ("command", "version", "commit", "libraries", "hardware", "date", "job")
@@ -112,6 +114,22 @@ def pretrain(config: DictConfig, folder: Path) -> None:
         for name in ("pipeline", "judge"):
             if (made / name).is_dir():  # a distilled model is judged by its teacher's judge
                 copy_files(made / name, folder / name)
+
+
+def dashboard(config: DictConfig, folder: Path) -> None:
+    """A W&B view over the runs of ``group``; leaves ``dashboard.json``, and in W&B the view where it can."""
+    from prunelab.tracking import dashboard as views
+
+    tracker = assembly.tracker(config)
+    metrics = quantities(assembly.instantiate(config.task.metrics, _convert_="all"))
+    shown = {name: told for name, told in metrics.items() if told.better and not told.aside}
+    project = config.logger.get("project", "prunelab")
+    batches = assembly.plain(config.evaluation.timing.batches)
+    view = views.Dashboard(project, config.group, shown, batches)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = views.write(view, folder)
+    url = views.publish(view, tracker) if isinstance(tracker, WandbTracker) else None
+    SCREEN.tell(f"dashboard: {url or path}")
 
 
 def report(config: DictConfig, folder: Path) -> None:

@@ -132,6 +132,10 @@ class WandbTracker:
         self._say(f"W&B failed ({_named(error)}): {rest} not logged any further, the run goes on")
         put_away()
 
+    def lenient(self, instead: str) -> Lenient:
+        """A block that may fail to reach W&B: one line says so, and what there is ``instead``."""
+        return Lenient(lambda error: self._say(f"W&B failed ({_named(error)}): {instead}"))
+
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
