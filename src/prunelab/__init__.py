@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         open_task,
         plan,
         prune,
+        read_report,
         recover,
         score,
     )
@@ -29,6 +30,7 @@ __all__ = [
     "open_task",
     "plan",
     "prune",
+    "read_report",
     "recover",
     "score",
 ]

@@ -6,10 +6,10 @@ dataclasses, as their settings name their results. What cannot be is a :class:`p
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunelab.artifacts import Store, default_root
 from prunelab.core import processes
@@ -22,7 +22,8 @@ from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
 from prunelab.costs.zeroed import single_weights
 from prunelab.engine.hardware import Hardware
-from prunelab.report import write_report
+from prunelab.report import frame, write_report
+from prunelab.report import read_report as read_content
 from prunelab.stages import run as running
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part
@@ -39,6 +40,9 @@ from prunelab.stages.state import State
 from prunelab.stages.time import Timing
 from prunelab.tracking.protocol import Tracker
 from prunelab.tracking.silent import SilentTracker
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,34 @@ class Pruned(State):
     sparsity: Sparsity = field(kw_only=True)
     artifact: Artifact = field(kw_only=True)
     recovery: Part[Recovery] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written: the content of its ``report.json``."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One mapping per evaluated model."""
+        return list(self.content["rows"])
+
+    def frame(self) -> "pd.DataFrame":
+        """The rows as a pandas DataFrame: see :func:`prunelab.report.frames.frame`."""
+        return frame(self.rows)
+
+
+def read_report(path: str | Path) -> Report:
+    """The report in a folder, or at a ``report.json``; Refusal for what is none."""
+    file = Path(path).expanduser()
+    file = file / "report.json" if file.is_dir() else file
+    try:
+        return Report(read_content(file))
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            f"{file} cannot be read as a report: give the folder of a run, or of a sweep"
+        ) from error
 
 
 def open_model(name: str, path: str | Path | None = None, weights: str = "pretrained") -> Model:

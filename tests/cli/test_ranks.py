@@ -16,6 +16,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pairs import pairs
+from offline_runs import runs
 from processes import run_ranks
 from safetensors.torch import load_file
 
@@ -70,6 +71,7 @@ class Ran:
 
     stores: tuple[Path, Path]
     rows: tuple[dict[str, Any], dict[str, Any]]
+    folder: Path  # of the whole run of t2i in two processes
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,8 @@ def ran(
         with as_far_as("pruned"):
             assert command(*words, store=one).code == 0
     others = {task: [*tiny, f"task={task}", "scorer=random", "granularity=head"] for task in UNCONDITIONAL}
-    whole = [("report", words) for words in (list(tiny_trained), *others.values())]
+    logged = [*(word for word in tiny_trained if word != "logger=none"), "logger=wandb"]
+    whole = [("report", words) for words in (logged, *others.values())]
     sharded = [*tiny_trained, "trainer=fsdp", f"store={two.parent / 'sharded'}", "until=recover"]
     before = [*(("pruned", words) for words in lines), ("report", sharded)]
     folders = in_two_processes(two, [*before, *whole])[-len(whole) :]
@@ -103,7 +106,7 @@ def ran(
     for path in two.iterdir():  # of the whole run: `first` is the same in one process
         if (store / path.name / "artifact.json").is_file() and not (one / path.name).exists():
             shutil.copytree(store / path.name, one / path.name)
-    return Ran((one, two), (rows, dict(zip(rows, map(by_state, folders), strict=True))))
+    return Ran((one, two), (rows, dict(zip(rows, map(by_state, folders), strict=True))), Path(folders[0]))
 
 
 def by_state(folder: str) -> dict[str, Any]:
@@ -203,6 +206,17 @@ def test_every_number_of_a_report_agrees(ran: Ran, task: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["whole copies", "sharded"])
+def test_every_stage_is_one_run_of_both_processes(ran: Ran) -> None:
+    found = runs(ran.folder)
+    stages = [each.run.job_type for each in found]
+    assert {"prune", "recover", "sample", "time", "evaluate", "summary"} <= {*stages}
+    assert stages.count("summary") == stages.count("recover") == 1
+    assert len({each.run.run_id for each in found}) == len(found)
+    assert [
+        each.config["output"] for each in found[:-1] if not (ran.stores[1] / each.run.run_id).is_dir()
+    ] == []
+
+
 def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path], how: str) -> None:
     """Of a distillation, features included; in copies of the student that ranks have (DDP), or in parts."""
     other = stores[1].parent / "sharded" if how == "sharded" else stores[1]

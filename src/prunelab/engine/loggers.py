@@ -78,7 +78,7 @@ class LightningRun:
 class LightningTracker:
     """Opens runs of the logger ``kind`` in ``folder/KIND/STAGE/ADDRESS``.
 
-    A stage that resumes adds to its own run; CSV, whose logger begins by deleting, has ``ADDRESS-2`` and so on.
+    A stage that resumes adds to its own run; in CSV, whose logger begins by deleting, it is ``ADDRESS-2``.
     """
 
     def __init__(self, kind: Kind, folder: str | Path) -> None:

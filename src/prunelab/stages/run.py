@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunelab.core.previews import Preview
 from prunelab.core.quantities import Quantity
 from prunelab.core.units import Unit
 from prunelab.costs.zeroed import single_weights
-from prunelab.report import Curve, Line
+from prunelab.report import Curve, Line, frame
 from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
@@ -28,6 +28,9 @@ from prunelab.stages.score import load_history, score
 from prunelab.stages.state import State
 from prunelab.tracking.protocol import Run
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 VERSION = 1
 PREVIEWS = 10  # samples shown side by side in the report
 
@@ -41,6 +44,10 @@ class Outcome:
     curves: list[Curve]
     models: Mapping[str, Path]
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def frame(self) -> "pd.DataFrame":
+        """The rows as a pandas DataFrame: see :func:`prunelab.report.frames.frame`."""
+        return frame(self.rows)
 
     def joined(self, other: "Outcome") -> "Outcome":
         """Both: what is in the two of them, as the dense model is, once."""
