@@ -2,7 +2,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test test-slurm lint demo clean
+.PHONY: install test test-slurm lint browser demo clean
 
 install: $(STAMP)
 
@@ -28,6 +28,11 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What tests/report/test_browser.py drives. Where there is none it is skipped, and says so.
+browser:
+	command -v chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+		|| echo "no Chromium: install it as root on Debian, or as your system does"
 
 demo: install
 	$(BIN)/prunelab experiment=demo

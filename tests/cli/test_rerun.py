@@ -28,7 +28,7 @@ def test_a_run_leaves_what_made_it(first: Any, tiny_trained: tuple[str, ...]) ->
     rows = json.loads((first.folder / "report.json").read_text())["rows"]
     for row in rows:
         assert row["provenance"] == {key: record[key] for key in row["provenance"]}
-        assert row["conditions"].keys() == {"data", "judge", "evaluation", "hardware"}
+        assert row["conditions"].keys() == {"weights", "data", "judge", "evaluation", "hardware"}
         assert row["conditions"] == rows[0]["conditions"]
         assert row["addresses"][row["address"]] == row["address"].partition("-")[0]
     assert set(rows[2]["addresses"].values()) == {"sample", "recover", "prune", "score"}

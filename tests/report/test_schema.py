@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from prunelab.core.errors import Refusal
+from prunelab.report import Curve, Line, write_report
 from prunelab.report.schema import check_row, read_report
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "report.md"
@@ -27,6 +29,17 @@ def fields(value: object) -> set[str]:
         return set()
     free = {"denoiser", "denoiser_b1", "frechet_distance", "prompt_accuracy", "psnr"}
     return (value.keys() - free) | {name for part in value.values() for name in fields(part)}
+
+
+def test_the_schema_beside_the_page_says_the_same(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    """What other programs validate with takes what is written, and refuses what is refused here."""
+    write_report(tmp_path, rows, [], [Curve("loss", "step", "", [Line("a", [0], [1.0])])], {"any": 1})
+    validator = Draft202012Validator(json.loads(DOCUMENT.with_name("report.schema.json").read_text("utf-8")))
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert list(validator.iter_errors(report)) == []
+    del report["rows"][1]["sparsity"]["macs"]
+    (error,) = validator.iter_errors(report)
+    assert "'macs' is a required property" in error.message
 
 
 def test_good_rows_pass(rows: list[dict[str, Any]]) -> None:

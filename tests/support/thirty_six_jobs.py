@@ -1,6 +1,7 @@
 """The reports of a sweep of 36 jobs, made up: four methods, three sparsities, three seeds, the control."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,22 @@ def jobs() -> Iterator[tuple[str, list[dict[str, Any]], list[Preview], list[Curv
         ]
         loss = Curve("Training: recovered", "step", "loss", [Line("loss", steps, [1.0, 0.5, 0.4 + share])])
         yield str(number), rows, previews, [loss]
+
+
+def swept() -> tuple[list[dict[str, Any]], list[Preview], list[Curve]]:
+    """What the report of the sweep is made of: rows once, previews under their rows' labels."""
+    rows: dict[str, dict[str, Any]] = {}
+    previews: list[Preview] = []
+    lines = []
+    for _, own, samples, curves in jobs():
+        new = [each for each in own if each["address"] not in rows]
+        rows |= {each["address"]: each for each in new}
+        named = {each["state"]: each for each in new}
+        for one in samples:
+            if one.state in named:
+                each = named[one.state]
+                words = f"{each['scorer']} · {each['sparsity']['requested']} · seed {each['seed']}"
+                previews.append(replace(one, label=words if one.state != "dense" else ""))
+        lines += [replace(line, label=own[1]["address"]) for line in curves[0].lines]
+    previews.sort(key=lambda one: one.state != "dense")
+    return list(rows.values()), previews, [Curve("Training: recovered", "step", "loss", lines[::3])]

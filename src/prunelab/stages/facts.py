@@ -21,13 +21,14 @@ SIDES = ("down_blocks", "mid_block", "up_blocks")  # in the order in which a U-N
 
 
 def conditions(bench: Bench, request: Request) -> dict[str, str]:
-    """What a row's numbers depend on beside its model: rows compare where all of it agrees."""
+    """What a row's numbers depend on beside what was pruned: rows compare where all of it agrees."""
     knobs = request.evaluation.value
     settings = [dict(request.evaluation.settings), request.metrics, bench.hardware.precision]
     drawn = f"{knobs.seeds} x {knobs.samples} samples, {knobs.steps} steps, guidance {knobs.guidance:g}"
     machine, data = hardware(device(bench.hardware)), getattr(bench.task, "data", bench.task)
     where = machine.cpu if machine.device == "cpu" else machine.device
     return {
+        "weights": bench.model.fingerprint()[:DIGITS],
         "data": f"{type(data).__name__} {_said(bench.task.fingerprint())}",
         "judge": bench.task.judge_fingerprint()[:DIGITS] or "none",
         "evaluation": f"{drawn} ({_hash(settings)})",

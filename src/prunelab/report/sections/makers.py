@@ -23,14 +23,17 @@ def html(given: Given) -> Markup:
     said = [row for row in given.rows if row.get("provenance") or row.get("conditions")]
     if not said:
         return Markup()
-    lines = [
-        Line(row["state"], name, _cells(row))
-        for row, name in zip(given.rows, labels(given.rows), strict=True)
-    ]
-    headings = tuple(Heading(text) for text in HEADINGS)
-    table = Table("Provenance", NOTE, headings, tuple(lines), words=True)
+    cells = [_cells(row) for row in given.rows]
+    alike = {name: {line[i] for line in cells} for i, name in enumerate(HEADINGS)}
+    shown = [i for i, name in enumerate(HEADINGS) if len(alike[name]) > 1]
+    named = zip(given.rows, labels(given.rows), cells, strict=True)
+    lines = [Line(row["state"], name, tuple(line[i] for i in shown)) for row, name, line in named]
+    table = Table("Provenance", NOTE, tuple(Heading(HEADINGS[i]) for i in shown), tuple(lines), words=True)
+    same = {name: min(found, key=str) for name, found in alike.items() if len(found) == 1}
     told = [piece("warning", words=line) for line in differences(given.rows)]
-    return Markup("\n").join([*told, folded([table], open_up_to=0)])
+    return Markup("\n").join(
+        [*told, *([piece("same", facts=same)] if same else []), folded([table], open_up_to=0)]
+    )
 
 
 def differences(rows: Sequence[Row]) -> list[str]:
