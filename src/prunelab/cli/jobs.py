@@ -16,10 +16,13 @@ from prunelab.artifacts.links import copy_files, link_files
 from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
+from prunelab.cli.licences import licence
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
 from prunelab.engine import ranks
+from prunelab.models.folders import CARD
 from prunelab.report import read_report, terminal_table, write_combined, write_report
+from prunelab.report.card import card
 from prunelab.report.schema import Row
 from prunelab.stages import plan as planning
 from prunelab.stages import preflight
@@ -53,18 +56,21 @@ def run(config: DictConfig, folder: Path) -> None:
     bench = assembly.bench(config, lambda task: preflight.check_data(task, request))
     outcome = running.run(bench, request)
     if outcome is not None and ranks.rank() == 0:
-        _leave(outcome, folder, config.keep)
+        _leave(outcome, folder, config)
 
 
-def _leave(outcome: Outcome, folder: Path, keep: str) -> None:
+def _leave(outcome: Outcome, folder: Path, config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for state, saved in outcome.models.items():
         if state != "dense":
-            _keep(saved, folder / "models" / state, keep)
+            _keep(saved, folder / "models" / state, config.keep)
     context = {"title": "prunelab", "command": _command(), **outcome.facts}
     record = provenance.read(folder)
     made = {key: record[key] for key in ROW_SAYS}
     rows = [{**row, "provenance": made} for row in outcome.rows]
+    for row in rows:
+        if row["state"] in outcome.models and row["state"] != "dense":
+            _describe(folder / "models" / row["state"], card(row, rows, licence(config)))
     page = write_report(folder, rows, outcome.previews, outcome.curves, context)
     _show(outcome.rows, page)
 
@@ -75,6 +81,13 @@ def _keep(saved: Path, place: Path, how: str) -> None:
         copy_files(saved, place)
     elif link_files(saved, place):
         SCREEN.tell(f"{place} holds symbolic links into the store: keep=copy makes it stand alone")
+
+
+def _describe(model: Path, words: str) -> None:
+    """The card in a model's folder, in the place of one that may be a link."""
+    aside = model / f".{CARD}.partial"
+    aside.write_text(words, encoding="utf-8")
+    aside.replace(model / CARD)
 
 
 def _command() -> str:
