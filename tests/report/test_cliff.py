@@ -99,7 +99,7 @@ def test_a_metric_to_be_raised_breaks_downwards(row: MakeRow) -> None:
 def test_the_sweep_report_names_them(study: list[dict[str, Any]], tmp_path: Path) -> None:
     write_report(tmp_path / "job", study, [], [], {})
     page = write_combined(tmp_path / "sweep", [tmp_path / "job"]).read_text(encoding="utf-8")
-    assert "Cliff per component" in page
+    assert "Breaking point per component" in page
     summary = (tmp_path / "sweep" / "summary.md").read_text(encoding="utf-8")
     assert "| pruned | wanda | text_encoder | 60.0 % | 57.5 % |" in summary
     assert cliff_markdown([]) == ""
@@ -107,4 +107,4 @@ def test_the_sweep_report_names_them(study: list[dict[str, Any]], tmp_path: Path
 
 def test_sweeps_over_something_else_have_none(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     assert cliffs(rows) == []
-    assert "Cliff" not in write_report(tmp_path, rows, [], [], {}).read_text(encoding="utf-8")
+    assert "Breaking point" not in write_report(tmp_path, rows, [], [], {}).read_text(encoding="utf-8")

@@ -83,6 +83,6 @@ def test_a_combined_report_has_the_plots(tmp_path: Any, row: MakeRow) -> None:
     for number, scorer in enumerate(("magnitude", "random")):
         write_report(tmp_path / str(number), [row("dense"), row("pruned", scorer)], [], [], {})
     html = write_combined(tmp_path / "all", [tmp_path / "0", tmp_path / "1"]).read_text("utf-8")
-    assert "Quality against what is left" in html
+    assert "Quality against cost" in html
     assert html.count("multiply-accumulates left, % of dense") == 2
-    assert "Quality against what is left" not in (tmp_path / "0" / "report.html").read_text("utf-8")
+    assert "Quality against cost" not in (tmp_path / "0" / "report.html").read_text("utf-8")

@@ -142,7 +142,7 @@ def cliff_table(found: Sequence[Cliff]) -> Table:
         "A component pruned alone breaks at the smallest share from which on, at every larger one measured, "
         f"{signs} of the dense model's."
     )
-    return Table("Cliff per component", note, headings, tuple(lines))
+    return Table("Breaking point per component", note, headings, tuple(lines))
 
 
 def cliff_markdown(found: Sequence[Cliff]) -> str:

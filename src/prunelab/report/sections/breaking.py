@@ -6,7 +6,7 @@ from prunelab.report.cliff import cliff_table, cliffs
 from prunelab.report.folding import folded
 from prunelab.report.given import Given
 
-TITLE, PLACE = "Cliff per component", 65
+TITLE, PLACE = "Breaking point per component", 65
 
 
 def html(given: Given) -> Markup:

@@ -10,7 +10,7 @@ from prunelab.report.markup import own, piece
 from prunelab.report.pareto import Pareto, paretos
 from prunelab.report.scatter import Mark, marks, scatter
 
-TITLE, PLACE = "Quality against what is left", 20
+TITLE, PLACE = "Quality against cost", 20
 NOTE = (
     "One mark per method and sparsity that was asked for, which stands beside it where there is room: the "
     "mean over seeds, with a bar from the smallest to the largest (of a single seed, the interval of its "
