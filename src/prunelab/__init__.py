@@ -32,6 +32,7 @@ __all__ = [
     "prune",
     "read_report",
     "recover",
+    "save_stock",
     "score",
 ]
 
@@ -45,6 +46,17 @@ def load_pruned(path: "str | Path") -> "DiffusionPipeline":
     from prunelab.surgery.opening import open_pipeline
 
     return open_pipeline(path)
+
+
+def save_stock(path: "str | Path", folder: "str | Path") -> None:
+    """Save a pruned model's folder ``path`` once more as ``folder``, without any code, bit for bit the same.
+
+    Where whole blocks went, or all widths of a kind are equal: what is left is then a configuration of its
+    stock class. Raises :class:`prunelab.core.errors.Refusal` where it is not.
+    """
+    from prunelab.surgery.stock import save_stock as save
+
+    save(path, folder)
 
 
 def __getattr__(name: str) -> object:

@@ -186,7 +186,7 @@ def test_an_unknown_decay_is_refused() -> None:
 
 
 def test_8_bit_state_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused with what to install where the package is missing, asked for its optimiser where it is there."""
+    """Refused with what to install where the package is missing; asked for its optimiser where it is."""
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(Refusal, match=r"adamw_8bit needs bitsandbytes .*pip install prunelab\[eight-bit\]"):
         Schedule(steps=1, batch_size=2, learning_rate=0.1, optimiser="adamw_8bit")

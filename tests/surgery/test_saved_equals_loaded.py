@@ -1,14 +1,11 @@
-"""A saved pruned model is the model that was saved: through prunelab, and through plain diffusers."""
+"""A saved pruned model is the model that was saved: here through prunelab."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import prunelab
@@ -71,48 +68,6 @@ def test_load_pruned_is_bit_identical(
     assert not [
         file for file in (tmp_path / "model").rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".pth")
     ]
-
-
-def test_plain_diffusers_opens_it_when_asked_to_trust_its_code(model: PipelineModel, tmp_path: Path) -> None:
-    """A model that was pruned twice."""
-    small = pruned(pruned(model, ["head", "neuron"], ["denoiser"]), ["block"], ["denoiser", "text_encoder"])
-    small.save(tmp_path / "model")
-    save_file({"images": images(small.pipeline)}, tmp_path / "before.safetensors")
-    script = """
-import sys
-sys.modules["prunelab"] = None
-import torch
-from diffusers import DiffusionPipeline
-from safetensors.torch import load_file, save_file
-folder, latents, out, again = sys.argv[1:]
-def draw(folder):
-    pipeline = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
-    pipeline.set_progress_bar_config(disable=True)
-    prompts = ["a red seven on a blue background", "a white two on a black background"]
-    noise = load_file(latents)["latents"]
-    made = pipeline(prompts, latents=noise, num_inference_steps=2, guidance_scale=2.0, output_type="pt")
-    return pipeline, made.images
-pipeline, first = draw(folder)
-pipeline.save_pretrained(again)
-_, second = draw(again)
-save_file({"first": first, "second": second}, out)
-"""
-    save_file({"latents": torch.randn(2, 4, 8, 8, generator=generator(0, 0, "saved"))}, tmp_path / "latents")
-    names = ("model", "latents", "after.safetensors", "again")
-    arguments = [str(tmp_path / name) for name in names]
-    subprocess.run(
-        [sys.executable, "-c", script, *arguments], check=True, cwd=tmp_path, env=_environment(tmp_path)
-    )
-    before = load_file(tmp_path / "before.safetensors")["images"]
-    after = load_file(tmp_path / "after.safetensors")
-    assert torch.equal(before, after["first"])
-    assert torch.equal(before, after["second"])  # saved once more by plain diffusers
-
-
-def _environment(home: Path) -> dict[str, str]:
-    import os
-
-    return {**os.environ, "HF_HOME": str(home / "hub"), "HF_MODULES_CACHE": str(home / "modules")}
 
 
 def test_a_structure_of_another_version_is_refused(model: PipelineModel, tmp_path: Path) -> None:

@@ -162,7 +162,15 @@ def names(config: DictConfig, key: str) -> list[str]:
 def labels(granularity: Sequence[str]) -> dict[str, Any]:
     """What a row of the report calls the choices."""
     chosen = {key: choice(key) for key in ("task", "model", "scorer", "budget", "recovery", "bypass")}
-    return {**chosen, "granularity": "+".join(granularity), "settings": _settings()}
+    return {**chosen, "model": _model(), "granularity": "+".join(granularity), "settings": _settings()}
+
+
+def _model() -> str:
+    """What the model is called: a folder in the place of the task's own model by its name."""
+    named, words = choice("model"), HydraConfig.get().overrides.task
+    given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("path=")]
+    chosen = any(word.startswith("model=") for word in words)
+    return Path(given[-1]).expanduser().name or named if given and not chosen else named
 
 
 def _settings() -> dict[str, str] | None:

@@ -1,5 +1,7 @@
 """Where models come from: a folder, the package, or a published architecture without weights."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -25,8 +27,8 @@ def opened(
     architecture: str | None,
     shapes: bool,
     precision: str = "fp32",
-) -> tuple[DiffusionPipeline, str]:
-    """The pipeline and its fingerprint: see :meth:`prunelab.models.pipeline.PipelineModel.open`."""
+) -> tuple[DiffusionPipeline, Callable[[], str]]:
+    """The pipeline and what gives its fingerprint, which reads all weights once: see :meth:`prunelab.models.pipeline.PipelineModel.open`."""
     if weights not in ("pretrained", "random"):
         raise Refusal(f"unknown weights {weights!r}: choose from pretrained, random")
     bare = path is None and embedded is None and architecture is not None
@@ -39,7 +41,7 @@ def opened(
     pipeline = _built(folder, weights, shapes and (bare or path is not None), DTYPES[precision])
     if type(pipeline) is Squares:
         pipeline = LDMPipeline(**pipeline.components)
-    return pipeline, content_hash(folder, "random" if bare else weights)
+    return pipeline, functools.cache(lambda: content_hash(folder, "random" if bare else weights))
 
 
 def published(architecture: str) -> Path:

@@ -1,7 +1,7 @@
 """Any diffusers pipeline as a model: opened by its folder, asked through its own call."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -40,7 +40,7 @@ class PipelineModel:
         self,
         name: str,
         pipeline: DiffusionPipeline,
-        fingerprint: str,
+        fingerprint: str | Callable[[], str],
         call: Mapping[str, Any] | None = None,
         media: Media | None = None,
         precision: Floats = "fp32",
@@ -60,7 +60,7 @@ class PipelineModel:
         self.calls = Calls(name, pipeline, self.attributes["denoiser"], self.prompted, self.call)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913, PLR0917  what a configuration may say
         cls,
         name: Text,
         path: Place | None = None,
@@ -74,9 +74,9 @@ class PipelineModel:
     ) -> Self:
         """The model in the folder ``path``, else the ``embedded`` one, else of a published ``architecture``.
 
-        weights: ``random`` needs configurations only. precision: in which all weights are held. shapes: weights are not read either, which is enough to
-        plan (embedded models have theirs all the same). Raises Refusal for a missing or broken folder, and
-        for the weights of an architecture without a folder.
+        weights: ``random`` needs configurations only. precision: of all weights. shapes: weights are not read
+        either, which is enough to plan (embedded models have theirs all the same). Raises Refusal for a
+        missing or broken folder, and for the weights of an architecture without a folder.
         """
         found = opened(name, path, weights, embedded, architecture, shapes, precision)
         return cls(name, *found, call, media, precision)
@@ -95,7 +95,8 @@ class PipelineModel:
     def fingerprint(self) -> str:
         """A hash of the folder's files (of configurations where weights are random), call and precision."""
         told = [str(sorted(self.call.items()))] if self.call else []
-        return " ".join([self._fingerprint, *told, *[self.precision][: self.precision != "fp32"]])
+        files = self._fingerprint if isinstance(self._fingerprint, str) else self._fingerprint()
+        return " ".join([files, *told, *[self.precision][: self.precision != "fp32"]])
 
     def pruned(self) -> list[str]:
         """The components that were pruned before: in shape, or by single weights that are zero."""

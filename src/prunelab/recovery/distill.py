@@ -84,7 +84,7 @@ def halved(model: Model, dtype: torch.dtype) -> Model:
 
 
 def _converted(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """In ``dtype`` unless it holds whole numbers, or a number a sample: a time would be rounded to another."""
+    """In ``dtype`` unless it holds whole numbers, or one a sample: a time would be rounded to another."""
     return value.to(dtype) if value.is_floating_point() and value.ndim > 1 else value
 
 

@@ -53,7 +53,7 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
     content = {
         "schema": SCHEMA,
         "scores": request.scorer.name if stored else "random",
-        "model": bench.model.name,
+        "model": request.labels["model"],
         "budget": request.budget.name,
         "sparsity": {
             "requested": request.sparsity.asked,

@@ -71,7 +71,8 @@ def check_recovery(recovery: Part[Recovery], model: Model, units: Sequence[Unit]
     offers = getattr(denoiser, "_supports_gradient_checkpointing", False)
     if recovery.value.gradient_checkpointing and not offers:
         raise Refusal(
-            f"recovery.gradient_checkpointing=true: a {type(denoiser).__name__} does not offer it; leave it false"
+            f"recovery.gradient_checkpointing=true: a {type(denoiser).__name__} does not offer it; "
+            "leave it false"
         )
     if not getattr(recovery.value.method, "adapts", False):
         return

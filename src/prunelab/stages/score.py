@@ -118,6 +118,8 @@ def stored_scores(
     bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit], bypass: str = "none"
 ) -> Scores | None:
     """Scores that an earlier run left in the store, or None."""
+    if not any(bench.store.root.glob(f"{address('score', scorer.name, VERSION).rpartition('-')[0]}-*")):
+        return None  # so that a plan of a model that was never scored reads none of its weights
     where = address("score", scorer.name, VERSION, **inputs(bench, scorer, units, bypass))
     return load_scores(Artifact(where, bench.store.path(where))) if bench.store.valid(where) else None
 

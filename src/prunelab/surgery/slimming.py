@@ -7,7 +7,7 @@ so that saved and loaded models cannot differ.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,11 +33,26 @@ def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> nn.Module:
     removed = removed_indices(units, plan)
     kept = {name: _remaining(state[name], removed.get(name, {})) for name in small.state_dict()}
     small.load_state_dict({**kept, **_zeroed(kept, units, plan)}, strict=True, assign=True)
+    tie(small, component)
     trainable = {name: parameter.requires_grad for name, parameter in component.named_parameters()}
     for name, parameter in small.named_parameters():
         parameter.requires_grad_(trainable.get(name, False))
     zeroed = {piece.parameter for unit in _single(units, plan) for piece in unit.slices}
     return carry(small, component, step, zeroed)
+
+
+def tie(small: nn.Module, component: nn.Module, moved: Callable[[str], str] = str) -> None:
+    """Let parameters of ``small`` be one tensor where those of ``component`` are: a table of words, say.
+
+    moved: where in ``small`` a name of ``component`` lies.
+    """
+    left = dict(small.named_parameters(remove_duplicate=False))
+    first: dict[int, str] = {}
+    for name, parameter in component.named_parameters(remove_duplicate=False):
+        known, own = first.setdefault(id(parameter), moved(name)), moved(name)
+        if known != own and {known, own} <= left.keys():
+            path, _, leaf = own.rpartition(".")
+            setattr(small.get_submodule(path), leaf, left[known])
 
 
 def _hollow(component: nn.Module) -> nn.Module:

@@ -1,0 +1,96 @@
+"""What plain diffusers does with pruned folders, in an environment without prunelab: run by a test.
+
+``python elsewhere.py PLACE``: PLACE/asked.json says which folders to open and how to call them; what came out
+is written to PLACE/made.safetensors and PLACE/found.json.
+"""
+
+import json
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from diffusers import AutoModel, DiffusionPipeline
+from diffusers.utils import hub_utils
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
+from peft import LoraConfig
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def opened(folder: Path, **options: Any) -> Any:
+    pipeline = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True, **options)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def drawn(pipeline: Any, call: dict[str, Any]) -> Tensor:
+    return torch.as_tensor(pipeline(generator=torch.Generator().manual_seed(0), **call)[0]).contiguous()
+
+
+def same(one: nn.Module, two: nn.Module) -> bool:
+    pairs = zip(one.state_dict().items(), two.state_dict().items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def uploaded(pipeline: Any, place: Path) -> list[str]:
+    """The files that ``push_to_hub`` would send."""
+    sent: list[str] = []
+
+    def send(folder_path: str, **_: Any) -> None:
+        sent.extend(path.relative_to(folder_path).as_posix() for path in Path(folder_path).rglob("*.*"))
+
+    with (
+        mock.patch.object(hub_utils, "create_repo", lambda name, **_: mock.Mock(repo_id=name)),
+        mock.patch.object(hub_utils, "upload_folder", send),
+        mock.patch.object(ModelCard, "load", side_effect=EntryNotFoundError("none", mock.Mock())),
+    ):
+        pipeline.push_to_hub("somebody/pruned")
+    return sorted(sent)
+
+
+def used(folder: Path, attribute: str, call: dict[str, Any], place: Path) -> dict[str, Any]:
+    """What one does with an opened model beside sampling from it."""
+    pipeline = opened(folder)
+    denoiser, before = getattr(pipeline, attribute), drawn(pipeline, call)
+    alone = AutoModel.from_pretrained(str(folder / attribute), trust_remote_code=True)
+    found = {"alone": same(denoiser, alone), "uploaded": uploaded(pipeline, place)}
+    half = drawn(opened(folder, dtype=torch.bfloat16), call)
+    found["half"] = float((half - before).abs().mean())
+    setattr(pipeline, attribute, torch.compile(denoiser, backend="eager"))
+    found["compiled"] = torch.equal(drawn(pipeline, call), before)
+    setattr(pipeline, attribute, denoiser)
+    denoiser.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v", "to_out.0"]))
+    found["adapted"] = torch.equal(drawn(pipeline, call), before)  # it starts from zero
+    for name, parameter in denoiser.named_parameters():
+        if "lora_B" in name:
+            nn.init.ones_(parameter)
+    found["moved"] = not torch.equal(drawn(pipeline, call), before)
+    denoiser.delete_adapters("default")
+    return {**found, "restored": torch.equal(drawn(pipeline, call), before)}
+
+
+@torch.no_grad()
+def main(place: Path) -> None:
+    asked = json.loads((place / "asked.json").read_text())
+    made: dict[str, Tensor] = {}
+    found: dict[str, Any] = {"prunelab": find_spec("prunelab") is not None}
+    for name, (folder, call) in asked["families"].items():
+        pipeline = opened(Path(folder))
+        made[name] = drawn(pipeline, call)
+        with tempfile.TemporaryDirectory(dir=place) as again:
+            pipeline.save_pretrained(again)
+            made[f"{name} again"] = drawn(opened(Path(again)), call)
+    for name, attribute in asked["used"].items():
+        folder, call = asked["families"][name]
+        found[name] = used(Path(folder), attribute, call, place)
+    save_file(made, place / "made.safetensors")
+    (place / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,135 @@
+"""Pruned folders in a second environment, that has diffusers and not prunelab.
+
+Its packages are those of this environment but one; what is tried there, in one process, is in elsewhere.py.
+"""
+
+import json
+import os
+import subprocess
+import sysconfig
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prunelab.core.draws import generator
+from prunelab.core.protocols import Model
+from prunelab.models.pipeline import PipelineModel
+from prunelab.stages.prune import slimmed
+
+# Family -> how it is pruned, one time after the other: granularities and components.
+FAMILIES: dict[str, list[tuple[list[str], list[str]]]] = {
+    "stable_diffusion": [(["head", "neuron"], ["denoiser"]), (["block"], ["denoiser", "text_encoder"])],
+    "dit": [(["head", "neuron", "modulation"], ["denoiser"])],
+    "flux_dev": [(["head", "neuron"], ["denoiser", "text_encoder_2"])],
+    "wan": [(["block"], ["denoiser"])],
+    "ddpm": [(["channel"], ["denoiser"])],
+}
+USED = {"stable_diffusion": "unet", "flux_dev": "transformer"}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What the pruned pipelines made here and there, and what was found there."""
+
+    here: dict[str, Tensor]
+    there: dict[str, Tensor]
+    found: dict[str, Any]
+
+
+def pruned(model: Model, granularity: list[str], components: list[str]) -> Model:
+    units = model.units(granularity, components)
+    plan = {u.name: torch.ones(u.elements, dtype=torch.bool) for u in units}
+    for unit in units:
+        if not unit.runs:
+            plan[unit.name] = torch.rand(unit.elements, generator=generator(5, 0, unit.name)) > 0.3
+    if units[0].runs:  # runs of channels keep equally many
+        plan[units[0].name].view(units[0].runs, -1)[:, ::2] = False
+    return slimmed(model, units, plan)
+
+
+def environment(place: Path) -> Path:
+    """A virtual environment with a link to every installed package but prunelab; its Python."""
+    venv.create(place, symlinks=True, with_pip=False)
+    first = Path(sysconfig.get_path("purelib"))
+    second = next(place.glob("lib/python*/site-packages"))
+    for package in first.iterdir():
+        if "prunelab" not in package.name:
+            (second / package.name).symlink_to(package)
+    return place / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(family: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    place, here, asked = tmp_path_factory.mktemp("elsewhere"), {}, {}
+    for name, times in FAMILIES.items():
+        small, folder = family(name)
+        model: Any = PipelineModel.open(name, str(folder), call=small.call)
+        for granularity, components in times:
+            model = pruned(model, granularity, components)
+        model.save(place / name)
+        call = {key: value for key, value in small.arguments().items() if key != "generator"}
+        call |= {"return_dict": False}
+        asked[name] = (str(place / name), call)
+        # What was not pruned lies as plain diffusers reads it, which decides its last bits.
+        plain = DiffusionPipeline.from_pretrained(folder)
+        for component in model.pruned():
+            setattr(plain, model.attributes[component], model.components[component])
+        plain.set_progress_bar_config(disable=True)
+        made = plain(generator=torch.Generator().manual_seed(0), **call)[0]
+        here[name] = torch.as_tensor(made)
+    (place / "asked.json").write_text(json.dumps({"families": asked, "used": USED}))
+    python = environment(place / "environment")
+    cache = {"HF_HOME": str(place / "hub"), "HF_MODULES_CACHE": str(place / "modules")}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    script = Path(__file__).with_name("elsewhere.py")
+    subprocess.run(
+        [str(python), "-P", str(script), str(place)], check=True, cwd=place, env={**clean, **cache}
+    )
+    return Elsewhere(
+        here, load_file(place / "made.safetensors"), json.loads((place / "found.json").read_text())
+    )
+
+
+def test_prunelab_is_not_there(elsewhere: Elsewhere) -> None:
+    assert elsewhere.found["prunelab"] is False
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_it_is_bit_identical_and_so_when_saved_again(elsewhere: Elsewhere, name: str) -> None:
+    assert torch.equal(elsewhere.here[name], elsewhere.there[name])
+    assert torch.equal(elsewhere.here[name], elsewhere.there[f"{name} again"])
+
+
+@pytest.mark.parametrize("name", USED)
+def test_a_component_opens_alone(elsewhere: Elsewhere, name: str) -> None:
+    assert elsewhere.found[name]["alone"] is True
+
+
+@pytest.mark.parametrize("name", USED)
+def test_it_opens_in_half_precision(elsewhere: Elsewhere, name: str) -> None:
+    assert 0 < elsewhere.found[name]["half"] < 0.05
+
+
+@pytest.mark.parametrize("name", USED)
+def test_it_compiles(elsewhere: Elsewhere, name: str) -> None:
+    assert elsewhere.found[name]["compiled"] is True
+
+
+@pytest.mark.parametrize("name", USED)
+def test_it_takes_an_adapter_and_lets_go_of_it(elsewhere: Elsewhere, name: str) -> None:
+    found = elsewhere.found[name]
+    assert (found["adapted"], found["moved"], found["restored"]) == (True, True, True)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_pushing_it_sends_its_code_and_a_card(elsewhere: Elsewhere, name: str) -> None:
+    sent = elsewhere.found[name]["uploaded"]
+    assert {"README.md", "model_index.json", f"{USED[name]}/pruned_model.py"} <= set(sent)
