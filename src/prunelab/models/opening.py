@@ -28,7 +28,7 @@ def opened(
     shapes: bool,
     precision: str = "fp32",
 ) -> tuple[DiffusionPipeline, Callable[[], str]]:
-    """The pipeline and what gives its fingerprint, which reads all weights once: see :meth:`prunelab.models.pipeline.PipelineModel.open`."""
+    """The pipeline, and what reads its fingerprint; see PipelineModel.open."""
     if weights not in ("pretrained", "random"):
         raise Refusal(f"unknown weights {weights!r}: choose from pretrained, random")
     bare = path is None and embedded is None and architecture is not None

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 
 TIMES = ("timestep", "timesteps", "t", "timestep_ratio")
+FEATURES = "get_text_features"  # what a model of two towers, such as CLAP, is asked instead of called
 Forward = Callable[..., Any]
 
 
@@ -150,21 +151,20 @@ def replaced(holder: Any, **attributes: Any) -> Iterator[None]:
 def listening(module: Any) -> Iterator[list[dict[str, Any]]]:
     """Inside the context, the arguments of each forward pass of ``module``, by name."""
     seen: list[dict[str, Any]] = []
-    names = _names(type(module))
+    entry = FEATURES if hasattr(module, FEATURES) else "forward"
+    asked, names = getattr(module, entry), _names(type(module), entry)
 
-    def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def note(*args: Any, **kwargs: Any) -> Any:
         seen.append({**dict(zip(names, args, strict=False)), **kwargs})
+        return asked(*args, **kwargs)
 
-    handle = module.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
+    with replaced(module, **{entry: note}):
         yield seen
-    finally:
-        handle.remove()
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    """What ``kind.forward`` takes, in order, without ``self``."""
-    return tuple(inspect.signature(kind.forward).parameters)[1:]  # type: ignore[attr-defined]
+def _names(kind: type, entry: str = "forward") -> tuple[str, ...]:
+    """What ``kind.forward`` takes, or another entry, in order, without ``self``."""
+    return tuple(inspect.signature(getattr(kind, entry)).parameters)[1:]
 
 
 def inputs_of(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Inputs:

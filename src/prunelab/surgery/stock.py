@@ -53,8 +53,8 @@ def stock(name: str, component: Any, structure: Structure) -> Any:
         if built is not None and shape.fits(built):
             return shape.filled(built)
     raise Refusal(
-        f"the pruned {name} is no configuration of {base}, which whole blocks that went from a list leave, or "
-        "widths that are the same everywhere: open it by prunelab.load_pruned, or with trust_remote_code=True"
+        f"the pruned {name} is no configuration of {base}, which only whole blocks gone from a list or equal "
+        "widths everywhere leave: open it by prunelab.load_pruned, or with trust_remote_code=True"
     )
 
 
