@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prunelab.core.presets import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.random import Random
 
@@ -152,3 +153,15 @@ def test_a_plan_refuses_what_a_run_does(command: Command, tmp_path: Path, words:
     ]
     assert len(refusals[0]) == 1
     assert refusals[0] == refusals[1]
+
+
+def test_a_plan_of_a_folder_reads_no_weights_and_calls_it_by_its_name(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: object) -> str:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr("prunelab.models.opening.content_hash", read)
+    (tmp_path / "my_model").symlink_to(EMBEDDED / "tiny_t2i")
+    ended = command("plan", "path=my_model", *CHOICES, "logger=none", store=tmp_path / "store")
+    assert planned(ended)["model"] == "my_model"

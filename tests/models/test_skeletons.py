@@ -198,3 +198,16 @@ def test_broken_files_are_refused_in_one_line(family: Family, tmp_path: Path) ->
     shutil.rmtree(folder / "scheduler")
     with pytest.raises(Refusal, match="scheduler"):
         skeleton(folder)
+
+
+def test_a_model_that_is_asked_for_text_features_is_counted_by_them(
+    family: Callable[[str], tuple[Small, Path]],
+) -> None:
+    """CLAP's forward pass would need a sound, which the pipeline never gives it."""
+    small, folder = family("audioldm2")
+    model = PipelineModel.open("audioldm2", str(folder), call=small.call, shapes=True)
+    inputs = model.example_inputs("text_encoder", 1)
+    assert "input_ids" in inputs
+    spent = macs(model.components["text_encoder"], inputs)
+    assert spent.by_module["text_model"] > 0
+    assert spent.by_module["audio_model"] == 0
