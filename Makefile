@@ -1,12 +1,17 @@
+# Which build of torch is installed is a matter of the package index that pip asks, not of the version: the Linux wheels
+# of PyPI are built for CUDA, those of PyTorch's CPU index (version X.Y.Z+cpu) are far smaller. Both satisfy
+# constraints.txt. For the CPU build, name that index when installing: PIP_EXTRA_INDEX_URL=URL make install. A "+cpu" version
+# counts as newer than the same one without, so pip prefers it where both are offered. For another CUDA than the default,
+# name the index of that CUDA in the same way.
+
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test test-slurm lint browser demo clean
+.PHONY: install test test-slurm lint browser demo docs lock clean
 
 install: $(STAMP)
 
-# The constraints choose torch's CPU build, so they belong to every installation made here.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -c constraints.txt -e '.[dev]'
@@ -15,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 # Threads that spin while they wait are many times slower where cores are shared.
 test test-slurm: export OMP_WAIT_POLICY := PASSIVE
 test test-slurm: export OMP_NUM_THREADS := 1
-test: lint
+test: lint browser
 	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/cluster
 	$(MAKE) test-slurm
 
@@ -37,5 +42,13 @@ browser:
 demo: install
 	$(BIN)/prunelab experiment=demo
 
+docs: install
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+# What is installed becomes what every installation gets. The build of torch (+cpu) is left to the index.
+lock: install
+	$(BIN)/pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist site
