@@ -19,11 +19,7 @@ import prunelab
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NOT_LOCKED = {
-    "torch-fidelity",
-    "torchvision",
-    "soundfile",
-}  # the tests run without them, and the lock with the tests
+NOT_LOCKED = {"torch-fidelity", "torchvision", "soundfile", "bitsandbytes"}  # nor do the tests have them
 
 
 def requirements() -> list[Requirement]:
