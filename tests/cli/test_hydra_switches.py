@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import prunelab
+from prunelab.cli import plugins
 from prunelab.cli.arguments import JOBS, parse
 from prunelab.cli.completion import of_jobs, without_job
-from prunelab.cli.plugins import EXTRAS, installation
+from prunelab.cli.plugins import BEHIND, EXTRAS, installation
 from prunelab.core.presets import conf_folder
 
 Command = Callable[..., Any]
@@ -75,7 +76,7 @@ def test_a_line_is_completed_without_its_job() -> None:
     assert without_job("prunelab plan scorer=wa") == "prunelab scorer=wa"
     assert without_job("prunelab plan ") == "prunelab "
     assert of_jobs("prunelab plan re") == []
-    assert of_jobs("prunelab seed=1 re") == ["report"]
+    assert of_jobs("prunelab seed=1 rep") == ["report"]
 
 
 @pytest.mark.parametrize("words", ["plan seed=1 -m", "seed=1 plan -m", "-m seed=1 plan", "seed=1 -m plan"])
@@ -93,6 +94,19 @@ def test_a_primary_configuration_of_ones_own(command: Command, tmp_path: Path) -
     assert "sparsity: 0.4" in ended.out
 
 
+@pytest.mark.parametrize("kind", ["launcher", "sweeper"])
+def test_a_configuration_of_a_plugin_that_is_not_installed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A file of ours may be there, as hydra/launcher=slurm is, and the package that it names not."""
+    monkeypatch.setattr(plugins, "find_spec", lambda package: None)
+    package, extra = {"launcher": ("submitit", "slurm"), "sweeper": ("optuna", "optuna")}[kind]
+    target = f"hydra_plugins.hydra_{package}_{kind}.there.Class"
+    ended = command("-m", "seed=0,1", f"hydra.{kind}._target_={target}", store=tmp_path / "store")
+    assert (ended.code, ended.out) == (1, [])
+    assert ended.err == [f"prunelab: hydra.{kind} is not installed, pip install 'prunelab[{extra}]'"]
+
+
 def test_the_extras_of_plugins_exist() -> None:
     """What a refusal tells to install is an extra of this package."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
@@ -100,4 +114,5 @@ def test_the_extras_of_plugins_exist() -> None:
         for name, extra in names.items():
             assert f"\n{extra} = [" in text
             assert installation(group, name) == f"it is not installed, pip install 'prunelab[{extra}]'"
+    assert {*BEHIND.values()} == {extra for names in EXTRAS.values() for extra in names.values()}
     assert installation("scorer", "optuna") is None

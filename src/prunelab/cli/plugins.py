@@ -1,5 +1,9 @@
 """Hydra's launchers and sweepers that are packages of their own, and how each is installed."""
 
+from importlib.util import find_spec
+
+from prunelab.core.errors import Refusal
+
 EXTRAS = {
     "hydra/launcher": {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"},
     "hydra/sweeper": {"optuna": "optuna"},
@@ -12,6 +16,27 @@ PACKAGES = {
     },
     "hydra/sweeper": {"ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper"},
 }
+
+# The packages behind the extras, which configurations of ours name, too.
+BEHIND = {
+    "hydra_plugins.hydra_joblib_launcher": "joblib",
+    "hydra_plugins.hydra_submitit_launcher": "slurm",
+    "hydra_plugins.hydra_optuna_sweeper": "optuna",
+}
+
+
+def check_installed(kind: str, target: str) -> None:
+    """Refuse a launcher or sweeper (``kind``) whose class ``target`` is in a package that is not there."""
+    package = ".".join(target.split(".")[:2])
+    if package in BEHIND and not _there(package):
+        raise Refusal(f"hydra.{kind} is not installed, pip install 'prunelab[{BEHIND[package]}]'")
+
+
+def _there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # nor is the package that it lies in
+        return False
 
 
 def installation(group: str, name: str) -> str | None:
