@@ -28,7 +28,7 @@ class Examples:
         return list(self.split[list(draws)]["caption"])
 
     def media(self, draws: range) -> Tensor:
-        return torch.as_tensor(self.split.with_format("torch")[list(draws)]["image"]).to(torch.uint8)
+        return torch.as_tensor(self.split[list(draws)]["image"])
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from prunelab.tasks.unconditional_image import UnconditionalImage
 
 def test_prompts_and_pictures_belong_together() -> None:
     split = Digits(0, 12, 4).train()
-    rows = split.with_format("torch")[:]
+    rows = split[:]
     known = [
         (caption, torch.as_tensor(image))
         for caption, image in zip(rows["caption"], rows["image"], strict=True)

@@ -8,9 +8,11 @@ import copy
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -18,7 +20,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prunelab.core.settings import Count, Counts, Number, Seed
-from prunelab.data.made import Made
 from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
 from prunelab.models.pipeline import PipelineModel
@@ -95,9 +96,9 @@ class FewStepRecipe:
 
 
 @torch.no_grad()
-def _encoded(model: PipelineModel, data: Made) -> Bank:
+def _encoded(model: PipelineModel, examples: Mapping[str, Any]) -> Bank:
     """Latents and conditions of the examples."""
-    images, captions = torch.from_numpy(data[:]["image"]).to(torch.uint8), list(data["caption"])
+    images, captions = torch.from_numpy(examples["image"]), list(examples["caption"])
     latents = [model.encode(part) for part in images.split(CHUNK)]
     parts = [_states(model, captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)]
     return Bank(torch.cat(latents), torch.cat(parts), _states(model, [""]))
