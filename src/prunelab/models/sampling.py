@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from prunelab.models.checkpointing import Passes
 from prunelab.models.seams import Forward, Heard, Inputs, alike, repeated
 
 Within = Callable[[int], AbstractContextManager[None]]
@@ -35,7 +35,8 @@ class Sampler:
         checkpointed: bool = False,
         within: Within = lambda _: nullcontext(),
     ) -> None:
-        self.scheduler, self.last, self.checkpointed, self.within = scheduler, last, checkpointed, within
+        self.scheduler, self.last, self.within = scheduler, last, within
+        self.passes = Passes() if checkpointed else None
         self.latents = latents
         self.steps = 0
         self.passed: list[Tensor] = []
@@ -49,14 +50,12 @@ class Sampler:
         """The denoiser's forward pass, in the context of its step."""
         step, arguments = self.steps, self._arguments(inputs)
 
-        def inside(*values: Any) -> Any:
+        def inside(**values: Any) -> Any:
             with self.within(step):
-                return forward(**dict(zip(arguments, values, strict=True)))
+                return forward(**values)
 
-        if not self.checkpointed:
-            return inside(*arguments.values())
         # The global generator is left alone: a step draws what it draws by its number.
-        return checkpoint(inside, *arguments.values(), use_reentrant=False, preserve_rng_state=False)
+        return self.passes(inside, arguments) if self.passes else inside(**arguments)
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         if self.steps:
