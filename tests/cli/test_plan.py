@@ -54,6 +54,7 @@ def test_a_plan_from_random_scores(command: Command, tmp_path: Path, model: Pipe
         "sparsity",
         "total",
         "components",
+        "price",
         "units",
         "not_recognised",
         "zeros",

@@ -29,6 +29,7 @@ from prunelab.stages import preflight
 from prunelab.stages import run as running
 from prunelab.stages.evaluate import quantities
 from prunelab.stages.pretrain import pretrain as pretraining
+from prunelab.stages.price import price_table
 from prunelab.stages.run import Outcome
 from prunelab.tracking.wandb import WandbTracker
 
@@ -103,7 +104,7 @@ def plan(config: DictConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = planning.plan(assembly.bench(config, shapes=True), assembly.request(config), folder)
     if not SCREEN.quiet:
-        Console(stderr=True).print(planning.table(content))
+        Console(stderr=True).print(planning.table(content), price_table(content["price"]))
 
 
 def pretrain(config: DictConfig, folder: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from prunelab.core.prices import Price
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Fraction, NonNegative, settings
 from prunelab.recovery.draws import Batch, Draws
@@ -36,6 +37,10 @@ class Distill:
     feature: NonNegative = 1.0
     drop: Fraction = 0.1
     teacher: Literal["bf16", "fp16"] | None = None
+
+    def price(self, draws: int, batch: int) -> Price:
+        """One pass of the teacher beside the student's."""
+        return Price(2 * draws, draws, batch)
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DistillationObjective":
         """What is minimised."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from prunelab.core.prices import Price
 from prunelab.core.protocols import Conditions, Model
 from prunelab.core.settings import Fraction, settings
 from prunelab.recovery.draws import Batch, Draws
@@ -19,6 +20,10 @@ class Finetune:
 
     drop: Fraction = 0.1
     antithetic: bool = False
+
+    def price(self, draws: int, batch: int) -> Price:
+        """One pass of every draw."""
+        return Price(draws, draws, batch)
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "DenoisingObjective":
         """What is minimised; the teacher is not used."""

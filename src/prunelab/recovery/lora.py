@@ -7,6 +7,7 @@ models whose single weights were removed are refused.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from peft.tuners.lora import LoraModel
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.prices import Price
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Count, Made, Names, Positive, settings
 from prunelab.recovery.draws import Draws
@@ -41,6 +43,11 @@ class Lora:
         """The share of prompts left empty is the method's."""
         share: float = self.method.drop
         return share
+
+    def price(self, draws: int, batch: int) -> Price:
+        """The method's; weights are frozen, adapters small."""
+        inner: Price = self.method.price(draws, batch)
+        return replace(inner, frozen=True)
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> "Adaptation":
         """What is minimised, over adapters drawn from the draws' seed."""

@@ -21,6 +21,7 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.meanings import EXACT, Meaning
 from prunelab.core.observation import Observation
+from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, settings
@@ -58,6 +59,12 @@ class LatentShift:
         """Refuse a standard deviation of nothing."""
         if self.ddof >= self.samples:
             raise Refusal(f"scorer.ddof={self.ddof} leaves nothing of scorer.samples={self.samples}: 0 or 1")
+
+    def price(self, model: Model, units: Sequence[Unit]) -> Price:
+        """Every ablation, and the dense model, of every sample at every step."""
+        ablations = 1 + sum(unit.elements for unit in units)
+        each = self.samples * self.steps * under_guidance(model, self.guidance)
+        return Price(ablations * each, batch=self.batch_size * under_guidance(model, self.guidance))
 
     def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
         """Every element's ablation of every sample, and the dense model's samples first."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from prunelab.core.draws import generator, normal, visits
 from prunelab.core.errors import Refusal
 from prunelab.core.meanings import EXACT, Meaning
+from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
@@ -78,6 +79,13 @@ class LearnedGates:
     weight: NonNegative = 0.5
     rates: Mapping[str, Positive] | None = None
     seed: Seed = 0
+
+    def price(self, model: Model, units: Sequence[Unit]) -> Price:
+        """Every prompt by the dense model once; then every step of every draw, twice forwards, once back."""
+        doubled = under_guidance(model, self.guidance)
+        drawn = self.schedule.steps * self.schedule.batch_size * self.steps * doubled
+        dense = self.prompts * self.steps * doubled
+        return Price(dense + 2 * drawn, drawn, self.schedule.batch_size * doubled, frozen=True)
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
         """What is minimised; refuses units that the sampler's steps do not run through, and odd rates."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from prunelab.core.errors import Refusal
 from prunelab.core.meanings import STRUCTURED, Meaning
 from prunelab.core.observation import Observation
+from prunelab.core.prices import Price
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, Share, settings
@@ -51,6 +52,11 @@ class Taylor:
     batch_size: Count = 16
     seed: Seed = 0
     crossing: bool = False
+
+    def price(self, model: Model, units: Sequence[Unit]) -> Price:
+        """Every sample at every timestep; a prefix that ends before has fewer backward passes."""
+        every = self.samples * len(range(0, model.timesteps, self.stride))
+        return Price(every, every, self.batch_size)
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

@@ -27,6 +27,7 @@ from torch.utils.hooks import RemovableHandle
 from prunelab.core.draws import integers, normal
 from prunelab.core.meanings import SINGLE_WEIGHTS, Meaning
 from prunelab.core.observation import Observation, Sums
+from prunelab.core.prices import Price
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
 from prunelab.core.settings import Count, Seed, settings
@@ -48,6 +49,11 @@ class Wanda:
     padding: bool = True
     batch_size: Count = 16
     seed: Seed = 0
+
+    def price(self, model: Model, units: Sequence[Unit]) -> Price:
+        """One pass of every sample, where weights of the denoiser are asked for."""
+        seen = any(unit.component == "denoiser" for unit in units)
+        return Price(self.samples if seen else 0, batch=self.batch_size)
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

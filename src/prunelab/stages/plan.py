@@ -18,6 +18,7 @@ from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, write_json
 from prunelab.stages.bypass import origin_of
 from prunelab.stages.preflight import chosen
+from prunelab.stages.price import price
 from prunelab.stages.prune import make_plan, nominal_total, planned_costs
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import stored_scores
@@ -65,6 +66,7 @@ def plan(bench: Bench, request: Request, folder: Path) -> dict[str, Any]:
         "total": figures.pop("total"),
         "components": figures,
         "not_recognised": not_recognised(bench, request, units),
+        "price": price(bench, request, units),
         "units": [_described(unit, made) for unit in units],
     }
     write_json(folder / "plan.json", content)

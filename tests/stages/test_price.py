@@ -1,0 +1,136 @@
+"""What a run is said to cost, held against passes that are counted while parts of it run."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prunelab.core.draws import normal
+from prunelab.core.prices import Price, under_guidance
+from prunelab.core.protocols import Calibration
+from prunelab.engine.hardware import Hardware
+from prunelab.engine.optimise import Schedule
+from prunelab.models.pipeline import PipelineModel
+from prunelab.recovery.distill import Distill
+from prunelab.recovery.draws import Draws
+from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.lora import Lora
+from prunelab.scorers.latent_shift import LatentShift
+from prunelab.scorers.learned_gates import LearnedGates
+from prunelab.scorers.taylor import Taylor
+from prunelab.scorers.wanda import Wanda
+from prunelab.stages.bench import Bench
+from prunelab.stages.evaluate import Evaluation, held_out_outputs, sampling
+from prunelab.stages.price import evaluation
+from prunelab.stages.score import follow
+
+PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
+CLOSE = 0.25
+
+
+class Passes:
+    """Samples that went through the denoiser, forwards and backwards."""
+
+    def __init__(self) -> None:
+        self.forward = self.backward = 0
+
+    def see(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        rows = len(output)
+        self.forward += rows
+        if output.requires_grad:
+            output.register_hook(lambda _: setattr(self, "backward", self.backward + rows))
+
+    def hold(self, told: Price) -> None:
+        assert told.forward == pytest.approx(self.forward, rel=CLOSE)
+        assert told.backward == pytest.approx(self.backward, rel=CLOSE)
+        assert self.forward > 0
+
+
+@contextmanager
+def counted(model: PipelineModel) -> Iterator[Passes]:
+    """The last layer tells: calls that are only listened to do not come so far."""
+    passes = Passes()
+    handle = model.components["denoiser"].conv_out.register_forward_hook(passes.see)
+    try:
+        yield passes
+    finally:
+        handle.remove()
+
+
+@pytest.fixture
+def calibration(make_bench: Callable[..., Bench], tmp_path: Path) -> Calibration:
+    return make_bench(tmp_path).task.calibration(0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_latent_shift(model: PipelineModel, calibration: Calibration, guidance: float) -> None:
+    scorer = LatentShift(samples=2, steps=2, guidance=guidance, batch_size=4)
+    units = model.units(["block"], ["denoiser"])[:2]
+    observation = scorer.observation(model, units, calibration)
+    with counted(model) as passes:
+        for rows in observation.batches:
+            observation.observe(rows, torch.device("cpu"))
+    passes.hold(scorer.price(model, units))
+
+
+@pytest.mark.parametrize("scorer", [Taylor(2, None, 250), Taylor(2, 0.05, 100), Wanda(samples=2)])
+def test_scorers_of_several_passes(
+    model: PipelineModel, calibration: Calibration, scorer: Taylor | Wanda
+) -> None:
+    units = model.units(["weight" if isinstance(scorer, Wanda) else "head"], ["denoiser"])[:1]
+    with counted(model) as passes:
+        follow(scorer.passes(model, units, calibration), Hardware())
+    passes.hold(scorer.price(model, units))
+
+
+def test_learned_gates(model: PipelineModel, calibration: Calibration) -> None:
+    schedule = Schedule(steps=1, batch_size=2, learning_rate=0.1)
+    scorer = LearnedGates(schedule, prompts=2, steps=2, guidance=1.0)
+    units = model.units(["head"], ["denoiser"])
+    with counted(model) as passes:
+        training = scorer.objective(model, units, calibration)
+        training.loss(training.batch(range(2)))["loss"].backward()
+    passes.hold(scorer.price(model, units))
+
+
+@pytest.mark.parametrize("method", [Distill(), Finetune(), Lora(Finetune())])
+def test_recoveries(model: PipelineModel, method: Distill | Finetune | Lora) -> None:
+    student = model.with_components({"denoiser": copy.deepcopy(model.components["denoiser"])})
+    latents = normal(model.latent_shape, 0, range(4), "test")
+    objective = method.objective(student, model, Draws(latents, PROMPTS * 2, model.timesteps, 0.1, 0))
+    with counted(student) as learned, counted(model) as taught:
+        objective.loss(objective.batch(range(4)))["loss"].backward()
+    learned.forward += taught.forward
+    learned.hold(method.price(4, 4))
+
+
+@torch.no_grad()
+def test_evaluation(model: PipelineModel, make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    task = make_bench(tmp_path).task
+    knobs = Evaluation(samples=2, seeds=1, seen=0, steps=3, guidance=2.0, batch_size=2, real=2, held_out=3)
+    latents = normal(model.latent_shape, 0, range(3), "test")
+    looks = (
+        sampling(model, task, knobs, PROMPTS, "test"),
+        held_out_outputs(model, latents, (PROMPTS * 2)[:3], 0),
+    )
+    with counted(model) as passes:
+        for each in looks:
+            for rows in each.batches:
+                each.observe(rows, torch.device("cpu"))
+    passes.hold(evaluation(model, knobs, states=1))
+    assert evaluation(model, replace(knobs, guidance=1.0), 2).forward == 2 * (2 * 3 + 3)
+
+
+def test_guidance_asks_twice_where_there_are_prompts(model: PipelineModel) -> None:
+    assert [under_guidance(model, each) for each in (1.0, 2.0)] == [1, 2]
+
+
+def test_backward_passes_cost_two_forward_ones_or_one_where_weights_are_frozen() -> None:
+    assert Price(3, 2).flop(5) == 2 * 5 * (3 + 4)
+    assert Price(3, 2, frozen=True).flop(5) == 2 * 5 * (3 + 2)
