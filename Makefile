@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test test-slurm lint browser demo docs lock clean
+.PHONY: install test test-slurm lint browser demo bench docs lock clean
 
 install: $(STAMP)
 
@@ -38,6 +38,15 @@ lint: install
 browser:
 	command -v chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 		|| echo "no Chromium: install it as root on Debian, or as your system does"
+
+# Beside what a user would write instead; on two quiet cores some ten minutes.
+bench: export OMP_WAIT_POLICY := PASSIVE
+bench: export OMP_NUM_THREADS := 1
+bench: install
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/many_ablations_per_forward.py
+	$(BIN)/python benchmarks/checkpointed_sampling.py
 
 demo: install
 	$(BIN)/prunelab experiment=demo
