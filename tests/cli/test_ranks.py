@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from offline_runs import runs
 from omegaconf import DictConfig, OmegaConf
 from pairs import pairs
-from offline_runs import runs
 from processes import run_ranks
 from safetensors.torch import load_file
 

@@ -16,6 +16,8 @@ from recording import first_call
 from torch import nn
 
 from prunelab.core.errors import Refusal
+from prunelab.costs.macs import macs
+from prunelab.models.pipeline import PipelineModel
 from prunelab.models.skeletons import skeleton
 
 Family = Callable[[str], tuple[Small, Path]]

@@ -49,8 +49,9 @@ def asked(model: Model, request: Request, units: Sequence[Unit]) -> dict[str, Pr
     if recovery is not None:
         method, schedule = recovery.value.method, recovery.value.schedule
         draws = schedule.steps * schedule.batch_size * (1 + request.scratch)
-        priced = isinstance(method, PricedMethod)
-        stages["recover"] = method.price(draws, schedule.batch_size) if priced else None
+        stages["recover"] = (
+            method.price(draws, schedule.batch_size) if isinstance(method, PricedMethod) else None
+        )
         states += 1 + request.scratch
     stages["evaluate"] = evaluation(model, request.evaluation.value, states)
     return stages
