@@ -134,7 +134,8 @@ COMPOSED = {
     "judge=inception": "needs torchvision, which the test environment must not have",
     "task=t2i_lpips": "needs torchvision, which the test environment must not have",
     "data=coco_30k_prompts": "asks the hub: the tests have no network",
-    "hydra/sweeper=optuna": "a search is many jobs",
+    "hydra/sweeper=optuna": "a search is many jobs: tests/cli/test_search.py",
+    "hydra/launcher=joblib": "its jobs are in other processes, beyond this one's stand-ins: test_sweep.py",
     "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
 }
 OTHERS = {
