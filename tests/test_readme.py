@@ -32,6 +32,7 @@ import prunelab
 from prunelab.cli import jobs, main
 from prunelab.cli.arguments import JOBS, LOOKS, parse, parse_overrides
 from prunelab.cli.checking import check
+from prunelab.cli.cluster import register
 from prunelab.cli.standing import begun
 from prunelab.cli.sweep_record import SweepJob
 from prunelab.cli.sweep_record import begun as sweep_begun
@@ -319,6 +320,7 @@ def test_what_cannot_be_run_composes(command: Command, place: Path, monkeypatch:
     print(f"composed alone: {composed_alone(command.words)[0]}")
     write_files(command.page, place)
     monkeypatch.chdir(place)
+    register()
     check(parse(command.words))
 
 
