@@ -83,7 +83,7 @@ class Report:
         return list(self.content["rows"])
 
     def frame(self) -> "pd.DataFrame":
-        """The rows as a pandas DataFrame: see :func:`prunelab.report.frames.frame`."""
+        """The rows as a pandas DataFrame: see :func:`prunelab.report.data_frame.frame`."""
         return frame(self.rows)
 
 

@@ -1,15 +1,22 @@
 """What W&B holds of a job: a run per stage that was computed, and one that sums the job up."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from loopback import KEY, serving
 from offline_runs import Logged, runs
 from PIL import Image
 from safetensors.torch import load_file
+
+import prunelab.tracking.wandb as tracking
+from prunelab.tracking import wandb_service
+
+Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +175,39 @@ def test_timing_logs_what_it_measured(full: list[Logged], first: Any) -> None:
         for at, figures in row["cost"]["latency_ms"].items():
             assert timed[f"{state}/latency_ms/{at}"] == figures["median"]
             assert timed[f"{state}/latency_ms/{at}/p95"] == figures["p95"]
+
+
+@pytest.mark.parametrize("answers", ["none", "UpsertBucket"])
+def test_a_server_that_falls_silent_costs_no_result(
+    command: Command,
+    tiny_trained: tuple[str, ...],
+    store: Path,
+    first: Any,
+    summary: Logged,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: str,
+) -> None:
+    for name, seconds in (("ANSWER_SECONDS", 5.0), ("UPLOAD_SECONDS", 1.0)):
+        monkeypatch.setattr(tracking, name, seconds)
+    monkeypatch.setattr(wandb_service, "STUCK_SECONDS", 2.0)
+    words = [*(word for word in tiny_trained if word != "logger=none"), "logger=wandb", f"group={answers}"]
+    with serving() as server:
+        server.last_words = answers
+        if answers == "none":
+            server.mute.set()
+        account = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_MODE": "online"}
+        wandb_service.put_away()
+        ended = command(*words, store=store, environment=account)
+        wandb_service.put_away()
+    assert ended.code == 0
+    assert ended.rows() == first.rows()
+    assert len([line for line in ended.err if line.startswith("W&B")]) == 1
+    (kept,) = [
+        each for each in runs(ended.folder) if each.summary.keys() >= summary.summary.keys() - {"_runtime"}
+    ]
+    assert kept.summary["recovered/macs"] == summary.summary["recovered/macs"]
+    files = [path for path in ended.folder.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
 
 
 def picture(logged: Logged, name: str) -> Image.Image:

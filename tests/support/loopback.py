@@ -24,6 +24,7 @@ class Received:
     files: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     mute: threading.Event = field(default_factory=threading.Event)
+    last_words: str = ""  # the question after whose first answer it falls silent
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The variables of every question of this name."""
@@ -78,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
             name = asked.get("operationName") or asked["query"].split("(")[0].split("{")[0].split()[-1]
             self.received.asked.append((name, asked.get("variables") or {}))
             self._say({"data": answer(asked["query"], asked.get("variables") or {}, self.received.url)})
+            if name == self.received.last_words:
+                self.received.mute.set()
         else:
             if self.path.endswith("/file_stream"):
                 run = self.path.split("/")[-2]

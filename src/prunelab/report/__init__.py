@@ -2,7 +2,7 @@
 
 from prunelab.report.combined import combine, write_combined
 from prunelab.report.curves import Curve, Line
-from prunelab.report.frames import frame
+from prunelab.report.data_frame import frame
 from prunelab.report.report import write_report
 from prunelab.report.schema import read_report
 from prunelab.report.terminal import terminal_table

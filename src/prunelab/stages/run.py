@@ -46,7 +46,7 @@ class Outcome:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def frame(self) -> "pd.DataFrame":
-        """The rows as a pandas DataFrame: see :func:`prunelab.report.frames.frame`."""
+        """The rows as a pandas DataFrame: see :func:`prunelab.report.data_frame.frame`."""
         return frame(self.rows)
 
     def joined(self, other: "Outcome") -> "Outcome":
