@@ -73,7 +73,7 @@ def trained(folder: Path, strategy: Any = "auto") -> tuple[Regression, list[floa
     hardware = Hardware(devices=ranks.world(), strategy=strategy)
 
     def log(values: Mapping[str, float], step: int) -> None:
-        logged.append(values["loss"])
+        logged.extend((values["loss"], values["gradient_norm"]))
 
     for fails in ("all", "one", ""):
         objective = Regression(fails)

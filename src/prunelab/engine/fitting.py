@@ -57,7 +57,7 @@ class Fitting(LightningModule):
             return
         means, self.means = self.means, {}
         gradients = [each.grad for each in self.trained.parameters() if each.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).item()
+        norm = whole(nn.utils.get_total_norm(gradients)).item()  # by all ranks
         rate = self.schedule.learning_rate * self.schedule.factor(self.trainer.global_step)
         if ranks.rank() == 0:
             with self.trainer.precision_plugin.forward_context():

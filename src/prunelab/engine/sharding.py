@@ -37,6 +37,13 @@ def shares(objective: Any) -> bool:
     return isinstance(objective, Called) and objective.called
 
 
+def shared_out(module: nn.Module) -> bool:
+    """Whether a module's weights are: no rank can run it by itself then."""
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
 def local(tensor: Tensor) -> Tensor:
     """The part that this rank has, of a tensor that is shared out."""
     from torch.distributed.tensor import DTensor

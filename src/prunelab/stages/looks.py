@@ -8,6 +8,7 @@ import torch
 from prunelab.core.draws import normal
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Task
+from prunelab.engine.sharding import shared_out
 from prunelab.stages.evaluate import LATENTS, Evaluation
 from prunelab.stages.history import History
 from prunelab.tracking.protocol import Run
@@ -17,7 +18,10 @@ SAMPLES = 4  # of the evaluation's first prompts, from the noise that these have
 
 @dataclass
 class Looks:
-    """A training's log that also shows samples of ``model``, ``times`` of them evenly over its ``steps``."""
+    """A training's log that also shows samples of ``model``, ``times`` of them evenly over its ``steps``.
+
+    Weights that are shared out over the ranks are not looked at: it is rank 0 alone that logs.
+    """
 
     model: Model
     task: Task
@@ -32,7 +36,7 @@ class Looks:
         """Record the losses of one step, and look where it is time to."""
         self.history.log(values, step)
         due = step * self.times // self.steps
-        if due > self.taken and self.run.listens:
+        if due > self.taken and self.run.listens and not shared_out(self.model.components["denoiser"]):
             self.taken = due
             self._show(step)
 
