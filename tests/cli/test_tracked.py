@@ -187,9 +187,9 @@ def test_a_server_that_falls_silent_costs_no_result(
     monkeypatch: pytest.MonkeyPatch,
     answers: str,
 ) -> None:
-    for name, seconds in (("ANSWER_SECONDS", 5.0), ("UPLOAD_SECONDS", 1.0)):
+    for name, seconds in (("ANSWER_SECONDS", 5.0), ("UPLOAD_SECONDS", 4.0)):
         monkeypatch.setattr(tracking, name, seconds)
-    monkeypatch.setattr(wandb_service, "STUCK_SECONDS", 2.0)
+    monkeypatch.setattr(wandb_service, "STUCK_SECONDS", 8.0)
     words = [*(word for word in tiny_trained if word != "logger=none"), "logger=wandb", f"group={answers}"]
     with serving() as server:
         server.last_words = answers

@@ -32,8 +32,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, seconds in (
         (tracking, "ANSWER_SECONDS", 5.0),
-        (tracking, "UPLOAD_SECONDS", 1.0),
-        (wandb_service, "STUCK_SECONDS", 2.0),
+        (tracking, "UPLOAD_SECONDS", 2.0),
+        (wandb_service, "STUCK_SECONDS", 4.0),
     ):
         monkeypatch.setattr(module, name, seconds)
 
