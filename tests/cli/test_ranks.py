@@ -205,7 +205,6 @@ def test_every_number_of_a_report_agrees(ran: Ran, task: str) -> None:
         assert other == row
 
 
-@pytest.mark.parametrize("how", ["whole copies", "sharded"])
 def test_every_stage_is_one_run_of_both_processes(ran: Ran) -> None:
     found = runs(ran.folder)
     stages = [each.run.job_type for each in found]
@@ -217,6 +216,7 @@ def test_every_stage_is_one_run_of_both_processes(ran: Ran) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("how", ["whole copies", "sharded"])
 def test_recovered_weights_agree_to_round_off(stores: tuple[Path, Path], how: str) -> None:
     """Of a distillation, features included; in copies of the student that ranks have (DDP), or in parts."""
     other = stores[1].parent / "sharded" if how == "sharded" else stores[1]
