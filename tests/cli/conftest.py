@@ -74,7 +74,7 @@ class Ended:
         """The rows without what a clock measured."""
         rows = self.rows()
         for row in rows.values():
-            row["cost"] = {name: value for name, value in row["cost"].items() if name != "latency_ms"}
+            row["cost"] = {name: row["cost"][name] for name in row["cost"] if "latency" not in name}
         return rows
 
 

@@ -40,6 +40,7 @@ def rows(job: dict[str, Any]) -> list[dict[str, Any]]:
     found = json.loads((Path(job["out"][-1]) / "report.json").read_text())["rows"]
     for row in found:
         row["cost"].pop("latency_ms")
+        row["cost"].pop("dense_latency_ms", None)
     return found
 
 

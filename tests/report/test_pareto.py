@@ -115,6 +115,9 @@ def test_latency_is_of_the_first_setting_that_both_were_timed_in(row: MakeRow) -
     plot = paretos(rows)[0]
     assert [point.left.get("latency") for point in plot.points] == [pytest.approx(75), None]
     assert [cost for cost, _ in plot.front("latency")] == pytest.approx([75, 100])
+    rows[1]["cost"]["dense_latency_ms"] = {"denoiser_b1": {"median": 12.0, "p95": 13.0}}
+    point = paretos(rows)[0].points[0]
+    assert point.left["latency"] == pytest.approx(50), "against the one measured in turns with it"
 
 
 def test_one_choice_makes_no_plot(rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from prunelab.report.comparable import comparable
 from prunelab.report.labels import text
 from prunelab.report.methods import methods
 from prunelab.report.schema import Row
+from prunelab.report.speed import latency_of_dense
 from prunelab.report.summary import Group, over_seeds
 from prunelab.report.titles import main_metrics, quantity, titled
 
@@ -147,7 +148,7 @@ def _left(row: Row, dense: Row, cost: str, seen: Sequence[str]) -> float | None:
 
 def _time_left(row: Row, dense: Row) -> float | None:
     """Of the first setting that both were timed in, so the smallest batch."""
-    own, base = (one["cost"]["latency_ms"] for one in (row, dense))
+    own, base = row["cost"]["latency_ms"], latency_of_dense(row, dense)
     shared = next((name for name in base if name in own and base[name]["median"]), None)
     return None if shared is None else FULL * own[shared]["median"] / base[shared]["median"]
 

@@ -27,6 +27,7 @@ SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p")
 SIZE = 6.5  # points across
 SPAN = 4.0  # a metric that is better low and spans more than this ratio is drawn on a logarithmic axis
 FAINT = 0.35
+LAST = 0.8  # share of the width beyond which a label stands on the left of its point
 ROOM = 6.5  # units that a character takes
 
 
@@ -114,14 +115,13 @@ def _draw_sparsities(axes: Axes, plot: Pareto, cost: str) -> None:
     for point in sorted(shown, key=lambda one: (one.left[cost], one.quality) not in best):
         place = (point.left[cost], point.quality)
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
-        spot = (72 * WIDTH * x, 72 * HEIGHT * y)
-        if all(
-            abs(spot[0] - u) > ROOM * len(point.requested) or abs(spot[1] - v) > 1.2 * SMALLEST
-            for u, v in taken
-        ):
+        wide, left = ROOM * len(point.requested), x > LAST
+        spot = (72 * WIDTH * x - left * wide, 72 * HEIGHT * y)
+        if all(abs(spot[0] - u) > wide or abs(spot[1] - v) > 1.2 * SMALLEST for u, v in taken):
             taken.append(spot)
             axes.annotate(
-                point.requested, place, textcoords="offset points", xytext=(5, 4), color=INK, zorder=7,
+                point.requested, place, textcoords="offset points", color=INK, zorder=7,
+                xytext=(-5 if left else 5, 4), ha="right" if left else "left",
                 fontsize=SMALLEST, alpha=0.85,
             )  # fmt: skip
 

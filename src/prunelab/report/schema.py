@@ -80,12 +80,13 @@ class ComponentCost(Counts):
 
 
 class Cost(Counts):
-    """Of the whole model."""
+    """Of the whole model. dense_latency_ms: the dense model's, measured in turns with it."""
 
     latency_ms: dict[str, Latency]
     peak_memory_bytes: Count | None
     disk_bytes: Count | None
     compressed_bytes: Count | None = None
+    dense_latency_ms: dict[str, Latency] = {}
     components: dict[str, ComponentCost]
 
 

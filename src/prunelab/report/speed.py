@@ -1,6 +1,9 @@
 """Whether a pruned model is faster, said only where the measurement shows it."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from prunelab.report.schema import Row
 
 NO_SPEED_UP = "no speed-up"
 
@@ -10,6 +13,12 @@ def verdict(latency: Mapping[str, float], dense: Mapping[str, float]) -> str:
     _, high = interval(latency)
     low, _ = interval(dense)
     return f"{dense['median'] / latency['median']:.2f}x faster" if high < low else NO_SPEED_UP
+
+
+def latency_of_dense(row: Row, dense: Row) -> Mapping[str, Any]:
+    """The latencies that a row's are held against: measured in turns with them, where it says so."""
+    found: Mapping[str, Any] = row["cost"].get("dense_latency_ms") or dense["cost"]["latency_ms"]
+    return found
 
 
 def interval(latency: Mapping[str, float]) -> tuple[float, float]:

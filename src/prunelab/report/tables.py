@@ -17,7 +17,7 @@ from prunelab.report.numbers import (
     size,
 )
 from prunelab.report.schema import ACHIEVED, COUNTS, Row
-from prunelab.report.speed import verdict
+from prunelab.report.speed import latency_of_dense, verdict
 from prunelab.report.titles import metrics_of, quantity, titled
 
 TITLES = {
@@ -198,7 +198,7 @@ def _latency(row: Row, dense: Row | None, setting: str) -> Cell:
     if own is None:
         return Cell(UNDEFINED)
     text = f"{milliseconds(own['median'])}, p95 {decimal(own['p95'], decimals(own['median']))}"
-    base = dense["cost"]["latency_ms"].get(setting) if dense and row["state"] != "dense" else None
+    base = latency_of_dense(row, dense).get(setting) if dense and row["state"] != "dense" else None
     return Cell(text, verdict(own, base) if base else "")
 
 

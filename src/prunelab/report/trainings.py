@@ -23,7 +23,7 @@ def trainings(reports: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> li
                 forms.setdefault(key, curve)
                 panels.setdefault(key, {}).setdefault(name, replace(line, label=name, family=name))
     return [
-        replace(forms[key], title=f"{key[0]}, {key[1]}", lines=list(lines.values()), level=None)
+        replace(forms[key], title=", ".join(key), y_label="", lines=list(lines.values()), level=None)
         for key, lines in panels.items()
     ]
 

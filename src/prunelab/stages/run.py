@@ -194,6 +194,8 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     rows = [row(asked[each.state.name], each, told, before) for each in found]
     for each, made in zip(found, rows, strict=True):
         made |= {"conditions": how_measured, **facts(bench, each, asked[each.state.name])}
+        if each.state.name != "dense":
+            made["cost"] = {**made["cost"], "dense_latency_ms": found[0].cost["latency_ms"]}
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
