@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from prunelab.models.checkpointing import Passes
 from prunelab.models.seams import Forward, Heard, Inputs, alike, repeated
@@ -55,7 +56,7 @@ class Sampler:
                 return forward(**values)
 
         # The global generator is left alone: a step draws what it draws by its number.
-        return self.passes(inside, arguments) if self.passes else inside(**arguments)
+        return self.passes(inside, arguments) if self.passes else inside(**_apart(arguments))
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         if self.steps:
@@ -82,6 +83,14 @@ class Sampler:
 
     def _first(self, latents: Tensor) -> Tensor:
         return alike(repeated(self.start, len(latents)), latents.shape).to(latents.dtype)
+
+
+def _apart(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Views of the tensors that gradients reach: a pass's own add up before they join those of the scheduler.
+
+    So they do where a pass is one node of the graph, and both ways give the same gradient to the last bit.
+    """
+    return tree_map_only(Tensor, lambda each: each.view_as(each) if each.requires_grad else each, arguments)
 
 
 def generators(latents: Tensor) -> list[torch.Generator]:

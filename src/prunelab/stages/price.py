@@ -47,7 +47,8 @@ def asked(model: Model, request: Request, units: Sequence[Unit]) -> dict[str, Pr
         stages["score"] = Price()
     states = 2
     if recovery is not None:
-        method, schedule = recovery.value.method, recovery.value.schedule
+        method: Any = recovery.value.method
+        schedule = recovery.value.schedule
         draws = schedule.steps * schedule.batch_size * (1 + request.scratch)
         stages["recover"] = (
             method.price(draws, schedule.batch_size) if isinstance(method, PricedMethod) else None

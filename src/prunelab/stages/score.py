@@ -22,7 +22,7 @@ from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 from prunelab.walkers.coverage import missed
 
-VERSION = 1
+VERSION = 2
 
 
 def choose_units(
