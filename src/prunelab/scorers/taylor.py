@@ -32,7 +32,7 @@ from prunelab.core.settings import Count, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
 from prunelab.scorers.loss_gradients import LOSSES, Denoising, key, parameters_of
 
-MOST = 64  # timesteps of one pass
+FIRST, MOST = 8, 64  # timesteps of one pass
 
 
 @settings
@@ -156,15 +156,15 @@ def crossed(losses: Tensor, threshold: float) -> bool:
 def pace(losses: Tensor, threshold: float) -> int:
     """How many timesteps to take at once after these: half as many as are left to the threshold.
 
-    That is if losses go on falling as they did from the first on; twice as many as before at most, and
-    ``MOST``. So little is summed in vain, and not every timestep is a pass of its own.
+    That is if losses go on falling as they did from the first on; at most as many as before, or ``FIRST``,
+    and ``MOST``. So little is summed in vain, and not every timestep is a pass of its own.
     """
     if not len(losses):
-        return 1
+        return FIRST
     far = math.log(float(losses[-1] / losses.max()) / threshold) if threshold > 0 else math.inf
     fall = math.log(float(losses[0] / losses[-1])) / max(1, len(losses) - 1)
     left = far / fall / 2 if fall > 0 else math.inf
-    return int(max(1, min(left, len(losses), MOST)))
+    return int(max(1, min(left, max(len(losses), FIRST), MOST)))
 
 
 def prefix(losses: Tensor, threshold: float, crossing: bool = False) -> int:
