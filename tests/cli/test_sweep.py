@@ -125,7 +125,7 @@ def test_the_same_command_goes_on_with_what_is_left(
     """In the same folder, and without a look at what is done; another command has one of its own."""
     again = command(*words, "sparsity=0.1,0.99,0.3", store=store)
     assert (again.code, again.out, again.computed) == (1, ended.out, [])
-    assert again.err[0].startswith("going on with the sweep in multirun/")
+    assert again.err[0].startswith("resuming the sweep in multirun/")
     assert [line.partition(" is done")[0] for line in again.err if line.startswith("job ")] == [
         *("job 1/3: sparsity=0.1", "job 3/3: sparsity=0.3", "job 2/3: sparsity=0.99")
     ]

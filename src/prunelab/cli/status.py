@@ -77,7 +77,9 @@ def _standings(folder: Path, sweep: SweepRecord) -> Iterator[Standing]:
     queue = waiting(sorted({*_queued(folder, records)}))
     driven = taken(folder / LOCKS / DRIVER)
     pending = sorted({state for state in queue.values() if state.startswith("PENDING")})
-    rest = "for its turn" if driven else "but nobody drives this sweep: the same command goes on with it"
+    rest = (
+        "for its turn" if driven else "but nobody drives this sweep: run the same command again to resume it"
+    )
     for job, record in records:
         yield _standing(job, record, held(folder, job), queue, ", ".join(pending) or rest)
     for number in range(len(records), sweep.total):

@@ -31,7 +31,7 @@ def resumed(arguments: Arguments, config: DictConfig) -> list[str]:
     folder = unfinished(place, arguments.job, arguments.words)
     if folder is None or taken(folder / LOCKS / DRIVER):
         return []
-    say(f"going on with the sweep in {folder}")
+    say(f"resuming the sweep in {folder}")
     return [f"{DIRECTORY}={quoted(folder)}"]
 
 

@@ -97,7 +97,7 @@ def recover(
 
     ``evaluation``: how the samples that are logged on the way are drawn. With ``scratch`` the student keeps
     its shape and forgets its weights before the same training. The single weights that it lost stay zero.
-    A killed recovery continues from its last checkpoint and ends in the same weights, bitwise.
+    An interrupted recovery resumes at its last checkpoint and ends in the same weights, bitwise.
     """
     chosen, student = recovery.value, state.model
     latents, examples = encode_train(bench, chosen.examples)

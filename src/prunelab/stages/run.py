@@ -73,7 +73,7 @@ def run(bench: Bench, request: Request) -> Outcome | None:
         recovery = request.recovery if request.until == "recover" else None
         pruned(bench, replace(request, recovery=recovery), units)
     if request.until is not None:
-        say(f"until={request.until}: what was made is in the store, the same command without it goes on")
+        say(f"until={request.until}: what was made is in the store, the same command without it resumes")
         return None
     states = [dense(bench)]
     states += pruned(bench, request, units)

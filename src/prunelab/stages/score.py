@@ -82,7 +82,7 @@ def score(
 
     ``bypass`` says where the units' bypasses come from. ``previous`` is the pruned model of the round
     before: what its plan removed is gated off while scoring, and stays the first to go. Trained scores
-    have their losses in ``history.json``; a killed training goes on at its last checkpoint.
+    have their losses in ``history.json``; an interrupted training resumes at its last checkpoint.
     """
     plan = previous.tensors("plan.safetensors") if previous else {}
     parents = {"previous": previous.address} if previous else {}
