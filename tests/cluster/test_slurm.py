@@ -100,7 +100,7 @@ def trained(store: Path) -> bool:
 
 
 def test_a_requeued_recovery_ends_in_the_same_weights(work: Work, straight: str, interrupted: str) -> None:
-    assert "stopped by SIGUSR2: the same command goes on from here" in work.said(interrupted)
+    assert "stopped by SIGUSR2: run the same command again to resume" in work.said(interrupted)
     assert "Traceback" not in work.said(interrupted)
     one, other = (work.recovered(store) for store in ("straight", "interrupted"))
     assert one.keys() == other.keys()
