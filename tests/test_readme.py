@@ -144,6 +144,7 @@ OTHERS = {
     "make lint": "the linters are not the tests' business",
     "make test": "this is it",
     "pip install -c constraints.txt .": "needs a package index",
+    "pip install 'prunelab[slurm]'": "needs a package index",
     ".venv/bin/pytest -q tests/scorers": "these are they",
 }
 FEW = ("evaluation.samples=4", "evaluation.real=4", "evaluation.held_out=4", "evaluation.batch_size=4")
