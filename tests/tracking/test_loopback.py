@@ -33,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, seconds in (
         (tracking, "ANSWER_SECONDS", 5.0),
         (tracking, "UPLOAD_SECONDS", 2.0),
-        (wandb_service, "STUCK_SECONDS", 4.0),
+        (wandb_service, "STUCK_SECONDS", 16.0),
     ):
         monkeypatch.setattr(module, name, seconds)
 
@@ -81,7 +81,7 @@ def test_a_server_receives_everything(
     assert [each["input"]["artifactID"] for each in server.named("UseArtifact")] == [PARENT]
 
 
-@pytest.mark.parametrize("when", ["at the start", "half-way"])
+@pytest.mark.parametrize("when", ["at the start", "once the run is open", "half-way"])
 def test_a_silent_server_sends_later_stages_offline_and_all_is_on_the_disk(
     tmp_path: Path,
     server: Received,
@@ -93,6 +93,7 @@ def test_a_silent_server_sends_later_stages_offline_and_all_is_on_the_disk(
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     if when == "at the start":
         server.mute.set()
+    server.last_words = "UpsertBucket" if when == "once the run is open" else ""
     tracker = logged(tmp_path, server)
     assert tracker.mode == "offline"
     (line,) = capfd.readouterr().err.splitlines()

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
 
-STUCK_SECONDS = 20.0  # how long any call may take beyond the time that it was given
+# How long any call may take beyond the time that it was given. Not much shorter: the process writes what it was
+# told to the disk every few seconds, and what it had not written is lost with it.
+STUCK_SECONDS = 20.0
 
 
 @contextmanager
