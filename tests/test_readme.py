@@ -399,7 +399,7 @@ def test_every_python_block_runs(
 
 TOYS = {  # what makes a benchmark quick; others are run with the settings they have
     "checkpointed_sampling": ("--batch", "1", "--rounds", "1", "--steps", "2"),
-    "commands": ("--rounds", "1", "plan", "scorer=magnitude", "granularity=block"),
+    "commands": ("--rounds", "1", "--", "--help"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
     "many_ablations_per_forward": ("--samples", "1", "--rounds", "1"),
     "scaling": ("--processes", "1", "--samples", "1", "--steps", "1", "--rounds", "1"),
