@@ -175,7 +175,12 @@ ROWS = Unit("denoiser", "", "channel", 6, (Slice("weight", 0),), Gate("", "input
         (None, 3, [0, 3, 6]),
     ],
 )
-def test_the_prefix_of_a_known_loss_curve(threshold: float | None, stride: int, chosen: list[int]) -> None:
+@pytest.mark.parametrize("first", [1, 8])
+def test_the_prefix_of_a_known_loss_curve(
+    threshold: float | None, stride: int, chosen: list[int], first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one pass or in several, of which the last goes too far."""
+    monkeypatch.setattr("prunelab.scorers.taylor.FIRST", first)
     model = Curve()
     scorer = Taylor(samples=4, threshold=threshold, stride=stride, batch_size=3)
     got = follow(scorer.passes(model, [ROWS], Pictures()), Hardware())[ROWS.name]
