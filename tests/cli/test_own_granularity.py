@@ -35,6 +35,6 @@ def test_it_is_one_file_and_one_choice(command: Command, tiny: tuple[str, ...], 
     assert ">taylor · head+pair ·" in (ended.folder / "report.html").read_text("utf-8")
 
 
-def test_a_name_stands_for_one_granularity() -> None:
-    with pytest.raises(Refusal, match="two granularities called 'head'"):
+def test_a_name_of_ours_is_taken() -> None:
+    with pytest.raises(Refusal, match="prunelab has a granularity called 'head'"):
         add(Granularity("head", neurons))

@@ -29,9 +29,10 @@ _KNOWN = {each.name: each for each in OURS}
 
 
 def add(granularity: Granularity) -> None:
-    """From here on its name stands for it; refuses a name that stands for another one."""
-    if _KNOWN.setdefault(granularity.name, granularity) != granularity:
-        raise Refusal(f"there are two granularities called {granularity.name!r}: give yours another name")
+    """From here on its name stands for it; refuses a name that is one of prunelab's."""
+    if granularity not in OURS and granularity.name in {each.name for each in OURS}:
+        raise Refusal(f"prunelab has a granularity called {granularity.name!r}: give yours another name")
+    _KNOWN[granularity.name] = granularity
 
 
 def known(name: str) -> Granularity:
