@@ -36,9 +36,10 @@ def kinds(job: dict[str, Any]) -> list[str]:
 
 
 def rows(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a job's report without what a clock measured."""
+    """The rows of a job's report without what a clock measured, and without its command and date."""
     found = json.loads((Path(job["out"][-1]) / "report.json").read_text())["rows"]
     for row in found:
+        row.pop("provenance", None)
         row["cost"].pop("latency_ms")
         row["cost"].pop("dense_latency_ms", None)
     return found
