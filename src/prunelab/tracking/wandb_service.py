@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
 
-# How long any call may take beyond the time that it was given. Not much shorter: the process writes what it was
-# told to the disk every few seconds, and what it had not written is lost with it.
+# How long any call may take beyond the time that it was given. Not much shorter: the process writes what it
+# was told to the disk every few seconds, and what it had not written is lost with it.
 STUCK_SECONDS = 20.0
 
 
