@@ -80,7 +80,7 @@ def blocks(language: str) -> list[Block]:
 def commands() -> list[Command]:
     """The command lines of all pages."""
     return [
-        Command(block.page, shlex.split(words), refusal)
+        Command(block.page, shlex.split(words.partition(" | ")[0], comments=True), refusal)
         for block in blocks("console")
         for words, refusal in COMMAND.findall(block.text)
     ]
@@ -136,6 +136,7 @@ COMPOSED = {
     "task=t2i_lpips": "needs torchvision, which the test environment must not have",
     "data=coco_30k_prompts": "asks the hub: the tests have no network",
     "hydra/sweeper=optuna": "a search is many jobs: tests/cli/test_search.py",
+    "hydra/launcher=slurm": "asks a cluster: tests/cluster/test_slurm.py",
     "hydra/launcher=joblib": "its jobs are in other processes, beyond this one's stand-ins: test_sweep.py",
     "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
 }
@@ -256,7 +257,7 @@ def place(
     (folder / "my_flux").symlink_to(flux_folder)
     (folder / "my_classes").symlink_to(classes_folder)
     write_pictures(folder)
-    (folder / "prompts.txt").write_text("a red seven\n" * 8)
+    (folder / "prompts.txt").write_text("a red seven\n" * 400)
     (folder / "multirun").mkdir()
     rows = [runpy.run_path(str(ROOT / "tests" / "report" / "conftest.py"))["make_row"]("dense")]
     (folder / "multirun" / "report.json").write_text(json.dumps({"schema": 1, "rows": rows}))

@@ -22,7 +22,7 @@ Command = Callable[..., Any]
 # Command lines that are refused before anything heavy is imported, and what their line must say.
 CONFIGURATIONS = {
     "scorer=magnitud": ("unknown scorer 'magnitud'", "did you mean 'magnitude'?", "latent_shift"),
-    "model=tiny_t2": ("unknown model 'tiny_t2'", "did you mean 'tiny_t2i'?"),
+    "model=tiny_t2": ("unknown model 'tiny_t2'", "did you mean 'tiny_t2v'?"),
     "hydra/launcher=basik": ("unknown hydra/launcher 'basik'", "did you mean 'basic'?"),
     "experiment=demmo": ("unknown experiment 'demmo'", "did you mean 'demo'?"),
     "scorr=magnitude": ("unknown key 'scorr'", "did you mean 'scorer'?", "experiment", "sparsity"),
