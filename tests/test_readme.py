@@ -403,7 +403,7 @@ TOYS = {  # what makes a benchmark quick; others are run with the settings they 
     "commands": ("--rounds", "1", "--", "--help"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
     "many_ablations_per_forward": ("--samples", "1", "--rounds", "1"),
-    "scaling": ("--processes", "1", "--samples", "1", "--steps", "1", "--rounds", "1"),
+    "scaling": ("--processes", "1", "--samples", "2", "--steps", "1", "--rounds", "1"),
 }
 
 
