@@ -67,7 +67,7 @@ def classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import shutil
 
     from prunelab.models.opening import published
-    from prunelab.models.skeletons import skeleton
+    from prunelab.surgery.skeletons import skeleton
 
     small = tmp_path_factory.mktemp("classes") / "configurations"
     shutil.copytree(published("ldm4_imagenet"), small)

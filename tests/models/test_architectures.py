@@ -14,7 +14,7 @@ from recording import first_call
 
 import prunelab
 from prunelab.models.pipeline import PipelineModel
-from prunelab.models.skeletons import skeleton
+from prunelab.surgery.skeletons import skeleton
 
 FOLDERS = Path(prunelab.__file__).parent / "architectures"
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"

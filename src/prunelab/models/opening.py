@@ -11,9 +11,9 @@ from diffusers import LDMPipeline as Squares
 from prunelab.core.errors import Refusal
 from prunelab.models.folders import content_hash, locate
 from prunelab.models.latent_pipeline import LDMPipeline
-from prunelab.models.skeletons import skeleton
 from prunelab.surgery.opening import model_classes, open_pipeline
 from prunelab.surgery.portable import PRUNED
+from prunelab.surgery.skeletons import skeleton
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ARCHITECTURES = Path(__file__).parents[1] / "architectures"

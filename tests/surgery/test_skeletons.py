@@ -18,7 +18,7 @@ from torch import nn
 from prunelab.core.errors import Refusal
 from prunelab.costs.macs import macs
 from prunelab.models.pipeline import PipelineModel
-from prunelab.models.skeletons import skeleton
+from prunelab.surgery.skeletons import skeleton
 
 Family = Callable[[str], tuple[Small, Path]]
 Bare = Callable[[str], DiffusionPipeline]
