@@ -108,7 +108,7 @@ def test_what_adapters_cannot_do_is_refused(
 
 class Asked:
     def __init__(self, method: object) -> None:
-        self.method = method
+        self.method, self.gradient_checkpointing = method, False
 
 
 def test_zeros_and_weights_from_nothing_are_refused_before_work_starts() -> None:
