@@ -138,6 +138,7 @@ COMPOSED = {
     "hydra/sweeper=optuna": "a search is many jobs: tests/cli/test_search.py",
     "hydra/launcher=slurm": "asks a cluster: tests/cluster/test_slurm.py",
     "hydra/launcher=joblib": "its jobs are in other processes, beyond this one's stand-ins: test_sweep.py",
+    "model=sd21 weights=random experiment=sd2_magnitude": "sorts 866 million weights for a minute",
     "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
 }
 OTHERS = {

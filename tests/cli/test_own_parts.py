@@ -128,7 +128,7 @@ def test_a_metric_is_shown_as_it_says(ended: Any) -> None:
     estimate = rows["pruned"]["metrics"]["brightness"]
     assert 0 < estimate["low"] < estimate["value"] < estimate["high"] < 1
     assert re.search(r'title="of all pixels">Mean brightness.↑</th>', page)
-    assert f"<td>{100 * estimate['value']:.1f} %<small>" in page
+    assert f"<span>{100 * estimate['value']:.1f} % <small>" in page
     (shown,) = (line for line in ended.err if line.startswith("Mean brightness"))
     assert shown.count("%") == 2, "the dense and the pruned model's on the screen"
 
@@ -137,7 +137,7 @@ def test_a_preview_of_another_medium_is_shown_and_kept(ended: Any) -> None:
     report = json.loads((ended.folder / "report.json").read_text())
     assert report["pictures"] == report["sounds"] == []
     page = (ended.folder / "report.html").read_text("utf-8")
-    assert page.count("<h2>Same prompts, turning</h2>") == 1
+    assert page.count("<h3>Same prompts, turning</h3>") == 1
     for entry in report["previews"]:
         for still, film in zip(entry["stills"], entry["files"], strict=True):
             content = (ended.folder / film).read_bytes()

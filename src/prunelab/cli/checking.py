@@ -50,9 +50,7 @@ def check(arguments: Arguments) -> list[DictConfig]:
                 check_inputs(config, arguments.job)
             configs.append(config)
     if arguments.searches and configs[0].objective is None:
-        raise Refusal(
-            "a search wants a number of each job: objective=NAME, such as objective=output_distance"
-        )
+        raise Refusal("a search wants a number of each job: objective=NAME of a metric, or of a cost")
     return configs
 
 
