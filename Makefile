@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 test test-slurm: export OMP_WAIT_POLICY := PASSIVE
 test test-slurm: export OMP_NUM_THREADS := 1
 test: lint browser
-	$(BIN)/pytest -q -n 2 --dist loadfile --durations=25
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 # A SLURM of two nodes on this machine: as root, with Debian's packages; elsewhere the reason is printed.
 test-slurm: install

@@ -139,6 +139,8 @@ COMPOSED = {
     "hydra/launcher=slurm": "asks a cluster: tests/cluster/test_slurm.py",
     "hydra/launcher=joblib": "its jobs are in other processes, beyond this one's stand-ins: test_sweep.py",
     "model=sd21 weights=random experiment=sd2_magnitude": "sorts 866 million weights for a minute",
+    "plan model=flux granularity": "a real architecture: tests/models/test_architectures.py",
+    "plan model=sd21 experiment=ecodiff": "a real architecture: tests/models/test_architectures.py",
     "path=my_ddpm data=cifar10": "asks the hub: the tests have no network",
 }
 OTHERS = {
