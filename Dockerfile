@@ -1,5 +1,5 @@
 # docker build -t prunelab .
-# docker run --rm -v "$PWD/outputs:/work/outputs" -v prunelab-store:/store prunelab experiment=demo
+# docker run --rm -v "$PWD/outputs:/results/outputs" -v prunelab-store:/store prunelab experiment=demo
 #
 # The index chooses torch's build (see the Makefile): --build-arg PIP_EXTRA_INDEX_URL=URL for the small CPU one. With the
 # CUDA build, add --gpus all to docker run, and trainer=gpu to the command.
@@ -16,6 +16,6 @@ COPY sweeps ./sweeps
 COPY slurm ./slurm
 RUN pip install -c constraints.txt . && mkdir /store
 
-WORKDIR /work
+WORKDIR /results
 VOLUME /store
 ENTRYPOINT ["prunelab"]

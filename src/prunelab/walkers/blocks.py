@@ -64,4 +64,4 @@ def _resnet(module: nn.Module) -> bool:
     )
 
 
-BLOCK = Granularity("block", blocks, accepted, "transformer blocks", block_paths)
+BLOCK = Granularity("block", blocks, accepted, "transformer blocks", block_paths, whole=True)

@@ -7,6 +7,7 @@ from torch import nn
 
 from prunelab.core.units import Unit
 from prunelab.walkers.calls import Calls
+from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.walk import known
 from prunelab.walkers.whole import inside
 
@@ -61,18 +62,18 @@ def coverage(component: str, root: nn.Module, granularity: str, units: Sequence[
     for path in left:
         module = root.get_submodule(path)
         size = sum(parameter.numel() for parameter in module.parameters())
-        groups.setdefault((type(module).__name__, _reason(calls, granularity, path)), []).append(size)
+        groups.setdefault((type(module).__name__, _reason(calls, of, path)), []).append(size)
     missed = (Missed(kind, len(sizes), sum(sizes), reason) for (kind, reason), sizes in groups.items())
     # Operators and blocks have units of other kinds, and units around what is counted here.
-    found = [path for path in own if granularity in ("head", "neuron") or _holds(path, alike)]
+    found = [path for path in own if not of.whole or _holds(path, alike)]
     return Coverage(component, granularity, of.things, len(found), tuple(missed))
 
 
-def _reason(calls: Calls, granularity: str, path: str) -> str:
+def _reason(calls: Calls, of: Granularity, path: str) -> str:
     """Why a module gives no units, as far as that is known."""
     recording, call = calls.recording, calls.get(path)
-    told = recording.refusals.get((granularity, path), "")
-    if told or granularity in ("head", "neuron"):
+    told = recording.refusals.get((of.name, path), "")
+    if told or not of.whole:
         return told
     if call is None:
         return "no call of it was seen"

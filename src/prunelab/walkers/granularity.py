@@ -19,6 +19,7 @@ class Granularity:
     name: its units' ``granularity``. walk: gives the units of a component, by its name, its module and the
         calls of its modules. check: keeps those that were tried and held. things: what modules that should
         give such units are called in the plural. alike: their paths in a component, whether they give any.
+        whole: whether a unit is a whole module, which may hold or stand beside what is alike.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Granularity:
     check: Check | None = None
     things: str = ""
     alike: Callable[[nn.Module], list[str]] | None = None
+    whole: bool = False
 
     def units(self, component: str, root: nn.Module, calls: Calls) -> list[Unit]:
         """The units of one component; a layer that lost all it had gives none."""

@@ -103,4 +103,6 @@ def _same_shape(convolution: nn.Module) -> bool:
     return all(2 * padding == dilation * (kernel - 1) for padding, dilation, kernel in sides)
 
 
-OPERATOR = Granularity("operator", operators, accepted, "attentions and feed-forwards", like_operators)
+OPERATOR = Granularity(
+    "operator", operators, accepted, "attentions and feed-forwards", like_operators, whole=True
+)
