@@ -6,6 +6,7 @@ Where a scheduler has ``alphas_cumprod`` the process is ``sqrt(abar_t) x + sqrt(
 arXiv 2206.00364) noise ``x + s eps`` and say themselves how they precondition what goes in and comes out.
 """
 
+import copy
 from typing import Any, Protocol
 
 import torch
@@ -55,7 +56,7 @@ class Diffusion:
     """Of a scheduler with ``alphas_cumprod``, whose prediction is noise, velocity or the sample."""
 
     def __init__(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
+        self.scheduler = copy.copy(scheduler)  # noising takes its levels to the latents' device for good
 
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``."""
