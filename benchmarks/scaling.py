@@ -31,7 +31,7 @@ from prunelab.engine.hardware import Hardware
 from prunelab.engine.launch import launch
 from prunelab.engine.observe import collect
 from prunelab.engine.optimise import Schedule, optimise
-from prunelab.recovery.draws import Draws
+from prunelab.recovery.training_draws import Draws
 from prunelab.recovery.finetune import Finetune
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.evaluate import Evaluation, sampling

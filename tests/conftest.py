@@ -66,7 +66,7 @@ def classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A class-conditional model of 4 classes and the null class, its weights drawn from seed 0."""
     import shutil
 
-    from prunelab.models.opening import published
+    from prunelab.models.origins import published
     from prunelab.surgery.skeletons import skeleton
 
     small = tmp_path_factory.mktemp("classes") / "configurations"

@@ -112,10 +112,9 @@ def files() -> list[Path]:
 
 
 def test_no_file_name_stands_for_two_things() -> None:
-    """Within the package, so that a name says where it is; those left are of rooms being rebuilt."""
-    left = {"calls.py", "draws.py", "opening.py", "units.py"}
+    """Within the package, so that a name says where it is."""
     names = [path.name for path in SOURCES if path.name not in ("__init__.py", "__main__.py")]
-    assert {name for name in names if names.count(name) > 1} <= left
+    assert {name for name in names if names.count(name) > 1} == set()
 
 
 def test_nothing_is_named_after_a_drawer() -> None:

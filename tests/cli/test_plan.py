@@ -162,7 +162,7 @@ def test_a_plan_of_a_folder_reads_no_weights_and_calls_it_by_its_name(
     def read(*arguments: object) -> str:
         raise AssertionError("weights were read")
 
-    monkeypatch.setattr("prunelab.models.opening.content_hash", read)
+    monkeypatch.setattr("prunelab.models.origins.content_hash", read)
     (tmp_path / "my_model").symlink_to(EMBEDDED / "tiny_t2i")
     ended = command("plan", "path=my_model", *CHOICES, "logger=none", store=tmp_path / "store")
     assert planned(ended)["model"] == "my_model"

@@ -12,9 +12,9 @@ from prunelab.core.errors import Refusal
 from prunelab.core.units import Gate, Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill
-from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.lora import Adaptation, Lora
+from prunelab.recovery.training_draws import Draws
 from prunelab.stages.bench import Part
 from prunelab.stages.recover import Finishing, check_recovery
 from prunelab.surgery.carried import note_zeros

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from prunelab.core.draws import generator
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill, stages
-from prunelab.recovery.draws import Batch, Draws
 from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.training_draws import Batch, Draws
 from prunelab.stages.prune import slimmed
 
 PROMPTS = ["a red seven on a blue background", "", "a white two on a black background"]

@@ -17,9 +17,9 @@ from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill
-from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.lora import Lora
+from prunelab.recovery.training_draws import Draws
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.learned_gates import LearnedGates
 from prunelab.scorers.taylor import Taylor

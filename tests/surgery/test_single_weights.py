@@ -14,8 +14,8 @@ from prunelab.costs.zeroed import nominal, zeroed, zeros
 from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import Schedule, optimise
 from prunelab.models.pipeline import PipelineModel
-from prunelab.recovery.draws import Draws
 from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.training_draws import Draws
 from prunelab.stages.prune import planned_costs, slimmed
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of

@@ -16,16 +16,16 @@ from prunelab.core.settings import Floats, Made, Place, Text, Weights
 from prunelab.core.units import Unit
 from prunelab.models.asking import is_prompted, makes
 from prunelab.models.autoencoding import Autoencoding, Pixels
-from prunelab.models.calls import Calls
 from prunelab.models.conditions import Conditions, stacked
 from prunelab.models.media import Media, Plain
-from prunelab.models.opening import opened
+from prunelab.models.origins import opened
 from prunelab.models.parts import parts_of
+from prunelab.models.pipeline_calls import Calls
 from prunelab.models.process import Process, process_of
 from prunelab.models.seams import FEATURES, listening
 from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.saving import save_pipeline
-from prunelab.walkers.units import units_of
+from prunelab.walkers.model_units import units_of
 
 
 class PipelineModel:
@@ -107,7 +107,7 @@ class PipelineModel:
     def units(
         self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
     ) -> list[Unit]:
-        """See :func:`prunelab.walkers.units.units_of`."""
+        """See :func:`prunelab.walkers.model_units.units_of`."""
         return units_of(self, granularity, components, bypasses)
 
     def to(self, device: torch.device) -> None:

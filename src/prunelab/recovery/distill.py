@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_map_only
 from prunelab.core.prices import Price
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Fraction, NonNegative, settings
-from prunelab.recovery.draws import Batch, Draws
 from prunelab.recovery.finetune import DenoisingObjective
+from prunelab.recovery.training_draws import Batch, Draws
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 STAGES = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")

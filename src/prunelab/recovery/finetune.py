@@ -8,7 +8,7 @@ from torch import Tensor
 from prunelab.core.prices import Price
 from prunelab.core.protocols import Conditions, Model
 from prunelab.core.settings import Fraction, settings
-from prunelab.recovery.draws import Batch, Draws
+from prunelab.recovery.training_draws import Batch, Draws
 
 
 @settings

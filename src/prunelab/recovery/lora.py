@@ -19,7 +19,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.prices import Price
 from prunelab.core.protocols import Model
 from prunelab.core.settings import Count, Made, Names, Positive, settings
-from prunelab.recovery.draws import Draws
+from prunelab.recovery.training_draws import Draws
 
 ADAPTER = "recovery"
 

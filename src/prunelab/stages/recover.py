@@ -11,8 +11,8 @@ from prunelab.core.protocols import Model
 from prunelab.core.settings import Count, NonNegativeCount, Runtime, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.optimise import Objective, Schedule, optimise
-from prunelab.recovery.draws import Draws
 from prunelab.recovery.scratch import forget
+from prunelab.recovery.training_draws import Draws
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
 from prunelab.stages.evaluate import Evaluation

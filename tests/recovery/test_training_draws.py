@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prunelab.recovery.draws import Draws
+from prunelab.recovery.training_draws import Draws
 
 LATENTS = torch.arange(5 * 2 * 3, dtype=torch.float32).reshape(5, 2, 3)
 PROMPTS = [f"number {i}" for i in range(5)]

@@ -8,7 +8,7 @@ from torch import nn
 
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Unit
-from prunelab.walkers.bypasses import shape_changing
+from prunelab.walkers.reshaping_operators import shape_changing
 from prunelab.walkers.walk import walk
 
 
