@@ -46,6 +46,7 @@ bench: install
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/many_ablations_per_forward.py
 	$(BIN)/python benchmarks/checkpointed_sampling.py
+	$(BIN)/python benchmarks/real_sizes.py
 
 demo: install
 	$(BIN)/prunelab experiment=demo

@@ -406,6 +406,7 @@ TOYS = {  # what makes a benchmark quick; others are run with the settings they 
     "commands": ("--rounds", "1", "--", "--help"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
     "many_ablations_per_forward": ("--samples", "1", "--rounds", "1"),
+    "real_sizes": ("--model", "tiny_t2i", "--side", "4", "--planned", "tiny_t2v"),
     "scaling": ("--processes", "1", "--samples", "2", "--steps", "1", "--rounds", "1"),
 }
 
