@@ -64,6 +64,14 @@ def test_combined_report_has_rows_curves_and_pictures(tmp_path: Path, jobs: list
     ]
 
 
+def test_a_sweep_and_its_jobs_are_shown_once(tmp_path: Path, jobs: list[Path]) -> None:
+    once = write_combined(tmp_path / "sweep", jobs)
+    again = write_combined(tmp_path / "all", [once.parent, *jobs])
+    assert read_report(again.with_name("report.json")) == read_report(once.with_name("report.json"))
+    alone = write_combined(tmp_path / "alone", [once.parent, jobs[0]])
+    assert read_report(alone.with_name("report.json"))["rows"] == combine(jobs), "jobs that are gone stay"
+
+
 def test_pictures_survive_the_way_through_the_disk(
     tmp_path: Path, jobs: list[Path], picture: MakePicture
 ) -> None:

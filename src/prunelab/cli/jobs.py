@@ -17,6 +17,7 @@ from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
 from prunelab.cli.licences import licence
+from prunelab.cli.older_rows import described
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
 from prunelab.engine import ranks
@@ -153,7 +154,7 @@ def report(config: DictConfig, folder: Path) -> None:
 
 def combine(folder: Path, reports: Sequence[Path]) -> None:
     """One report of several (their folders or files) in ``folder``, and its table on the screen."""
-    page = write_combined(folder, reports)
+    page = write_combined(folder, reports, described)
     _show(read_report(page.with_name("report.json"))["rows"], page)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,16 @@ from prunelab.report.schema import NoReport, Row, read_report
 from prunelab.report.trainings import trainings
 
 UNDESCRIBED = (
-    "these reports were written before metrics described themselves, so they have bare names and no better "
-    "side here; running the jobs again, which finds everything in the store, writes them anew"
+    "these reports were written before metrics described themselves, and no task here describes them: "
+    "they have bare names and no better side; running the jobs again writes them anew"
 )
 PROMPTS = 6  # of every job's previews
+JOBS = "jobs"  # the entry of the context by which a report of many is known
+
+
+def as_it_is(row: Row) -> Row:
+    """The row."""
+    return row
 
 
 def combine(folders: Sequence[Path]) -> list[Row]:
@@ -33,14 +39,16 @@ def combine(folders: Sequence[Path]) -> list[Row]:
     return _merged([report for _, report in _readable(folders)])
 
 
-def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
+def write_combined(folder: Path, reports: Sequence[Path], described: Callable[[Row], Row] = as_it_is) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
     It has every row once, the metric-against-sparsity curves, and each model's previews of the first
-    few prompts. Raises as ``combine``.
+    few prompts. ``described`` adds what a row from an older report does not say. Raises as ``combine``.
     """
-    found = _readable(reports)
-    rows = _merged([report for _, report in found])
+    readable = _readable(reports)
+    found = _once(readable)
+    dropped = len(readable) - len(found)
+    rows = [described(row) for row in _merged([report for _, report in found])]
     fields = varying(rows)
     if not any("quantities" in row for row in rows):
         print(UNDESCRIBED, file=sys.stderr)
@@ -48,7 +56,7 @@ def write_combined(folder: Path, reports: Sequence[Path]) -> Path:
     for path, report in found:
         own = [one.first(PROMPTS) for one in beside.read(path.parent, report)]
         _add_new(previews, [_relabelled(one, report, fields) for one in own])
-    context = {"title": "prunelab sweep", "jobs": len(reports), "reports": len(found)}
+    context = {"title": "prunelab sweep", JOBS: len(reports) - dropped, "reports": len(found)}
     shown = sorted(previews, key=lambda one: one.state != "dense")
     folder.mkdir(parents=True, exist_ok=True)
     return write_report(folder, rows, shown, trainings([report for _, report in found], fields), context)
@@ -62,6 +70,16 @@ def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
     if not found:
         raise Refusal(f"nothing to combine: none of {len(paths)} jobs left a readable {JSON}")
     return found
+
+
+def _once(found: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path, dict[str, Any]]]:
+    """Without a sweep's own report where its jobs' are there: its samples would be shown a second time."""
+    of_jobs = {_identity(row) for _, one in found if JOBS not in one["context"] for row in one["rows"]}
+    return [
+        (path, one)
+        for path, one in found
+        if JOBS not in one["context"] or any(_identity(row) not in of_jobs for row in one["rows"])
+    ]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

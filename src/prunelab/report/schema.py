@@ -219,7 +219,7 @@ class Panel(Part):
 
 
 class Whole(Part):
-    """A report. Its context is for other programs: nothing here reads it."""
+    """A report. Its context is for other programs: all that is read here is whether it has ``jobs``."""
 
     version: Literal[1] = Field(alias="schema")
     rows: Annotated[list[Evaluated], Field(min_length=1)]
