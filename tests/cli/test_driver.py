@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from prunelab.artifacts.locks import locked
 from prunelab.cli.driver import DRIVER, Driver, Sweep
 from prunelab.cli.job_record import read_job
-from prunelab.cli.standing import LOCKS, begun
+from prunelab.cli.standing import LOCKS, begun, finished, key
 from prunelab.cli.sweep_record import read_sweep
 from prunelab.core.errors import Refusal
 from prunelab.core.failures import POLICIES, Failure
@@ -112,6 +112,27 @@ def test_the_same_command_tries_again_what_failed_and_nothing_else(drive: Callab
     assert (inner.started, returned) == ([["seed=1"]], [1.5, 1.5, 1.5])
     inner, _ = drive()
     assert inner.started == []
+
+
+def test_a_job_is_done_for_as_long_as_what_it_read_is_the_same(tmp_path: Path) -> None:
+    """Also where ``path`` is a link; one in a circle stops nobody, and a data set's name is no folder."""
+    read = tmp_path / "model" / "unet"
+    read.mkdir(parents=True)
+    (read / "weights").write_text("1")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    made = OmegaConf.create(
+        {"job": "run", "path": str(tmp_path / "link"), "data": {"path": "some/dataset", "rows": 4}}
+    )
+    record = begun(tmp_path / "0", made, 0, "seed=0", [])
+    record.begin()
+    record.end()
+    record.write(tmp_path / "0")
+    assert finished(tmp_path / "0", key(made)) is not None
+    (read / "weights").write_text("2")
+    assert finished(tmp_path / "0", key(made)) is None
+    (read / "weights").unlink()
+    (read / "weights").symlink_to(tmp_path / "model")
+    assert len(key(made)) == 12
 
 
 def test_a_pool_that_breaks_loses_no_result(tmp_path: Path, drive: Callable[..., Any]) -> None:

@@ -64,6 +64,10 @@ def test_a_search_without_a_single_result_says_why(
     ("words", "said"),
     [
         ([*SEARCH, "sparsity=0.1,0.2"], "a search wants a number of each job: objective=NAME"),
+        (
+            [*SEARCH, "objective=macs", "hydra.sweeper.storage=sqlite:///search.db"],
+            "hydra.sweeper.storage=sqlite:///search.db needs an SQLAlchemy before 2: pip install",
+        ),
         (["-m", "sparsity=interval(0.1,0.2)"], "hydra/sweeper=optuna searches an interval"),
     ],
 )

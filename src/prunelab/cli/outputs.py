@@ -8,7 +8,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from prunelab.cli.arguments import one_line
 from prunelab.cli.declarations import check_value
-from prunelab.cli.plugins import check_installed
+from prunelab.cli.plugins import check_installed, check_storage
 from prunelab.cli.resolving import OF_A_JOB
 from prunelab.core.errors import Refusal
 from prunelab.core.settings import Place
@@ -17,12 +17,15 @@ OUTPUTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
 
 def check_outputs(config: DictConfig) -> None:
-    """Refuse a folder for a job's outputs, or a store, that is none or can be none."""
+    """Refuse a folder for a job's outputs, a store or a search's database, that is none or can be none."""
     for name in ("launcher", "sweeper"):
         target = OmegaConf.select(config, f"hydra.{name}._target_", throw_on_resolution_failure=False)
         if target is None:
             raise Refusal(f"hydra.{name} starts nothing: leave it out, or hydra/{name}=NAME")
         check_installed(name, str(target))
+    storage = OmegaConf.select(config, "hydra.sweeper.storage", throw_on_resolution_failure=False)
+    if isinstance(storage, str):
+        check_storage(storage)
     many = config.hydra.mode is not None and config.hydra.mode.name == "MULTIRUN"
     for key in OUTPUTS:
         place = _place(config, key)

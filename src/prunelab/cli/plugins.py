@@ -1,5 +1,6 @@
 """Hydra's launchers and sweepers that are packages of their own, and how each is installed."""
 
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from prunelab.core.errors import Refusal
@@ -30,6 +31,18 @@ def check_installed(kind: str, target: str) -> None:
     package = ".".join(target.split(".")[:2])
     if package in BEHIND and not _there(package):
         raise Refusal(f"hydra.{kind} is not installed, pip install 'prunelab[{BEHIND[package]}]'")
+
+
+def check_storage(storage: str) -> None:
+    """Refuse a database for a search where Optuna cannot write one: Hydra's sweeper needs Optuna 2.
+
+    That Optuna leaves the transaction open in which it notes the tables' version; SQLAlchemy 2 rolls it back.
+    """
+    if not storage.startswith("redis") and int(version("sqlalchemy").partition(".")[0]) > 1:
+        raise Refusal(
+            f"hydra.sweeper.storage={storage} needs an SQLAlchemy before 2: pip install 'sqlalchemy<2' "
+            "'alembic<1.14', or leave it out: a search that starts anew finds in the store what is computed"
+        )
 
 
 def _there(package: str) -> bool:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,9 +12,12 @@ from prunelab.artifacts.locks import taken
 from prunelab.cli.job_record import SCHEMA, JobRecord, read_job
 from prunelab.cli.objective import REPORT
 from prunelab.cli.sweep_record import SweepJob
+from prunelab.core.contents import state
+from prunelab.core.errors import Refusal
 from prunelab.core.versions import versions
 
 LOCKS = ".locks"
+PLACES = ("path", "folder")  # what files and folders that are read are called in every part
 # What decides no result.
 HOW = (
     *("hydra", "trainer", "devices", "cluster", "logger", "group", "store"),
@@ -45,12 +49,35 @@ def finished(folder: Path, key: str) -> JobRecord | None:
 
 
 def key(config: DictConfig) -> str:
-    """What a job is made of, as a hash: its configuration as written, and the version of prunelab."""
+    """What a job is made of, as a hash: its configuration as written, prunelab's version, and its inputs.
+
+    Those are what ``path`` and the like name: every file's name, size and time of the last change. A file that
+    was only touched makes another job of it, which finds everything in the store.
+    """
     written = OmegaConf.to_container(config, resolve=False)
     assert isinstance(written, dict)
     parts = {str(name): value for name, value in written.items() if name not in HOW}
-    text = json.dumps([parts, versions()["prunelab"]], sort_keys=True, default=str)
+    looks = {place: _look(place) for place in sorted(set(_places(parts)))}
+    text = json.dumps([parts, versions()["prunelab"], looks], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _look(place: str) -> list[list[str | int]]:
+    """The state of a file or folder; of one that cannot be read none, as who reads it says why."""
+    try:
+        return state(place)
+    except (Refusal, OSError, ValueError, RuntimeError):
+        return []
+
+
+def _places(node: Any, name: str = "") -> Iterator[str]:
+    """The values, anywhere in a configuration, of keys that name files and folders; references aside."""
+    if isinstance(node, Mapping | list):
+        inner = node.items() if isinstance(node, Mapping) else ((name, each) for each in node)
+        for key, value in inner:
+            yield from _places(value, name if key == "_args_" else str(key))
+    elif isinstance(node, str) and name in PLACES and "${" not in node:
+        yield node
 
 
 def lock_file(sweep: Path, job: SweepJob) -> Path:

@@ -1,0 +1,65 @@
+"""Jobs of submitit whose process was killed, where no accounting says so: the queue does, and nobody waits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from prunelab.cli import slurm_queue
+from prunelab.cli.submitted import each_waited_for
+from prunelab.core.failures import Failure, of_scheduler
+
+core = pytest.importorskip("submitit.core.core", reason="submitit is not installed: prunelab[slurm]")
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str] | None]:
+    """What SLURM's programs answer, by name; None: nothing, as without accounting."""
+    told: dict[str, list[str] | None] = {"squeue": [], "sacct": None, "scontrol": None}
+
+    def asked(words: Sequence[str]) -> list[str] | None:
+        return told[words[0]]
+
+    monkeypatch.setattr(slurm_queue, "_asked", asked)
+    monkeypatch.setattr(slurm_queue, "_ended", {})
+    monkeypatch.setattr(core.Job, "_results_timeout_s", 0)
+    return told
+
+
+def test_a_job_that_is_gone_from_the_queue_is_not_waited_for(
+    answers: dict[str, list[str] | None], tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    from submitit.slurm.slurm import SlurmJob
+
+    own = SlurmJob.watcher
+    answers["scontrol"] = ["JobId=9 ArrayJobId=7 JobState=NODE_FAIL Reason=NodeDown ExitCode=0:0"]
+    with each_waited_for() as lost:
+        assert SlurmJob[None](tmp_path, "7_1").results() == [None]
+    assert SlurmJob.watcher is own
+    assert "ended as NODE_FAIL" in str(lost[0])
+    answers["scontrol"] = None
+    assert of_scheduler(slurm_queue.ended_as("7_1")) is Failure.LOST, "the controller has forgotten it"
+
+
+def test_a_job_in_the_queue_is_waited_for_and_so_is_one_of_a_queue_that_is_silent(
+    answers: dict[str, list[str] | None], tmp_path: Path
+) -> None:
+    from prunelab.cli.queue_watcher import QueueWatcher
+
+    watcher = QueueWatcher()
+    watcher.register_job("7_0")
+    ended = list[bool]()
+    for there in (["7_0"], None, ["7_1"]):
+        answers["squeue"] = there
+        watcher.update()
+        ended.append(watcher.is_done("7_0", mode="cache"))
+    assert ended == [False, False, True]
+
+
+def test_how_a_job_ended_is_asked_of_the_accounting_last(answers: dict[str, list[str] | None]) -> None:
+    assert slurm_queue.ended_as(None) == slurm_queue.ended_as("7") == ""
+    answers["sacct"] = ["TIMEOUT"]
+    assert slurm_queue.ended_as("7") == "TIMEOUT"
+    answers["scontrol"] = ["JobId=8 JobState=CANCELLED Reason=None"]
+    assert of_scheduler(slurm_queue.ended_as("8")) is Failure.PREEMPTED
