@@ -23,9 +23,10 @@ test test-slurm: export OMP_NUM_THREADS := 1
 test: lint browser
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
-# A SLURM of two nodes on this machine: as root, with Debian's packages; elsewhere the reason is printed.
+# A SLURM of two nodes on this machine: as root, with Debian's packages; elsewhere the reason is printed. With what takes
+# minutes, which `make test` leaves out: half an hour and more.
 test-slurm: install
-	$(BIN)/pytest -q tests/cluster
+	$(BIN)/pytest -q tests/cluster -m 'acceptance or not acceptance' --durations=0
 
 lint: install
 	$(BIN)/ruff check

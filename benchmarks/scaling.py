@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py [--processes 1 2] [--samples 64] [--steps 20] [--rounds 3] [--strategy ddp]
 
-The embedded text-to-image model: Wanda's scores of its heads, fine-tuning, and the sampling of an evaluation,
+The embedded text-to-image model: Taylor scores of its heads, fine-tuning, and the sampling of an evaluation,
 through the engine that a job goes through. The processes of a number do the same work between them. Each
 part runs once unmeasured, then ``rounds`` times; printed are medians over the rounds of the slowest rank's
 seconds, and the speed relative to the first number of processes, over what would be perfect.

@@ -1,5 +1,6 @@
-"""Jobs of submitit whose process was killed, where no accounting says so: the queue does, and nobody waits."""
+"""Jobs of submitit whose process was killed, where no accounting says so: the queue does, nobody waits."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str] | None]:
     """What SLURM's programs answer, by name; None: nothing, as without accounting."""
     told: dict[str, list[str] | None] = {"squeue": [], "sacct": None, "scontrol": None}
 
-    def asked(words: Sequence[str]) -> list[str] | None:
+    def asked(words: Sequence[str], patience: float = 0) -> list[str] | None:
         return told[words[0]]
 
     monkeypatch.setattr(slurm_queue, "_asked", asked)
@@ -63,3 +64,32 @@ def test_how_a_job_ended_is_asked_of_the_accounting_last(answers: dict[str, list
     assert slurm_queue.ended_as("7") == "TIMEOUT"
     answers["scontrol"] = ["JobId=8 JobState=CANCELLED Reason=None"]
     assert of_scheduler(slurm_queue.ended_as("8")) is Failure.PREEMPTED
+
+
+@pytest.mark.parametrize(
+    ("left", "end", "late"),
+    [
+        (["3:29"], None, True),  # a notice of two minutes, which comes up to a minute and a half early
+        (["3:31"], None, False),
+        (["1-00:00:10"], None, False),
+        (["0:00"], None, True),
+        (["UNLIMITED"], None, False),
+        (None, None, False),
+        (None, 200, True),  # SLURM 23 and later says so in the environment
+        (["0:00"], 220, False),
+    ],
+)
+def test_a_job_is_late_when_its_notice_is_due(
+    answers: dict[str, list[str] | None],
+    monkeypatch: pytest.MonkeyPatch,
+    left: list[str] | None,
+    end: int | None,
+    late: bool,
+) -> None:
+    """SLURM 22 says the end of a job to who asks for it."""
+    answers["squeue"] = left
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "" if end is None else str(int(time.time()) + end))
+    assert slurm_queue.late(120) is late
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert end is not None or not slurm_queue.late(120), "no job of SLURM's"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Absent, Cluster, obtained
+from work import Work
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made.open()
     finally:
         made.close()
+
+
+@pytest.fixture(scope="module")
+def work(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """A folder for the jobs of a file."""
+    return Work(cluster, tmp_path_factory.mktemp("work"))

@@ -12,9 +12,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+from accounts import WITH, WITHOUT, Accounts
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DAEMONS = ("munged", "slurmctld", "slurmd", "srun", "setpriv")
@@ -40,7 +42,7 @@ SlurmdLogFile={root}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 SwitchType=switch/none
 MpiDefault=none
 SchedulerType=sched/backfill
@@ -62,17 +64,17 @@ class Absent(Exception):
     """No SLURM can be brought up here; the message says why."""
 
 
-def obtained() -> None:
+def obtained(packages: Sequence[str] = PACKAGES, programs: Sequence[str] = DAEMONS) -> None:
     """See that the daemons are there, from apt where they are not."""
     if os.geteuid() != 0:
         raise Absent("SLURM's daemons need root")
-    if all(shutil.which(name) for name in DAEMONS):
+    if all(shutil.which(name) for name in programs):
         return
     apt = shutil.which("apt-get")
     if apt is None:
-        raise Absent(f"not Debian, and {', '.join(DAEMONS)} are not all installed")
+        raise Absent(f"not Debian, and {', '.join(programs)} are not all installed")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
         asked = [apt, *words]
         done = subprocess.run(asked, env=quiet, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -81,12 +83,13 @@ def obtained() -> None:
 
 
 class Cluster:
-    """A controller and two nodes, while it is open."""
+    """A controller and two nodes, while it is open; ``accounting``: also slurmdbd with its database."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, accounting: bool = False) -> None:
+        self.root, self.accounting = root, accounting
         self.environment = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
         self._started = ExitStack()
+        self._nodes: dict[str, subprocess.Popen[bytes]] = {}
 
     def open(self) -> "Cluster":
         """Write the configuration, start the daemons and wait for the nodes."""
@@ -96,19 +99,35 @@ class Cluster:
         logs = ("--log-file", self.root / "munged.log", "--seed-file", self.root / "munged.seed")
         self._start("munged", "--foreground", "--force", *files, *logs)
         until(munge.exists, "munge has no socket")
-        configuration = ("-D", "-f", self.root / "slurm.conf")
-        self._start("slurmctld", *configuration)
+        if self.accounting:
+            self._keep_accounts()
+        self._start("slurmctld", "-D", "-f", self.root / "slurm.conf")
         for node in NODES:
-            (self.root / f"spool.{node}").mkdir(exist_ok=True)
-            self._start("slurmd", *configuration, "-N", node)
+            self._begin(node)
         until(self._idle, "the nodes did not come up")
         return self
 
     def close(self) -> None:
         """Cancel what runs, and end the daemons, the last one started first."""
-        self.ask("scancel", "--user=root")
-        until(lambda: not self.ask("squeue", "--noheader"), "jobs did not end")
-        self._started.close()
+        with self._started:
+            self.ask("scancel", "--user=root")
+            until(lambda: not self.ask("squeue", "--noheader"), "jobs did not end")
+
+    def die(self, node: str) -> None:
+        """A node's sudden death: nothing of it is left, and the controller finds that it is down."""
+        daemon = self._nodes[node]
+        daemon.kill()
+        daemon.wait()
+        for task in tasks(self.root, SLURMD_NODENAME=node):
+            with suppress(ProcessLookupError, FileNotFoundError):  # it ended with another one
+                for process in (step_of(task), task):
+                    os.kill(process, signal.SIGKILL)
+        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=died")
+
+    def revive(self, node: str) -> None:
+        """The node again, after it was repaired."""
+        self._begin(node)
+        self.ask("scontrol", "update", f"nodename={node}", "state=resume")
 
     def ask(self, *words: object) -> str:
         """What a command of SLURM's prints."""
@@ -129,6 +148,19 @@ class Cluster:
         until(lambda: self.job(number)["JobState"] in ended, f"job {number} does not end", seconds)
         return self.job(number)
 
+    def _keep_accounts(self) -> None:
+        accounts = Accounts(self.root, *self.ports[-2:])
+        self._start(*accounts.server())
+        until(accounts.socket.exists, "the database has no socket")
+        accounts.admit()
+        self._start("slurmdbd", "-D")
+        until(lambda: listens(accounts.port), "slurmdbd does not listen")
+        self.ask("sacctmgr", "--immediate", "--quiet", "add", "cluster", "prunelab")
+
+    def _begin(self, node: str) -> None:
+        (self.root / f"spool.{node}").mkdir(exist_ok=True)
+        self._nodes[node] = self._start("slurmd", "-D", "-f", self.root / "slurm.conf", "-N", node)
+
     def _idle(self) -> bool:
         if not (self.root / "state" / "job_state").exists() and not self._answers():
             return False
@@ -136,8 +168,7 @@ class Cluster:
 
     def _answers(self) -> bool:
         """Whether the controller listens: clients ask a silent one for half a minute."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.ports[0])) == 0
+        return listens(self.ports[0])
 
     def _configure(self) -> None:
         for name in ("state", *(f"spool.{node}" for node in NODES)):
@@ -145,13 +176,15 @@ class Cluster:
         key = self.root / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
-        host, self.ports = socket.gethostname(), free_ports(1 + len(NODES))
-        text = CONFIGURATION.format(host=host, root=self.root, controller=self.ports[0])
-        for name, port in zip(NODES, self.ports[1:], strict=True):
+        host, self.ports = socket.gethostname(), free_ports(1 + len(NODES) + 2)
+        accounting = WITH.format(root=self.root, port=self.ports[-2]) if self.accounting else WITHOUT
+        places = {"host": host, "root": self.root, "controller": self.ports[0]}
+        text = CONFIGURATION.format(**places, accounting=accounting)
+        for name, port in zip(NODES, self.ports[1:], strict=False):
             text += NODE.format(name=name, host=host, port=port)
         (self.root / "slurm.conf").write_text(text + PARTITION)
 
-    def _start(self, *words: object) -> None:
+    def _start(self, *words: object) -> "subprocess.Popen[bytes]":
         """A daemon in the foreground, which the kernel ends when the tests die."""
         with (self.root / "daemons.log").open("a") as log:
             told = [str(shutil.which("setpriv")), "--pdeathsig", "TERM", *map(str, words)]
@@ -163,6 +196,7 @@ class Cluster:
                 start_new_session=True,
             )
         self._started.callback(ended, started)
+        return started
 
 
 def ended(process: "subprocess.Popen[bytes]") -> None:
@@ -173,6 +207,35 @@ def ended(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def tasks(root: Path, **said: str) -> list[int]:
+    """The processes that jobs of this SLURM run, whose environment says this, the latest first."""
+    wanted = {f"{name}={value}" for name, value in said.items()} | {f"SLURM_CONF={root / 'slurm.conf'}"}
+    found = list[int]()
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            environment = (place / "environ").read_bytes().decode(errors="replace").split("\0")
+            if wanted <= set(environment) and any(each.startswith("SLURM_JOB_ID=") for each in environment):
+                found.append(int(place.name))
+    return sorted(found, reverse=True)
+
+
+def step_of(task: int) -> int:
+    """The ``slurmstepd`` above a task; the task itself where there is none."""
+    above = task
+    while above > 1:
+        status = (Path("/proc") / str(above) / "status").read_text()
+        if "slurmstepd" in status.splitlines()[0]:
+            return above
+        above = int(status.split("PPid:")[1].split()[0])
+    return task
+
+
+def listens(port: int) -> bool:
+    """Whether anybody does, on this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(count: int) -> list[int]:

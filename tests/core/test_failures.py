@@ -1,7 +1,5 @@
 """Classes of failure: each error has one, and each class ends some time."""
 
-import time
-
 import pytest
 
 from prunelab.core import failures
@@ -29,13 +27,8 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_each_error_has_a_class(error: BaseException, failure: Failure) -> None:
     assert classify(error) == failure
-
-
-def test_a_signal_at_the_end_of_a_job_s_time_is_no_preemption(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 60))
-    assert classify(Stopped(15)) == Failure.TIME
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 6000))
-    assert classify(Stopped(15)) == Failure.PREEMPTED
+    stopped = isinstance(error, Stopped | KeyboardInterrupt)
+    assert classify(error, late=True) == (Failure.TIME if stopped else failure)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from prunelab.cli.objective import objective
 from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
 from prunelab.cli.rerun import Repeated
+from prunelab.cli.slurm_queue import late
 from prunelab.cli.standing import begun, finished, lock_file
 from prunelab.cli.sweep_record import SweepJob, read_sweep
 from prunelab.core import processes, stopping
@@ -112,7 +113,7 @@ class Cell:
         try:
             record.value = value = self._tried(config, folder, record)
         except (stopping.Stopped, KeyboardInterrupt) as stop:
-            record.end(classify(stop), f"stopped by {_signal(stop)}")
+            record.end(classify(stop, late(config.cluster.notice)), f"stopped by {_signal(stop)}")
             _keep(record, folder)
             raise
         except Exception as error:

@@ -51,8 +51,8 @@ def finished(folder: Path, key: str) -> JobRecord | None:
 def key(config: DictConfig) -> str:
     """What a job is made of, as a hash: its configuration as written, prunelab's version, and its inputs.
 
-    Those are what ``path`` and the like name: every file's name, size and time of the last change. A file that
-    was only touched makes another job of it, which finds everything in the store.
+    Those are what ``path`` and the like name: every file's name, size and time of the last change. A file
+    that was only touched makes another job of it, which finds everything in the store.
     """
     written = OmegaConf.to_container(config, resolve=False)
     assert isinstance(written, dict)

@@ -13,8 +13,8 @@ def each_waited_for() -> Iterator[list[RuntimeError]]:
     """Inside, a lost job of submitit has no result, instead of an error that leaves the others behind.
 
     Gives the errors. Hydra's launcher asks one job after another for its result, and the first error ends
-    that, while the jobs behind it go on unseen. What became of them is in their records. That a job of SLURM's
-    is gone is read from the queue.
+    that, while the jobs behind it go on unseen. What became of them is in their records. That a job of
+    SLURM's is gone is read from the queue.
     """
     lost: list[RuntimeError] = []
     if "hydra_plugins.hydra_submitit_launcher" not in sys.modules or find_spec("submitit") is None:

@@ -5,16 +5,12 @@ whether it may be started once more. What was finished before the failure is in 
 goes on from there.
 """
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from prunelab.core.errors import Refusal
 from prunelab.core.stopping import Stopped
-
-SOON = 180.0  # seconds before a job's time runs out in which its scheduler may have told it so
 
 
 class Failure(StrEnum):
@@ -70,14 +66,14 @@ class Ended(Refusal):
         self.failure = failure
 
 
-def classify(error: BaseException) -> Failure:
-    """The class of what a job ended with."""
+def classify(error: BaseException, late: bool = False) -> Failure:
+    """The class of what a job ended with; ``late``: when its time was running out."""
     if isinstance(error, Ended):
         return error.failure
     if isinstance(error, Refusal):
         return Failure.REFUSED
     if isinstance(error, Stopped | KeyboardInterrupt):
-        return Failure.TIME if _time_is_up(os.environ) else Failure.PREEMPTED
+        return Failure.TIME if late else Failure.PREEMPTED
     named = {kind.__name__ for kind in type(error).__mro__}
     return Failure.MEMORY if named & {"MemoryError", "OutOfMemoryError"} else of_words(str(error))
 
@@ -96,8 +92,3 @@ def once_more(failures: Sequence[Failure]) -> bool:
     """Whether a job whose attempts of one command failed like this is started again by that command."""
     last = failures[-1]
     return failures.count(last) <= POLICIES[last].again
-
-
-def _time_is_up(environment: Mapping[str, str]) -> bool:
-    end = environment.get("SLURM_JOB_END_TIME", "")
-    return end.isdecimal() and time.time() > int(end) - SOON
