@@ -29,7 +29,7 @@ from torch import nn
 
 from prunelab.core.draws import normal
 from prunelab.core.presets import made, preset
-from prunelab.models.opening import DTYPES
+from prunelab.models.origins import DTYPES
 from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.slimming import slim
 
