@@ -31,8 +31,8 @@ from prunelab.engine.hardware import Hardware
 from prunelab.engine.launch import launch
 from prunelab.engine.observe import collect
 from prunelab.engine.optimise import Schedule, optimise
-from prunelab.recovery.training_draws import Draws
 from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.training_draws import Draws
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.evaluate import Evaluation, sampling
 from prunelab.stages.score import follow
