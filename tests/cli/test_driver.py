@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +14,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.artifacts.locks import locked
+from prunelab.cli import standing
 from prunelab.cli.driver import DRIVER, Driver, Sweep
-from prunelab.cli.job_record import read_job
-from prunelab.cli.standing import LOCKS, begun, finished, key
+from prunelab.cli.job_record import JobRecord, read_job
+from prunelab.cli.standing import LOCKS, begun, finished, finished_before, key
 from prunelab.cli.sweep_record import read_sweep
 from prunelab.core.errors import Refusal
 from prunelab.core.failures import POLICIES, Failure
@@ -133,6 +136,36 @@ def test_a_job_is_done_for_as_long_as_what_it_read_is_the_same(tmp_path: Path) -
     (read / "weights").unlink()
     (read / "weights").symlink_to(tmp_path / "model")
     assert len(key(made)) == 12
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_task_of_a_step_runs_what_its_first_task_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """It waits while another job has it, and takes up neither that one's work nor what is finished."""
+    monkeypatch.setattr(standing, "PULSE", 0.02)
+    made = config(WORDS[0], tmp_path)
+    del made["hydra"]
+
+    def begin(job: str) -> JobRecord:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        record = begun(tmp_path, made, 0, "seed=0", [])
+        record.begin()
+        record.write(tmp_path)
+        return record
+
+    other, found = begin("7"), Queue[bool]()
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    look = Thread(target=lambda: found.put(finished_before(tmp_path, key(made))), daemon=True)
+    look.start()
+    look.join(0.2)
+    assert look.is_alive(), "the other job's end is waited for"
+    if done:
+        other.end()
+        other.write(tmp_path)
+    else:
+        begin("8")
+    assert found.get(timeout=20) is done
 
 
 def test_a_pool_that_breaks_loses_no_result(tmp_path: Path, drive: Callable[..., Any]) -> None:

@@ -54,6 +54,14 @@ def test_without_a_launcher_this_process_is_alone() -> None:
     processes.check()
 
 
+def test_the_ranks_of_a_step_are_known_from_those_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, STEP)
+    processes.check()
+    assert processes.of_a_step()
+    given(monkeypatch, {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"})
+    assert not processes.of_a_step()
+
+
 def test_torchrun_says_it_all_also_inside_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, {**SRUN, "SLURM_PROCID": "1", **TORCHRUN})
     assert (processes.rank(), processes.world(), processes.local_rank(), processes.local_world()) == (

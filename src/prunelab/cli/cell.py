@@ -26,7 +26,7 @@ from prunelab.cli.part_checks import check_parts
 from prunelab.cli.relaunch import in_ranks, leave_error, wants_ranks
 from prunelab.cli.rerun import Repeated
 from prunelab.cli.slurm_queue import late
-from prunelab.cli.standing import begun, finished, lock_file
+from prunelab.cli.standing import begun, finished, finished_before, key, lock_file
 from prunelab.cli.sweep_record import SweepJob, read_sweep
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
@@ -63,10 +63,12 @@ class Cell:
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         look_in(settings.runtime.config_sources)
+        swept = settings.mode is not None and settings.mode.name == "MULTIRUN"
         if processes.launched() or not processes.first():
-            self._of_many(config, folder, settings.overrides)
+            if not (swept and processes.of_a_step() and finished_before(folder, key(config))):
+                self._of_many(config, folder, settings.overrides)
             return None
-        if settings.mode is not None and settings.mode.name == "MULTIRUN":
+        if swept:
             return self._of_sweep(config, folder, settings)
         self.folder = folder
         words = list(settings.overrides.task)
@@ -95,8 +97,8 @@ class Cell:
         mine = (each for each in known if (sweep / each.folder).resolve() == folder.resolve())
         job = next(mine, _unlisted(settings, folder))
         title = f"job {job.number + 1}{f'/{record.total}' if record is not None else ''}"
-        # Ranks that a launcher grouped all run it, and speak with each other inside.
-        alone = not processes.grouped()
+        # Ranks that torchrun grouped all run it, and speak with each other inside; those of a step look here.
+        alone = not processes.grouped() or processes.of_a_step()
         with locked(lock_file(sweep, job), f"runs {title}", ELSEWHERE) if alone else nullcontext():
             begin = begun(folder, config, job.number, job.name, job.words)
             if alone and (before := finished(folder, begin.key)):

@@ -30,6 +30,10 @@ class Attempt(BaseModel):
     failure: Failure | None = None
     message: str | None = None
 
+    def here(self) -> bool:
+        """Whether it is of the start of SLURM's job that this process belongs to."""
+        return (self.slurm_job, self.slurm_restarts) == (_slurm_job(), _slurm_restarts())
+
 
 class JobRecord(BaseModel):
     """What stands in the file; see docs/sweeps.md.
@@ -60,7 +64,6 @@ class JobRecord(BaseModel):
         for attempt in self.attempts:
             if attempt.ended is None:
                 attempt.failure, attempt.message = Failure.LOST, "it ended without a word"
-        environment = os.environ
         self.state = "running"
         self.attempts.append(
             Attempt(
@@ -68,7 +71,7 @@ class JobRecord(BaseModel):
                 host=socket.gethostname(),
                 process=os.getpid(),
                 slurm_job=_slurm_job(),
-                slurm_restarts=int(environment.get("SLURM_RESTART_COUNT", "0") or 0),
+                slurm_restarts=_slurm_restarts(),
             )
         )
 
@@ -121,6 +124,10 @@ def _slurm_job() -> str | None:
     """The job's id in the queue, of an array's task in the form that squeue takes."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def _slurm_restarts() -> int:
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0") or 0)
 
 
 def named(words: Sequence[str], keys: Sequence[str] = ()) -> str:

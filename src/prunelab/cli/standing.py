@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.versions import versions
 
 LOCKS = ".locks"
+PULSE = 0.5  # seconds between two looks at a record
 PLACES = ("path", "folder")  # what files and folders that are read are called in every part
 # What decides no result.
 HOW = (
@@ -46,6 +48,20 @@ def finished(folder: Path, key: str) -> JobRecord | None:
     if record is None or record.state != "done" or record.key != key:
         return None
     return record if not record.addresses or (folder / REPORT).is_file() else None
+
+
+def finished_before(folder: Path, key: str) -> bool:
+    """Whether the first task of this one's step finds the job finished; waits until it has looked.
+
+    A record changes in the hands of who holds the job alone: it is finished for both, or it comes to say that
+    this very start of SLURM's job has begun it.
+    """
+    while finished(folder, key) is None:
+        record = read_job(folder)
+        if record is not None and record.attempts and record.last.here():
+            return False
+        time.sleep(PULSE)
+    return True
 
 
 def key(config: DictConfig) -> str:

@@ -56,6 +56,12 @@ def grouped() -> bool:
     return "RANK" in os.environ
 
 
+def of_a_step() -> bool:
+    """Whether srun started the ranks of this job, which have the same numbers there."""
+    told = (("RANK", "SLURM_PROCID"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"))
+    return grouped() and all(os.environ.get(ours) == os.environ.get(its) for ours, its in told)
+
+
 def launched() -> bool:
     """Whether this process is a rank that another command line started, and that speaks for it."""
     return LAUNCHED in os.environ
