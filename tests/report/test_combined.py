@@ -64,6 +64,16 @@ def test_combined_report_has_rows_curves_and_pictures(tmp_path: Path, jobs: list
     ]
 
 
+def test_old_rows_are_timed_against_the_dense_model_of_their_own_job(tmp_path: Path, row: MakeRow) -> None:
+    for name, slow in (("a", 1), ("b", 5)):
+        dense, pruned = row("dense", median=slow * 10.0), row("pruned", name, median=slow * 5.0)
+        write_report(tmp_path / name, [dense, pruned], [], [], {})
+    rows = combine([tmp_path / "a", tmp_path / "b"])
+    medians = [one["cost"]["dense_latency_ms"]["denoiser_b1"]["median"] for one in rows[1:]]
+    assert medians == [10.0, 50.0]
+    assert "dense_latency_ms" not in rows[0]["cost"]
+
+
 def test_a_sweep_and_its_jobs_are_shown_once(tmp_path: Path, jobs: list[Path]) -> None:
     once = write_combined(tmp_path / "sweep", jobs)
     again = write_combined(tmp_path / "all", [once.parent, *jobs])

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from prunelab.core.quantities import Quantity
-from prunelab.report import read_report, terminal_table, write_combined, write_report
+from prunelab.report import combine, read_report, terminal_table, write_combined, write_report
 from prunelab.report.pareto import paretos
 from prunelab.report.summary import markdown, over_seeds
 from prunelab.report.tables import quality
@@ -50,7 +50,8 @@ def test_reports_from_before_open_with_bare_names(
     write_report(tmp_path / "old", old, [], [], {})
     write_combined(tmp_path / "sweep", [tmp_path / "old"])
     assert "before metrics described themselves" in capsys.readouterr().err
-    assert read_report(tmp_path / "sweep" / "report.json")["rows"] == old
+    assert read_report(tmp_path / "sweep" / "report.json")["rows"] == combine([tmp_path / "old"])
+    assert [one["metrics"] for one in combine([tmp_path / "old"])] == [one["metrics"] for one in old]
     assert {heading.text for heading in quality(old).headings} == {
         "frechet distance",
         "prompt accuracy",
