@@ -29,14 +29,14 @@ from prunelab.core.draws import normal
 from prunelab.core.observation import Sums
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule
 from prunelab.models.pipeline import PipelineModel
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.learned_gates import LearnedGates, hard_concrete
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.score import follow
 from prunelab.tasks.judged_data import ShuffledExamples
+from prunelab.trainers.hardware import Hardware
 
 
 @dataclass(frozen=True)

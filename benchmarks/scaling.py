@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py [--processes 1 2] [--samples 64] [--steps 20] [--rounds 3] [--strategy ddp]
 
-The embedded text-to-image model: Taylor scores of its heads, fine-tuning, and the sampling of an evaluation,
+The embedded text-to-image model: Wanda's scores of its heads, fine-tuning, and the sampling of an evaluation,
 through the engine that a job goes through. The processes of a number do the same work between them. Each
 part runs once unmeasured, then ``rounds`` times; printed are medians over the rounds of the slowest rank's
 seconds, and the speed relative to the first number of processes, over what would be perfect.
@@ -27,15 +27,17 @@ from prunelab.core.presets import made, preset
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.launch import launch
 from prunelab.engine.observe import collect
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.training_draws import Draws
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.taylor import Taylor
-from prunelab.stages.evaluate import Evaluation, sampling
+from prunelab.stages.evaluate import sampling
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 PARTS = ("scoring", "recovery", "evaluation")
 

@@ -4,6 +4,7 @@ Every choice of every group composes and instantiates; every scorer scores every
 can mean, with tiny settings, and gives finite numbers of the units' shapes.
 """
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,22 +13,28 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pairs import pairs
 
 from prunelab.artifacts import Store
 from prunelab.cli.arguments import parse
+from prunelab.cli.assembly import _addressed
 from prunelab.cli.checking import check
 from prunelab.core.presets import conf_folder, embedded
 from prunelab.core.protocols import Model
 from prunelab.core.scores import check_scores
-from prunelab.engine.hardware import Hardware
+from prunelab.core.settings import known_as
 from prunelab.models.pipeline import PipelineModel
+from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.recovery import Recovery
+from prunelab.schedules.schedule import Schedule
 from prunelab.stages.bench import Bench, Part
+from prunelab.stages.described import part
 from prunelab.stages.history import History
 from prunelab.stages.score import check_scorer, choose_units, compute
 from prunelab.tracking.silent import SilentRun, SilentTracker
+from prunelab.trainers.hardware import Hardware
 
 
 def choices(group: str) -> list[str]:
@@ -45,6 +52,17 @@ PARTS = [
 QUICK = {"samples": 2, "steps": 1, "stride": 500, "batch_size": 16, "prompts": 2}
 FEW = 30  # elements, of which a scorer that removes one after the other is quick; at least one unit
 QUICK_SCHEDULE = {"steps": 1, "batch_size": 2}
+# Where the classes of a group live, where the room is not called as the group is, or as many of them.
+ROOMS = {"granularity": {"walkers"}, "cluster": {"cli"}, "logger": {"tracking", "engine"}}
+BUILT = re.compile(r"(?:_target_|path): (prunelab\.[\w.]+)")
+# The names under which stores know the classes that have been moved since.
+FIRST_NAMES = {
+    "prunelab.bypasses.bypasses.Bypasses": "prunelab.stages.bypass.Bypasses",
+    "prunelab.evaluation.evaluation.Evaluation": "prunelab.stages.evaluate.Evaluation",
+    "prunelab.evaluation.timing.Timing": "prunelab.stages.time.Timing",
+    "prunelab.recovery.recovery.Recovery": "prunelab.stages.recover.Recovery",
+    "prunelab.schedules.schedule.Schedule": "prunelab.engine.optimise.Schedule",
+}
 
 
 @cache
@@ -73,6 +91,35 @@ def test_every_group_has_a_default_among_its_files() -> None:
     config = composed()
     for group in set(GROUPS) - {"experiment", "sweep", "schedule", "hydra"}:
         assert group in config, group
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_a_group_builds_lives_in_its_room(group: str) -> None:
+    files = [(conf_folder() / group / f"{name}.yaml").read_text("utf-8") for name in choices(group)]
+    first = [found[0].split(".")[1] for text in files if (found := BUILT.findall(text))]
+    room = ROOMS.get(group, {group, f"{group}s", f"{group}es"})
+    assert {*first} <= room
+    assert len({*first}) <= len(ROOMS.get(group, {group})), "one room for a group"
+
+
+def test_addresses_call_what_was_moved_by_its_first_name() -> None:
+    places = {
+        each
+        for group in GROUPS
+        for name in choices(group)
+        for each in BUILT.findall((conf_folder() / group / f"{name}.yaml").read_text("utf-8"))
+    }
+    named = {place: known_as(get_object(place), place) for place in places}
+    assert {place: name for place, name in named.items() if name != place} == FIRST_NAMES
+    for place, name in FIRST_NAMES.items():
+        assert get_object(name) is get_object(place), "a yaml of one's own may call it so"
+    recovery = part(
+        "recovery", Recovery(Finetune(), Schedule(steps=1, batch_size=1, learning_rate=1.0), 1, 0)
+    )
+    said = [_addressed({"_target_": place}) for place in FIRST_NAMES]
+    assert [node["_target_"] for node in said] == [*FIRST_NAMES.values()]
+    assert recovery.settings["schedule"]["_target_"] == "prunelab.engine.optimise.Schedule"
+    assert (recovery.name, recovery.settings["_target_"]) == ("recovery", "prunelab.stages.recover.Recovery")
 
 
 SCORED = pairs()

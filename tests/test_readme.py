@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import json
+import pydoc
 import re
 import runpy
 import shlex
@@ -464,6 +465,23 @@ def test_every_step_of_the_walk_exists() -> None:
     )
     assert len(steps) > 30
     assert [step for step in steps if not hasattr(importlib.import_module(step[0]), step[1])] == []
+
+
+def there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one; a field of a dataclass need have no value."""
+    around, _, last = name.rpartition(".")
+    return pydoc.locate(name) is not None or last in getattr(pydoc.locate(around), "__annotations__", {})
+
+
+def test_every_name_of_code_in_running_text_exists() -> None:
+    """Those that begin with prunelab, and those of the glossary; the log keeps those of its day."""
+    pages = [page for page in PAGES if page.name != "log.md" and page.parent.name != "decisions"]
+    names = {name for page in pages for name in re.findall(r"`(prunelab\.[\w.]+)`", page.read_text("utf-8"))}
+    rooms = "|".join(folder.name for folder in (ROOT / "src" / "prunelab").iterdir() if folder.is_dir())
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    names |= {f"prunelab.{name}" for name in re.findall(rf"`((?:{rooms})\.[\w.]+)`", glossary)}
+    assert len(names) > 80
+    assert sorted(name for name in names if not there(name)) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunelab.artifacts import Store, default_root
+from prunelab.bypasses.bypasses import Bypasses
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import companions, made, preset
@@ -21,25 +22,25 @@ from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
 from prunelab.costs.zeroed import single_weights
-from prunelab.engine.hardware import Hardware
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.evaluation.timing import Timing
+from prunelab.recovery.recovery import Recovery
 from prunelab.report import frame, write_report
 from prunelab.report import read_report as read_content
 from prunelab.stages import run as running
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part
-from prunelab.stages.bypass import Bypasses
 from prunelab.stages.described import described, part
-from prunelab.stages.evaluate import Evaluation
 from prunelab.stages.prune import make_plan
 from prunelab.stages.prune import prune as prune_stage
-from prunelab.stages.recover import Recovery, check_recovery
+from prunelab.stages.recover import check_recovery
 from prunelab.stages.request import Request
 from prunelab.stages.score import check_scorer, choose_units, load_scores
 from prunelab.stages.score import score as score_stage
 from prunelab.stages.state import State
-from prunelab.stages.time import Timing
 from prunelab.tracking.protocol import Tracker
 from prunelab.tracking.silent import SilentTracker
+from prunelab.trainers.hardware import Hardware
 
 if TYPE_CHECKING:
     import pandas as pd

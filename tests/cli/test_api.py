@@ -16,14 +16,14 @@ from prunelab.core.presets import made, preset
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.engine.optimise import Schedule
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.evaluation.timing import Timing
 from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.recovery import Recovery
 from prunelab.report import read_report
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.magnitude import Magnitude
 from prunelab.stages.bench import Bench
-from prunelab.stages.evaluate import Evaluation
-from prunelab.stages.recover import Recovery
-from prunelab.stages.time import Timing
 
 FEW = Evaluation(seeds=1, samples=4, seen=2, steps=1, batch_size=4, real=4, held_out=4)
 ONCE = Timing(batches=(1,), warmup=1, repeats=2)

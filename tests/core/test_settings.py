@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.core.settings import Betas, Count, Number, Runtime, deciding, runtime, settings
+from prunelab.core.settings import Betas, Count, Number, Runtime, deciding, known_as, runtime, settings
 
 
 @settings
@@ -67,3 +67,18 @@ def test_how_it_runs_is_declared_and_not_guessed_from_a_name() -> None:
     assert runtime(Own) == frozenset()
     assert runtime(load) == {"device"}
     assert "device" not in deciding(Knobs((0.9, 0.99)))
+
+
+def test_a_class_that_was_moved_keeps_its_first_name_in_addresses_and_what_is_made_of_it_does_not() -> None:
+    @settings(known_as="first.place.Moved")
+    class Moved:
+        steps: Count = 1
+
+    class Own(Moved):
+        """Another class, with results of its own."""
+
+    assert known_as(Moved, "new.place.Moved") == "first.place.Moved"
+    assert known_as(Own, "mine.Own") == "mine.Own"
+    assert known_as(Knobs, "here.Knobs") == "here.Knobs"
+    assert known_as(len, "builtins.len") == "builtins.len"
+    assert Moved(steps=2).steps == 2

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from prunelab.core.draws import normal
 from prunelab.core.observation import Observation, Sums
-from prunelab.engine.hardware import Hardware, placed
 from prunelab.engine.observe import collect, observe
+from prunelab.engine.placement import placed
 from prunelab.engine.watching import Watching
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
 

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from prunelab.core import stopping
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
+from prunelab.schedules.schedule import Schedule
+from prunelab.trainers.hardware import Hardware
 
 SCHEDULE = Schedule(
     steps=12, batch_size=4, learning_rate=1e-2, weight_decay=1e-2, betas=(0.9, 0.99), warmup=3, ema=0.9,

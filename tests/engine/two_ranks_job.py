@@ -18,9 +18,10 @@ from prunelab.core import stopping
 from prunelab.core.draws import normal
 from prunelab.core.observation import Observation
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import collect, observe
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
+from prunelab.schedules.schedule import Schedule
+from prunelab.trainers.hardware import Hardware
 
 SCHEDULE = Schedule(
     steps=10, batch_size=8, learning_rate=1e-2, warmup=2, ema=0.8, clip=0.5, checkpoint_every=4

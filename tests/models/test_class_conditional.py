@@ -13,11 +13,11 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.sparsity import Sparsity
 from prunelab.costs.ledger import CostLedger
-from prunelab.engine.hardware import Hardware
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.score import follow
 from prunelab.surgery.slimming import slim
+from prunelab.trainers.hardware import Hardware
 
 
 @pytest.fixture(scope="module")

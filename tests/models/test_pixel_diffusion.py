@@ -10,10 +10,10 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
-from prunelab.engine.hardware import Hardware
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 UNET: dict[str, Any] = {
     "sample_size": 8,

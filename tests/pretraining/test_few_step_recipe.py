@@ -11,11 +11,11 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.few_step_recipe import WEIGHTS, FewStepRecipe
 from prunelab.stages.pretrain import pretrain
+from prunelab.trainers.hardware import Hardware
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_t2i_4step.yaml"
 

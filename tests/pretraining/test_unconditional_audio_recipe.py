@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 
 from prunelab.core.waveforms import scaled
 from prunelab.data.notes import Notes
-from prunelab.engine.hardware import Hardware
 from prunelab.judges.listener import Listener
 from prunelab.models.mdct import Mdct, as_pictures
 from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.pretraining.unconditional_audio_recipe import UnconditionalAudioRecipe
 from prunelab.stages.pretrain import pretrain
+from prunelab.trainers.hardware import Hardware
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_uag.yaml"
 PHASES = ("judge", "autoencoder", "denoiser", "pipeline")

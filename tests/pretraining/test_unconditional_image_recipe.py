@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from prunelab.core.draws import normal
 from prunelab.core.protocols import Model
 from prunelab.data.grey_digits import GreyDigits
-from prunelab.engine.hardware import Hardware
 from prunelab.judges.classifier import Judge
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
@@ -23,6 +22,7 @@ from prunelab.models.process import process_of
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.pretraining.unconditional_image_recipe import UnconditionalImageRecipe
 from prunelab.stages.pretrain import pretrain
+from prunelab.trainers.hardware import Hardware
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 KINDS = {"tiny_uig": DDIMPipeline, "tiny_uig_epsilon": DDIMPipeline, "tiny_uig_latent": LDMPipeline}

@@ -9,13 +9,13 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.stages.bench import Part
 from prunelab.stages.prune import slimmed
 from prunelab.stages.score import check_scorer
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = [
     "a red seven on a blue background",

@@ -18,10 +18,11 @@ from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
 from prunelab.engine.fitting import Fitting
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
 from prunelab.models.pipeline import PipelineModel
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates, hard_concrete, open_probability
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = [
     "a red seven on a blue background",

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.units import Gate, Slice, Unit
-from prunelab.engine.hardware import Hardware
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor, prefix
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
 JOB = Path(__file__).with_name("two_ranks_taylor.py")

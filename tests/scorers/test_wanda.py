@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from prunelab.core.draws import integers, normal
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 SAMPLES = 6
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
 from prunelab.models.pipeline import PipelineModel
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.learned_gates import LearnedGates
+from prunelab.trainers.hardware import Hardware
 
 SCHEDULE = Schedule(steps=3, batch_size=2, learning_rate=0.5, decay="constant", clip=None, checkpoint_every=1)
 COLOURS = ("red", "white", "pink", "blue")

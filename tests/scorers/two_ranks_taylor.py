@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.scorers.taylor import Taylor
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 ROWS = Unit("denoiser", "", "channel", 5, (Slice("weight", 0),), Gate("", "input"), "")
 SIZES = torch.tensor([1.0, 7.0, 2.0, 5.0])  # of the four examples

@@ -7,7 +7,6 @@ import pytest
 
 from prunelab.artifacts import Store
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
 from prunelab.judges.classifier import Judge
 from prunelab.metrics.accuracy import PromptAccuracy
 from prunelab.metrics.output_distance import OutputDistance
@@ -18,6 +17,7 @@ from prunelab.stages.bench import Bench
 from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.protocol import Tracker
 from prunelab.tracking.silent import SilentTracker
+from prunelab.trainers.hardware import Hardware
 
 
 @pytest.fixture

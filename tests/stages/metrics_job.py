@@ -23,10 +23,11 @@ from prunelab.core.presets import conf_folder
 from prunelab.core.samples import Reference, Samples
 from prunelab.core.tasks import Asked, Examples, Judgement
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.stages.bench import Artifact, Bench, Part, write_tensors
-from prunelab.stages.evaluate import Evaluation, evaluate
+from prunelab.stages.evaluate import evaluate
 from prunelab.tracking.silent import SilentTracker
+from prunelab.trainers.hardware import Hardware
 
 SEEDS, DRAWS, REAL, SIZE, HELD_OUT = 2, 12, 40, 5, 4
 KNOBS = Evaluation(seeds=SEEDS, samples=DRAWS, real=REAL, held_out=HELD_OUT)

@@ -12,9 +12,10 @@ from torch import Tensor
 from prunelab.core.draws import integers, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.tasks import Examples
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.models.pipeline import PipelineModel
 from prunelab.stages.bench import Artifact, Bench, Part
-from prunelab.stages.evaluate import Evaluation, evaluate, load_samples, sample
+from prunelab.stages.evaluate import evaluate, load_samples, sample
 from prunelab.stages.judged import judge_real, load_judgement
 from prunelab.stages.prune import slimmed
 

@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from prunelab.bypasses.bypasses import Bypasses
 from prunelab.core.observation import Observation
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
-from prunelab.stages.bypass import Bypasses, activations
+from prunelab.stages.bypass import activations
 from prunelab.stages.encode import encoding
-from prunelab.stages.evaluate import Evaluation, held_out_outputs, sampling
+from prunelab.stages.evaluate import held_out_outputs, sampling
 
 ELSEWHERE = torch.device("meta")
 PROMPTS = ["a red seven on a blue background"] * 4

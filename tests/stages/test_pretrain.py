@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 from prunelab.core.errors import Refusal
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
 from prunelab.judges.classifier import Judge
 from prunelab.pretraining.text_to_image_recipe import TextToImageRecipe
 from prunelab.stages.pretrain import Log, pretrain
+from prunelab.trainers.hardware import Hardware
 
 CONF = Path(__file__).parents[2] / "conf" / "model" / "tiny_t2i.yaml"
 

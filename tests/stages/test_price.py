@@ -13,21 +13,22 @@ from torch import Tensor, nn
 from prunelab.core.draws import normal
 from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill
 from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.lora import Lora
 from prunelab.recovery.training_draws import Draws
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.learned_gates import LearnedGates
 from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Bench
-from prunelab.stages.evaluate import Evaluation, held_out_outputs, sampling
+from prunelab.stages.evaluate import held_out_outputs, sampling
 from prunelab.stages.price import evaluation
 from prunelab.stages.score import follow
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
 CLOSE = 0.25

@@ -10,12 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from prunelab.core.errors import Refusal
-from prunelab.engine.optimise import Schedule
 from prunelab.recovery.distill import Distill, DistillationObjective
 from prunelab.recovery.finetune import Finetune
+from prunelab.recovery.recovery import Recovery
+from prunelab.schedules.schedule import Schedule
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.prune import slimmed
-from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.recover import recover
 from prunelab.stages.state import State
 
 SCHEDULE = Schedule(

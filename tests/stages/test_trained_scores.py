@@ -10,16 +10,16 @@ from torch import Tensor
 from prunelab.artifacts import Store
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule
 from prunelab.judges.classifier import Judge
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
+from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.learned_gates import GateTraining, LearnedGates
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.score import load_history, load_scores, score, stored_scores
 from prunelab.tasks.text_to_image import TextToImage
 from prunelab.tracking.silent import SilentTracker
+from prunelab.trainers.hardware import Hardware
 
 SCHEDULE = Schedule(steps=4, batch_size=2, learning_rate=0.5, decay="constant", checkpoint_every=1)
 SCORER = Part("learned_gates", LearnedGates(SCHEDULE, prompts=2, steps=2, initial=1.0), {"steps": 2})

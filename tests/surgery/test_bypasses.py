@@ -8,18 +8,19 @@ import torch
 from states import states
 
 import prunelab
+from prunelab.bypasses.bypasses import Bypasses
 from prunelab.core.draws import generator, normal
 from prunelab.core.protocols import Model
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.observe import observe
 from prunelab.models.pipeline import PipelineModel
-from prunelab.stages.bypass import Bypasses, activations, solve
+from prunelab.stages.bypass import activations, solve
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.pruned_layers import Bypass
 from prunelab.surgery.slimming import slim
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"] * 2
 

@@ -11,15 +11,16 @@ from prunelab.core.draws import generator
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.units import Unit
 from prunelab.costs.zeroed import nominal, zeroed, zeros
-from prunelab.engine.hardware import Hardware
-from prunelab.engine.optimise import Schedule, optimise
+from prunelab.engine.optimise import optimise
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.finetune import Finetune
 from prunelab.recovery.training_draws import Draws
+from prunelab.schedules.schedule import Schedule
 from prunelab.stages.prune import planned_costs, slimmed
 from prunelab.surgery.carried import structure_of
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.surgery.zeros import hold_zeros, kept_weights
+from prunelab.trainers.hardware import Hardware
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
 GRANULARITIES = [["weight"], ["conv_weight"], ["weight", "conv_weight"]]

@@ -15,14 +15,14 @@ from prunelab.cli.inputs import OURS
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.remembered import remember_in
-from prunelab.core.settings import runtime
+from prunelab.core.settings import known_as, runtime
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.request import Request
 from prunelab.tracking.protocol import Tracker
+from prunelab.trainers.hardware import Hardware
 from prunelab.walkers.walk import add
 
 HASHES = ".hashes"  # of large files, in the store
@@ -69,8 +69,11 @@ def _addressed(settings: Any) -> Any:
     """What of a part's settings enters addresses: all but what its class declares to say how it runs."""
     if isinstance(settings, Mapping):
         target = settings.get("_target_")
-        how = runtime(hydra.utils.get_object(target)) if target is not None else ()
-        return {key: _addressed(value) for key, value in settings.items() if key not in how}
+        if target is None:
+            return {key: _addressed(value) for key, value in settings.items()}
+        kind = hydra.utils.get_object(target)
+        deciding = {key: _addressed(value) for key, value in settings.items() if key not in runtime(kind)}
+        return {**deciding, "_target_": known_as(kind, target)}
     if isinstance(settings, list):
         return [_addressed(each) for each in settings]
     return settings

@@ -126,7 +126,8 @@ def _hardware(config: DictConfig | None) -> dict[str, Any]:
         return own
     from prunelab.cli import assembly
     from prunelab.costs.machine import hardware
-    from prunelab.engine.hardware import Hardware, device
+    from prunelab.engine.placement import device
+    from prunelab.trainers.hardware import Hardware
 
     chosen: Hardware = assembly.instantiate(
         config.trainer, devices=config.devices, precision=config.precision

@@ -102,15 +102,21 @@ Device = Annotated[
 @overload
 def settings(cls: type[T]) -> type[T]: ...
 @overload
-def settings(*, kw_only: bool = ...) -> Callable[[type[T]], type[T]]: ...
+def settings(*, kw_only: bool = ..., known_as: str | None = ...) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def settings(cls: type[Any] | None = None, *, kw_only: bool = False) -> Any:
-    """A frozen dataclass whose fields are held against their types; Refusal for a value that does not fit."""
-    return functools.partial(_settings, kw_only=kw_only) if cls is None else _settings(cls, kw_only)
+def settings(cls: type[Any] | None = None, *, kw_only: bool = False, known_as: str | None = None) -> Any:
+    """A frozen dataclass whose fields are held against their types; Refusal for a value that does not fit.
+
+    known_as: the dotted name that the class had where it stood at first; addresses keep it.
+    """
+    if cls is None:
+        return functools.partial(_settings, kw_only=kw_only, known_as=known_as)
+    return _settings(cls, kw_only, known_as)
 
 
-def _settings(cls: type[Any], kw_only: bool) -> type[Any]:
+def _settings(cls: type[Any], kw_only: bool, known_as: str | None) -> type[Any]:
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=kw_only, config=CONFIG)(cls)
+    made.known_as = known_as
     validated = made.__init__
 
     @functools.wraps(validated)
@@ -146,6 +152,11 @@ def runtime(target: Any) -> frozenset[str]:
     except (NameError, TypeError):  # annotations that only a type checker can read
         return frozenset()
     return frozenset(name for name, hint in hints.items() if HOW in getattr(hint, "__metadata__", ()))
+
+
+def known_as(kind: Any, place: str) -> str:
+    """What addresses call the class or function at ``place``: a class that was moved by its first name."""
+    return str(vars(kind).get("known_as") or place) if inspect.isclass(kind) else place
 
 
 def deciding(value: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from prunelab.engine import ranks
-from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective, Paced, Schedule, kind
+from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective, Paced
 from prunelab.engine.sharding import Sharding, alike, local, whole
+from prunelab.schedules.schedule import Schedule, kind
 
 
 class Fitting(LightningModule):

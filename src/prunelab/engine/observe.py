@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from prunelab.core.observation import Observation
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware, placed
+from prunelab.engine.placement import placed
+from prunelab.trainers.hardware import Hardware
 
 if TYPE_CHECKING:
     from prunelab.engine.watching import Keep

@@ -5,32 +5,21 @@ of B, and of w ranks the r-th takes the r-th contiguous part. So a run that was 
 not end in the same weights, bitwise, and the number of ranks changes them by floating-point round-off only.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prunelab.core import stopping
 from prunelab.core.errors import Refusal
-from prunelab.core.extra import extra
 from prunelab.core.protocols import Optimisation
-from prunelab.core.settings import (
-    Betas,
-    Count,
-    Decay,
-    NonNegative,
-    NonNegativeCount,
-    Positive,
-    Runtime,
-    settings,
-)
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.sharding import Sharding, shares
+from prunelab.schedules.schedule import Schedule
+from prunelab.trainers.hardware import Hardware
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -55,48 +44,6 @@ class Assisted(Protocol):
     @property
     def frozen(self) -> Sequence[Any]:
         """What the engine has to have where it trains, beside ``trained`` and the batches."""
-
-
-@settings
-class Schedule:
-    """The settings of one training that decide its result (``checkpoint_every`` apart).
-
-    steps: optimiser steps. batch_size: draws per step over all ranks. warmup: steps of linear warm-up.
-    decay: "cosine" (to zero at the last step) or "constant". clip: largest gradient norm, None for no limit.
-    ema: decay per step of the weight average that replaces the weights at the end, None for no average.
-    optimiser: "adamw", or "adamw_8bit" with its state in 8 bits (Dettmers et al. 2022, of bitsandbytes).
-    """
-
-    steps: Count
-    batch_size: Count
-    learning_rate: Positive
-    weight_decay: NonNegative = 0.0
-    betas: Betas = (0.9, 0.999)
-    warmup: NonNegativeCount = 0
-    decay: Literal["cosine", "constant"] = "cosine"
-    clip: Positive | None = 1.0
-    ema: Decay | None = None
-    optimiser: Literal["adamw", "adamw_8bit"] = "adamw"
-    checkpoint_every: Runtime[Count] = 100
-
-    def __post_init__(self) -> None:
-        """Refuse an optimiser that is not installed."""
-        kind(self.optimiser)
-
-    def factor(self, step: int) -> float:
-        """The learning rate of step ``step`` (from 0), as a fraction of ``learning_rate``."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        if self.decay == "constant":
-            return 1.0
-        return 0.5 + 0.5 * math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup))
-
-
-def kind(name: str) -> Any:
-    """The class of an optimiser; refuses one that is not installed."""
-    if name == "adamw":
-        return torch.optim.AdamW
-    return extra("bitsandbytes", "schedule.optimiser=adamw_8bit", "eight-bit").optim.AdamW8bit
 
 
 def optimise(

@@ -15,8 +15,8 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 from prunelab.core import processes
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.signals import Signals
+from prunelab.trainers.hardware import Hardware
 
 # Lightning's advice that does not apply here: loaders without workers, predictions that are kept elsewhere,
 # checkpoints between epochs, srun where there is one, and a deprecation inside Lightning itself.

@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prunelab.core.settings import Count, Counts, Number, Seed
-from prunelab.engine.optimise import Schedule
 from prunelab.models.folders import locate
 from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.judged_recipe import LabelledData
 from prunelab.pretraining.phases import Phase, what_counts
 from prunelab.pretraining.step_halving import Bank, StepHalving
+from prunelab.schedules.schedule import Schedule
 
 VERSION = 1  # part of the fingerprint: raise it when the same settings give other weights
 CHUNK = 256  # examples encoded at once

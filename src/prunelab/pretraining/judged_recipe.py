@@ -11,11 +11,11 @@ import torch
 
 from prunelab.core.settings import Seed
 from prunelab.data.made import Made
-from prunelab.engine.optimise import Schedule
 from prunelab.judges.classifier import Judge
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.naming import Naming
 from prunelab.pretraining.phases import images_of, seeded, what_counts
+from prunelab.schedules.schedule import Schedule
 
 
 class LabelledData(Protocol):

@@ -12,8 +12,9 @@ from torch import Tensor
 from prunelab.core.draws import generator
 from prunelab.core.settings import deciding
 from prunelab.data.made import Made
-from prunelab.engine.optimise import Objective, Schedule
+from prunelab.engine.optimise import Objective
 from prunelab.pretraining.naming import Naming
+from prunelab.schedules.schedule import Schedule
 
 T = TypeVar("T")
 Log = Callable[[Mapping[str, float], int], None]

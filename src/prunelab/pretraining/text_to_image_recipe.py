@@ -15,12 +15,12 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from prunelab.core.settings import Count, Fraction, NonNegative
-from prunelab.engine.optimise import Schedule
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.denoiser import Denoising
 from prunelab.pretraining.judged_recipe import JudgedRecipe
 from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded
 from prunelab.pretraining.words import word_tokenizer
+from prunelab.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from diffusers import AutoencoderKL, DDIMPipeline, DDIMScheduler, DiffusionPipel
 from torch import Tensor
 
 from prunelab.core.settings import NonNegative
-from prunelab.engine.optimise import Schedule
 from prunelab.models.process import process_of
 from prunelab.pretraining.autoencoder import Reconstruction, encode
 from prunelab.pretraining.judged_recipe import JudgedRecipe
 from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
 from prunelab.pretraining.unconditional import Unconditional
+from prunelab.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from prunelab.core.screen import SCREEN
 from prunelab.core.tasks import Task
 from prunelab.costs.counts import Counts
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.stages import took
 from prunelab.tracking.protocol import Run, Tracker
+from prunelab.trainers.hardware import Hardware
 
 T = TypeVar("T")
 Write = Callable[[Path], None]

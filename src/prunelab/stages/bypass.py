@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunelab.artifacts import address
+from prunelab.bypasses.bypasses import Bypasses
 from prunelab.core.draws import normal
 from prunelab.core.observation import Observation, Sums
 from prunelab.core.protocols import Model
-from prunelab.core.settings import Count, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.engine.observe import observe
 from prunelab.stages.bench import Bench, Part, Write, write_tensors
@@ -28,25 +28,6 @@ from prunelab.tracking.protocol import Run
 VERSION = 1
 CHUNK = 8  # samples observed at once: part of the result to round-off, so not a setting
 RIDGE = 1e-10  # of the mean squared input: keeps idle channels from blowing up the solution
-
-
-@settings
-class Bypasses:
-    """What comes in the place of operators that change the shape.
-
-    method: none (such operators stay), plain, or least_squares over ``samples`` prompts with one noise
-    each and ``steps`` of the sampler.
-    """
-
-    method: Literal["none", "plain", "least_squares"] = "none"
-    samples: Count = 32
-    steps: Count = 5
-    seed: Seed = 0
-
-    @property
-    def needed(self) -> bool:
-        """Whether operators that change the shape may be removed."""
-        return self.method != "none"
 
 
 def activations(model: Model, units: Sequence[Unit], prompts: Sequence[str], knobs: Bypasses) -> Observation:

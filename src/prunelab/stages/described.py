@@ -7,7 +7,7 @@ from typing import Any
 
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import name_of
-from prunelab.core.settings import runtime
+from prunelab.core.settings import known_as, runtime
 from prunelab.stages.bench import Part
 
 
@@ -16,8 +16,8 @@ def part(group: str, value: Any) -> Part[Any]:
 
     One's own, and one that several files of its group choose, is named by its class, in_snake_case.
     """
-    settings, own = described(value), re.sub(r"(?<!^)(?=[A-Z])", "_", type(value).__name__).lower()
-    return Part(name_of(group, settings["_target_"]) or own, value, settings)
+    own = re.sub(r"(?<!^)(?=[A-Z])", "_", type(value).__name__).lower()
+    return Part(name_of(group, place(type(value))) or own, value, described(value))
 
 
 def described(value: Any) -> Any:
@@ -32,5 +32,10 @@ def described(value: Any) -> Any:
     if not is_dataclass(value):
         raise Refusal(f"a {kind.__name__} is no dataclass: its results could not be told from another's")
     settings = [each.name for each in fields(value) if each.init and each.name not in runtime(kind)]
-    target = f"{kind.__module__}.{kind.__qualname__}"
+    target = known_as(kind, place(kind))
     return {"_target_": target, **{name: described(getattr(value, name)) for name in settings}}
+
+
+def place(kind: type[Any]) -> str:
+    """The dotted name of a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"

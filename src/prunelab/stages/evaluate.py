@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,11 +16,11 @@ from prunelab.core.observation import Observation
 from prunelab.core.protocols import Model, SamplingOptions
 from prunelab.core.quantities import Quantity
 from prunelab.core.samples import Reference, Samples
-from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, Several, SeveralOrNone, settings
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
-from prunelab.engine.hardware import device, placed
 from prunelab.engine.observe import collect
+from prunelab.engine.placement import device, placed
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json, write_tensors
 from prunelab.stages.encode import CHUNK, encode_test
 from prunelab.stages.judged import PREDICTED, judge_real, load_judgement
@@ -31,40 +31,6 @@ VERSION = 5
 LATENTS = "evaluation latents"  # what the noise of held-out prompts is for
 SEEN = "_seen"  # after the name of a metric of prompts, where recovery saw the prompts
 CONFIDENCE = "confidence."  # before the label's name, in the file of samples, as PREDICTED is
-
-
-@settings
-class Evaluation:
-    """How samples are drawn and held against the dense model and real data.
-
-    seed: fixed, so that every row sees the same noise. seeds: sampling seeds of ``samples`` draws each,
-    made with ``steps`` of the sampler under ``guidance``, ``batch_size`` at a time. seen: prompts of the
-    training split on which metrics of prompts are taken apart, beside those that are held out. real:
-    held-out examples behind the distances; a covariance takes two. held_out: noisy latents for the output
-    distance. Where any of these is 0, what is measured on it is undefined. spacing: of the timesteps,
-    the model's ``scheduler``'s or ``quadratic``.
-    """
-
-    seed: Seed = 2024
-    seeds: Count = 3
-    samples: Several = 200
-    seen: NonNegativeCount = 100
-    steps: Count = 10
-    guidance: Number = 2.0
-    batch_size: Count = 50
-    real: SeveralOrNone = 2000
-    held_out: NonNegativeCount = 500
-    spacing: Literal["scheduler", "quadratic"] = "scheduler"
-
-    @property
-    def examples(self) -> int:
-        """How many held-out examples are looked at."""
-        return max(self.samples, self.real, self.held_out)
-
-    @property
-    def looks_at_media(self) -> bool:
-        """Whether real media are needed, or prompts are enough."""
-        return max(self.real, self.held_out) > 0
 
 
 def sampling(

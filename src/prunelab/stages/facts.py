@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from prunelab.artifacts.lineage import lineage
 from prunelab.costs.machine import hardware
-from prunelab.engine.hardware import device
+from prunelab.engine.placement import device
 from prunelab.stages.bench import Bench
 from prunelab.stages.measured import Measured
 from prunelab.stages.request import Request

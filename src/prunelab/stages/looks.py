@@ -9,7 +9,8 @@ from prunelab.core.draws import normal
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Task
 from prunelab.engine.sharding import shared_out
-from prunelab.stages.evaluate import LATENTS, Evaluation
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.stages.evaluate import LATENTS
 from prunelab.stages.history import History
 from prunelab.tracking.protocol import Run
 

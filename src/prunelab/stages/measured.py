@@ -6,11 +6,13 @@ from typing import Any
 
 from prunelab.core.estimates import Estimate
 from prunelab.costs.saved_size import disk_bytes
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.evaluation.timing import Timing
 from prunelab.stages.bench import Artifact, Bench, Part
 from prunelab.stages.cost import compressed, costs, dense_costs
-from prunelab.stages.evaluate import Evaluation, evaluate, sample
+from prunelab.stages.evaluate import evaluate, sample
 from prunelab.stages.state import State
-from prunelab.stages.time import Timing, measure
+from prunelab.stages.time import measure
 
 
 @dataclass(frozen=True)

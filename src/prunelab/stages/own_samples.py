@@ -18,9 +18,9 @@ from prunelab.core.observation import Observation
 from prunelab.core.protocols import Scorer
 from prunelab.core.tasks import Examples, Task
 from prunelab.engine.observe import collect
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench, Part, Write, write_tensors
-from prunelab.stages.evaluate import Evaluation
 from prunelab.stages.request import Request
 from prunelab.tracking.protocol import Run
 

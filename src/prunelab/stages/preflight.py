@@ -3,7 +3,7 @@
 from prunelab.core.protocols import Calibration, OptimisingScorer
 from prunelab.core.tasks import Task
 from prunelab.core.units import Unit
-from prunelab.engine.hardware import check_hardware
+from prunelab.engine.placement import check_hardware
 from prunelab.scorers.random import Random
 from prunelab.stages.allocation import scorers
 from prunelab.stages.bench import Bench

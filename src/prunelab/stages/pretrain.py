@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prunelab.core.errors import Refusal
 from prunelab.engine import ranks
-from prunelab.engine.hardware import Hardware
 from prunelab.engine.optimise import optimise
 from prunelab.pretraining.phases import Log, Phase, Recipe
+from prunelab.trainers.hardware import Hardware
 
 RECIPE = "recipe.json"
 

@@ -13,8 +13,8 @@ from prunelab.core.prices import Price, Priced, PricedMethod, under_guidance
 from prunelab.core.protocols import Model, Scorer
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
+from prunelab.evaluation.evaluation import Evaluation
 from prunelab.stages.bench import Bench
-from prunelab.stages.evaluate import Evaluation
 from prunelab.stages.request import Request
 
 # A device that is rented: its peak in bf16, and the share of it that diffusers' U-Nets are taken to reach.

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import SkipValidation
-
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
-from prunelab.core.settings import Count, NonNegativeCount, Runtime, Seed, settings
 from prunelab.core.units import Unit
-from prunelab.engine.optimise import Objective, Schedule, optimise
+from prunelab.engine.optimise import optimise
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.recovery.recovery import Recovery
 from prunelab.recovery.scratch import forget
 from prunelab.recovery.training_draws import Draws
 from prunelab.stages.bench import Artifact, Bench, Part, Write, write_json
 from prunelab.stages.encode import encode_train
-from prunelab.stages.evaluate import Evaluation
 from prunelab.stages.history import History
 from prunelab.stages.looks import Looks
 from prunelab.stages.state import State
@@ -27,16 +25,6 @@ VERSION = 1
 SCRATCH = 1  # what the control's own changes add to the version: 1 since it forgets all weights
 
 
-class Method(Protocol):
-    """How a student is trained: see :mod:`prunelab.recovery`."""
-
-    drop: float
-
-    def objective(self, student: Model, teacher: Model, draws: Draws) -> Objective:
-        """What is minimised."""
-        ...
-
-
 @runtime_checkable
 class Finishing(Protocol):
     """An objective that leaves something to be done once the training is over."""
@@ -44,22 +32,6 @@ class Finishing(Protocol):
     def finish(self) -> None:
         """Bring the trained module into the form in which it is saved."""
         ...
-
-
-@settings
-class Recovery:
-    """A method, its schedule, and the ``examples`` of training data it draws from under ``seed``.
-
-    looks: how many times over the training samples are logged, where anything is logged.
-    gradient_checkpointing: blocks run again on the way back instead of keeping what they computed.
-    """
-
-    method: SkipValidation[Method]
-    schedule: Schedule
-    examples: Count
-    seed: Seed
-    looks: Runtime[NonNegativeCount] = 4
-    gradient_checkpointing: Runtime[bool] = False
 
 
 def check_recovery(recovery: Part[Recovery], model: Model, units: Sequence[Unit], scratch: bool) -> None:

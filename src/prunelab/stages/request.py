@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from prunelab.bypasses.bypasses import Bypasses
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import AnyScorer, Budget, Model
 from prunelab.core.sparsity import Sparsity
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.evaluation.timing import Timing
+from prunelab.recovery.recovery import Recovery
 from prunelab.stages.bench import Part, say
-from prunelab.stages.bypass import Bypasses
-from prunelab.stages.evaluate import Evaluation
-from prunelab.stages.recover import Recovery
-from prunelab.stages.time import Timing
 
 COMPONENTS = ("denoiser", "text_encoder", "vae")  # what a model may have
 

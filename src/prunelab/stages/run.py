@@ -9,19 +9,21 @@ from prunelab.core.previews import Preview
 from prunelab.core.quantities import Quantity
 from prunelab.core.units import Unit
 from prunelab.costs.zeroed import single_weights
+from prunelab.evaluation.evaluation import Evaluation
+from prunelab.recovery.recovery import Recovery
 from prunelab.report import Curve, Line, frame
 from prunelab.report.floors import warnings
 from prunelab.stages.allocation import allocation_scores
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say
 from prunelab.stages.bypass import fit
-from prunelab.stages.evaluate import Evaluation, as_rows, load_samples, quantities
+from prunelab.stages.evaluate import as_rows, load_samples, quantities
 from prunelab.stages.facts import conditions, facts
 from prunelab.stages.job_summary import summarise
 from prunelab.stages.measured import Measured, measured
 from prunelab.stages.own_samples import OwnSamples, on_own_samples, without_real
 from prunelab.stages.preflight import check
 from prunelab.stages.prune import prune
-from prunelab.stages.recover import Recovery, recover
+from prunelab.stages.recover import recover
 from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score

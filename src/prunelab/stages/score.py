@@ -12,14 +12,15 @@ from prunelab.core.observation import Observation
 from prunelab.core.protocols import AnyScorer, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import Plan, Scores, check_scores
 from prunelab.core.units import Unit, overlap
-from prunelab.engine.hardware import Hardware, device, placed
 from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
+from prunelab.engine.placement import device, placed
 from prunelab.stages.bench import Artifact, Bench, Part, Write, say, write_json, write_tensors
 from prunelab.stages.history import History
 from prunelab.stages.layers import log_scores
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
+from prunelab.trainers.hardware import Hardware
 from prunelab.walkers.coverage import missed
 
 VERSION = 2

@@ -7,27 +7,18 @@ from typing import Any
 import torch
 
 from prunelab.core.protocols import Model
-from prunelab.core.settings import Count, Counts, NonNegativeCount, settings
 from prunelab.core.units import Unit, by_component
 from prunelab.costs.latency import latency
 from prunelab.costs.machine import hardware
 from prunelab.costs.memory import peak_memory
 from prunelab.costs.timetable import timetable
 from prunelab.engine import ranks
-from prunelab.engine.hardware import device
+from prunelab.engine.placement import device
+from prunelab.evaluation.timing import Timing
 from prunelab.stages.bench import Bench, Part, Write, write_json
 from prunelab.tracking.protocol import Run
 
 VERSION = 1
-
-
-@settings
-class Timing:
-    """``warmup`` untimed rounds and ``repeats`` timed ones of one denoiser call, per batch size."""
-
-    batches: Counts = (1, 16)
-    warmup: NonNegativeCount = 10
-    repeats: Count = 50
 
 
 def measure(

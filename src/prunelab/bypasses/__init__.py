@@ -1,0 +1,1 @@
+"""What comes in the place of removed operators."""

@@ -1,0 +1,1 @@
+"""How a training goes: steps, rates, and the average that is kept."""
