@@ -1,5 +1,7 @@
 """Observing batch by batch: sums and rows are those of a plain loop, whatever runs them."""
 
+import gc
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from prunelab.core.draws import normal
 from prunelab.core.observation import Observation, Sums
 from prunelab.engine.observe import collect, observe
 from prunelab.engine.placement import placed
+from prunelab.engine.trainer import trainer
 from prunelab.engine.watching import Watching
 from prunelab.stages.score import follow
 from prunelab.trainers.hardware import Hardware
@@ -127,6 +130,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     made = SimpleNamespace(strategy=SimpleNamespace(root_device=ELSEWHERE), predict=predict)
     monkeypatch.setattr("prunelab.engine.trainer.trainer", lambda *_, **__: made)
+    monkeypatch.setattr("prunelab.engine.observe._idle", {})
     monkeypatch.setattr("prunelab.stages.score.device", lambda _: ELSEWHERE)
 
 
@@ -168,3 +172,29 @@ def test_a_model_comes_back_from_what_fails() -> None:
     assert model.places == ["meta", "cpu"]
     with placed(model, CPU):  # type: ignore[arg-type]
         assert model.places == ["meta", "cpu"], "where it is already, it is left"
+
+
+def test_a_trainer_that_is_used_again_holds_no_model_and_none_that_failed_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = list[Any]()
+    monkeypatch.setattr("prunelab.engine.observe._idle", {})
+    monkeypatch.setattr(
+        "prunelab.engine.trainer.trainer", lambda *given, **named: made.append(1) or trainer(*given, **named)
+    )
+
+    def fails(rows: range) -> dict[str, Tensor]:
+        raise KeyError(rows)
+
+    model = Moved()
+    seen = weakref.ref(model)
+    for _ in range(2):
+        observe(Observation(model, 4, 3, lambda *_: {"one": torch.ones(1)}), Hardware(), "test")  # type: ignore[arg-type]
+    assert len(made) == 1
+    del model
+    gc.collect()
+    assert seen() is None
+    with pytest.raises(KeyError):
+        observe(observation(4, fails), Hardware(), "test")
+    assert observe(observation(4, lambda _: {"one": torch.ones(1)}), Hardware(), "test")["one"].item() == 2
+    assert len(made) == 2

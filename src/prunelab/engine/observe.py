@@ -17,6 +17,8 @@ from prunelab.engine.placement import placed
 from prunelab.trainers.hardware import Hardware
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
     from prunelab.engine.watching import Keep
 
 
@@ -50,13 +52,24 @@ def collect(observation: Observation, hardware: Hardware, describe: str) -> dict
     return {name: torch.cat([every[i, name] for i in range(len(observation.batches))]) for name in names}
 
 
+# Looking through everything that is installed for callbacks makes a Trainer as slow to make as a small pass.
+_idle: "dict[tuple[Hardware, int], Trainer]" = {}
+
+
 def _run(observation: Observation, hardware: Hardware, describe: str, keep: "Keep") -> None:
     from prunelab.engine.progress import Progression  # with Lightning, which takes seconds to import
+    from prunelab.engine.signals import Signals
     from prunelab.engine.trainer import trainer
     from prunelab.engine.watching import Watching
 
     mine = range(ranks.rank(), len(observation.batches), ranks.world())
     numbers: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
-    watched = trainer(hardware, [Progression(describe, len(mine))], inference_mode=False)
-    with placed(observation.model, watched.strategy.root_device, hardware.offload):
-        watched.predict(Watching(observation, keep), numbers)
+    key = (hardware, ranks.world())
+    watched = _idle.pop(key, None) or trainer(
+        hardware, [], inference_mode=False
+    )  # one that failed is not kept
+    watched.callbacks = [Signals(), Progression(describe, len(mine))]
+    where = watched.strategy.root_device
+    with placed(observation.model, where, hardware.offload), Watching(observation, keep) as watching:
+        watched.predict(watching, numbers)
+    _idle[key] = watched  # and none that failed

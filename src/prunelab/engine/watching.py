@@ -1,6 +1,7 @@
 """The Lightning face of an observation."""
 
 from collections.abc import Callable, Mapping
+from typing import Self
 
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -15,10 +16,21 @@ class Watching(LightningModule):
 
     def __init__(self, observation: Observation, keep: Keep) -> None:
         super().__init__()
-        self.observe, self.batches, self.keep = observation.observe, observation.batches, keep
+        self.observation: Observation | None = observation
+        self.keep: Keep | None = keep
         # A rank without a batch runs too: the others would wait for it at Lightning's barriers.
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
+    def __enter__(self) -> Self:
+        """Ready to be run."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the model and of what was seen: the Trainer keeps what it ran last."""
+        self.observation = self.keep = None
+
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """The batch of this number; Lightning keeps nothing of it."""
-        self.keep(batch, self.observe(self.batches[batch], self.device))
+        assert self.observation is not None and self.keep is not None  # noqa: PT018
+        rows = self.observation.batches[batch]
+        self.keep(batch, self.observation.observe(rows, self.device))

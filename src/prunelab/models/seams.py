@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -106,9 +107,11 @@ def called(
     own, among them a ``scheduler`` to spend: schedulers count their steps.
     """
     run = copy.copy(pipeline)
+    run.__class__ = _settled(type(pipeline))
+    where = next(denoiser.parameters()).device
+    parts |= {"_progress_bar_config": {"disable": True}, "_execution_device": where}
     for name, part in parts.items():
         object.__setattr__(run, name, part)
-    object.__setattr__(run, "_progress_bar_config", {"disable": True})
     names, forward = _names(type(denoiser)), denoiser.forward
 
     def heard(*args: Any, **kwargs: Any) -> Any:
@@ -123,11 +126,19 @@ def called(
             return end.value
 
 
+@cache
+def _settled(kind: type) -> type:
+    """``kind`` whose device is said: by itself it looks at every module of every part, in every call."""
+    said = {"_execution_device": None, "__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind,), said)
+
+
 def plain_call(kind: type) -> Callable[..., Any]:
     """``kind.__call__`` without the ``torch.no_grad`` around it."""
     return inspect.unwrap(kind.__call__)
 
 
+@cache
 def takes(kind: type) -> frozenset[str]:
     """The names of what ``kind.__call__`` takes."""
     return frozenset(inspect.signature(plain_call(kind)).parameters)
@@ -162,6 +173,7 @@ def listening(module: Any) -> Iterator[list[dict[str, Any]]]:
         yield seen
 
 
+@cache
 def _names(kind: type, entry: str = "forward") -> tuple[str, ...]:
     """What ``kind.forward`` takes, or another entry, in order, without ``self``."""
     return tuple(inspect.signature(getattr(kind, entry)).parameters)[1:]
