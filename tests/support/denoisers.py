@@ -8,6 +8,7 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
 from torch import nn
 
 ROUND = dict.fromkeys(("sample_height", "sample_width"), 4)
@@ -189,6 +190,19 @@ DENOISERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "encoder_hidden_states_mask": {(2, 5)}, "img_shapes": lambda: [[(1, 4, 4)]] * 2,
         },
     ),
+    "lumina_next": (
+        "LuminaNextDiT2DModel",
+        {
+            "sample_size": 4, "in_channels": 4, "hidden_size": 24, "num_layers": 2, "num_attention_heads": 3,
+            "num_kv_heads": 1, "multiple_of": 8, "norm_eps": 1e-5, "learn_sigma": True,
+            "cross_attention_dim": 12,
+        },
+        {
+            "hidden_states": (2, 4, 8, 8), "timestep": (2,), "encoder_hidden_states": (2, 5, 12),
+            "encoder_mask": {(2, 5)}, "image_rotary_emb": lambda: get_2d_rotary_pos_embed_lumina(8, 8, 8),
+            "cross_attention_kwargs": {},
+        },
+    ),
     "lumina2": (
         "Lumina2Transformer2DModel",
         {
@@ -294,6 +308,18 @@ DENOISERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "global_hidden_states": (2, 1, 12), "rotary_embedding": ((9, 4), (9, 4)),
         },
     ),
+    "stable_audio_3": (
+        "StableAudio3DiTModel",
+        {
+            "io_channels": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "cond_token_dim": 12,
+            "global_cond_dim": 12, "local_add_cond_dim": 5, "timestep_features_dim": 8,
+            "num_memory_tokens": 2,
+        },
+        {
+            "hidden_states": (2, 4, 8), "timestep": (2,), "encoder_hidden_states": (2, 5, 12),
+            "global_hidden_states": (2, 12), "encoder_attention_mask": {(2, 5)},
+        },
+    ),
     "latte": (
         "LatteTransformer3DModel",
         {
@@ -349,6 +375,7 @@ UNITS = {
     "chroma": (4, 6, 20, 4, 0),
     "auraflow": (3, 4, 15, 3, 4),
     "qwen_image": (2, 4, 16, 2, 5),
+    "lumina_next": (0, 2, 22, 2, 3),
     "lumina2": (4, 4, 26, 4, 4),
     "z_image": (4, 4, 26, 4, 4),
     "hunyuan_dit": (4, 2, 13, 2, 3),
@@ -359,6 +386,7 @@ UNITS = {
     "mochi": (0, 3, 6, 2, 5),
     "cogview4": (2, 2, 13, 2, 3),
     "stable_audio": (4, 2, 14, 2, 0),
+    "stable_audio_3": (4, 4, 10, 2, 0),
     "latte": (3, 2, 10, 2, 1),
     "prior": (2, 2, 9, 2, 0),
     "hidream": (2, 7, 16, 2, 3),
@@ -372,6 +400,7 @@ MISSED = {
     "dit": {("block", "BasicTransformerBlock", 1)},
     "hunyuan_dit": {("head", "HunyuanDiTAttentionPool", 1), ("operator", "HunyuanDiTAttentionPool", 1)},
     "ltx": {("head", "LTXAttention", 2)},
+    "lumina_next": {("head", "Attention", 2), ("operator", "Attention", 4)},
     "mochi": {
         ("head", "MochiAttentionPool", 1),
         ("head", "MochiAttention", 2),

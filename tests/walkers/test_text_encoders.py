@@ -30,6 +30,7 @@ CLIP = {**PLAIN, "max_position_embeddings": 8, "bos_token_id": 2, "eos_token_id"
 # Class of the model, of its config, settings, and elements of each attention: none, a head each, or a group.
 ENCODERS: dict[str, tuple[str, str, dict[str, Any], list[int]]] = {
     "clip": ("CLIPTextModelWithProjection", "CLIPTextConfig", CLIP, [4, 4]),
+    "bert": ("BertModel", "BertConfig", {**PLAIN, "max_position_embeddings": 8}, [4, 4]),
     "t5": ("T5EncoderModel", "T5Config", {**T5, "feed_forward_proj": "gated-gelu"}, []),
     "umt5": ("UMT5EncoderModel", "UMT5Config", {**T5, "feed_forward_proj": "gated-gelu"}, []),
     "llama": ("LlamaModel", "LlamaConfig", GROUPED, [2, 2]),
@@ -53,7 +54,8 @@ def encoder(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
 @torch.no_grad()
 def test_gate_equals_slim(encoder: tuple[str, nn.Module]) -> None:
     name, root = encoder
-    inputs = {"input_ids": torch.arange(14).reshape(2, 7) + 4, "attention_mask": torch.ones(2, 7).long()}
+    mask = torch.arange(7) < torch.tensor([[7], [5]])  # padding: its keys are repeated for their queries
+    inputs = {"input_ids": torch.arange(14).reshape(2, 7) + 4, "attention_mask": mask.long()}
     asked = ("head", "neuron", "operator", "block")
     for granularity in asked:
         units = walk("text_encoder", root, [granularity], lambda: inputs)

@@ -41,8 +41,9 @@ WEIGHTS = "weights"  # the width of a norm that keeps no attribute for it: how m
 # What other modules count in attributes of their own: heads, heads of keys and values, and widths.
 HEADS = ("heads", "num_heads", "num_attention_heads", "n_heads", "n_local_heads")
 KEY_HEADS = ("kv_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_local_kv_heads")
+SHARING = ("num_key_value_groups", "n_rep")  # heads of queries for each head of keys
 INNER = ("inner_dim", "inner_kv_dim", "kv_inner_dim", "mlp_hidden_dim")
-COUNTS = (*HEADS, *KEY_HEADS, *INNER, "channels", "out_channels")
+COUNTS = (*HEADS, *KEY_HEADS, *SHARING, *INNER, "channels", "out_channels")
 # What a module may become, and what may then be said besides.
 FATES: dict[str, tuple[str, ...]] = {
     "input": ("returns", "streams"),

@@ -47,7 +47,8 @@ class Attention:
     """An attention and its projections, by stream, queries before keys before values.
 
     count: heads of queries. groups: heads of keys and values; each serves ``count / groups`` of the queries.
-    width: channels of one head.
+    width: channels of one head. sets: how often queries and keys are held, values once: twice where one
+    attention is subtracted from another (Ye et al. 2024, arXiv 2410.05258).
     """
 
     path: str
@@ -56,6 +57,7 @@ class Attention:
     count: int
     groups: int
     width: int
+    sets: int = 1
 
     @property
     def readers(self) -> tuple[Projection, ...]:
@@ -82,11 +84,11 @@ def attention(path: str, module: nn.Module) -> Attention | None:
     made = {each.makes for each in projections}
     if not ({"qkv", "qkv_mlp"} & made or ("q" in made and ({"k", "v"} <= made or "kv" in made))):
         return None
-    queries, keys = _widths(module, projections)
+    queries, keys, sets = _widths(projections, vars(module).get("inner_dim", 0))
     width = _head_width(module, queries, keys)
     if not width or queries % width or keys % width or not keys or (queries // width) % (keys // width):
         return None
-    return Attention(path, module, projections, queries // width, keys // width, width)
+    return Attention(path, module, projections, queries // width, keys // width, width, sets)
 
 
 def words(name: str) -> list[str]:
@@ -112,17 +114,21 @@ def _first_linear(name: str, child: nn.Module) -> tuple[str, nn.Linear | None]:
     return name, child if isinstance(child, nn.Linear) else None
 
 
-def _widths(module: nn.Module, projections: tuple[Projection, ...]) -> tuple[int, int]:
-    """Channels of all queries and of all keys of one stream."""
+def _widths(projections: tuple[Projection, ...], said: int) -> tuple[int, int, int]:
+    """Channels of all queries and of all keys of one stream, and how many sets of both there are.
+
+    said: the channels of queries as the module counts them, 0 where it does not.
+    """
     own = {each.makes: rows_of(each.layer) for each in reversed(projections)}
+    inner = next((each.layer.in_features for each in projections if each.makes == "out"), 0)
     if "qkv_mlp" in own:
-        inner = vars(module).get("inner_dim", 0)
-        return inner, inner
+        return said, said, 1
+    if inner and (own.get("qkv") == 5 * inner or (own.get("q"), own.get("kv")) == (2 * inner, 3 * inner)):
+        return inner, inner, 2
     if "qkv" in own:
-        inner = next((each.layer.in_features for each in projections if each.makes == "out"), 0)
         inner = inner or own["qkv"] // 3
-        return inner, (own["qkv"] - inner) // 2
-    return own["q"], own["k"] if "k" in own else own["kv"] // 2
+        return inner, (own["qkv"] - inner) // 2, 1
+    return own["q"], own["k"] if "k" in own else own["kv"] // 2, 1
 
 
 def rows_of(layer: nn.Linear) -> int:

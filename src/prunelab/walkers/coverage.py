@@ -16,8 +16,7 @@ from prunelab.walkers.whole import inside
 class Missed:
     """Modules of one class that give no units.
 
-    parameters: how many these modules hold together. reason: why they are not offered, empty where nobody
-    knows them.
+    parameters: how many these modules hold together. reason: why they are not offered, as far as it is known.
     """
 
     kind: str
@@ -74,7 +73,7 @@ def _reason(calls: Calls, of: Granularity, path: str) -> str:
     recording, call = calls.recording, calls.get(path)
     told = recording.refusals.get((of.name, path), "")
     if told or not of.whole:
-        return told
+        return told or "which of its layers make and which read these cannot be told"
     if call is None:
         return "no call of it was seen"
     if call.streams is None:

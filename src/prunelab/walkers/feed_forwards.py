@@ -16,6 +16,7 @@ from prunelab.walkers.whole import inside
 FORMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("net.0.proj",), "net.2"),  # diffusers' FeedForward, its activation among them
     (("fc1",), "fc2"),
+    (("linear_fc1",), "linear_fc2"),
     (("w1", "w3"), "w2"),
     (("linear_1", "linear_3"), "linear_2"),
     (("linear_1", "linear_2"), "out_projection"),

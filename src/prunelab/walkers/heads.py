@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from prunelab.core.units import Counter, Gate, Instead, Slice, Unit
-from prunelab.surgery.pruned_structure import HEADS, INNER, KEY_HEADS
+from prunelab.surgery.pruned_structure import HEADS, INNER, KEY_HEADS, SHARING
 from prunelab.walkers.attentions import Attention, Projection, across_heads, attentions, rows_of, words
 from prunelab.walkers.calls import Call, Calls
 from prunelab.walkers.granularity import Granularity
@@ -33,11 +33,16 @@ def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterat
             calls.recording.refusals["head", found.path] = "scores are given for each of its heads"
         elif readers:
             yield _unit(component, found, readers, call, calls.numbers)
+        else:
+            calls.recording.refusals["head", found.path] = "what reads its heads was not found"
 
 
 def _told_apart(found: Attention, call: Call | None) -> bool:
-    """Whether it is given scores for each of its heads, as T5's positions are: others rely on them."""
+    """Whether it is given scores for each of its heads, as T5's positions are, or holds them, as Swin's are."""
+    held = found.module.parameters(recurse=False)
     if any(isinstance(each, nn.Embedding) for each in found.module.children()):
+        return True
+    if any(each.ndim == 2 and each.shape[1] == found.count > 1 for each in held):
         return True
     given = call.given if call and found.count > 1 else {}
     scores = [each for name, each in given.items() if name.endswith(("mask", "bias"))]
@@ -59,9 +64,17 @@ def _readers(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
 
 
 def parent_reader(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
-    """The projection of its block that reads the heads of an attention without one, beside a feed-forward."""
+    """The projection of its block that reads the heads of an attention without one.
+
+    Beside a feed-forward (FLUX), or in an ``output`` of its own (BERT).
+    """
     parent = found.path.rpartition(".")[0]
-    for name, layer in root.get_submodule(parent).named_children():
+    block = root.get_submodule(parent)
+    behind = block._modules.get("output")
+    dense = behind and behind._modules.get("dense")
+    if isinstance(dense, nn.Linear) and dense.in_features == found.inner:
+        return [(f"{parent}.output.dense", 0)]
+    for name, layer in block.named_children():
         if name in ("proj_out", "linear2", "to_out") and isinstance(layer, nn.Linear):
             return [(f"{parent}.{name}", 0)] if layer.in_features >= found.inner else []
     return []
@@ -101,18 +114,22 @@ def _rows(found: Attention, made: Projection, elements: int, shared: bool) -> It
     """The rows of a projection that make heads: its weight's and, where there is one, its bias's."""
     queries, keys = found.inner, found.groups * found.width
     total = rows_of(made.layer)
+    asking = [(number * queries, queries) for number in range(found.sets)]
+    told = [(number * keys, keys) for number in range(found.sets)]
+    both = [*told, (found.sets * keys, keys)]  # values lie behind the keys
+    behind = [(found.sets * queries + offset, width) for offset, width in both]
     starts: dict[str, list[tuple[int, int]]] = {
-        "q": [(0, queries)],
-        "k": [(0, keys)],
+        "q": asking,
+        "k": told,
         "v": [(0, keys)],
-        "kv": [(0, keys), (keys, keys)],
-        "qkv": [(0, queries), (queries, keys), (queries + keys, keys)],
-        "qkv_mlp": [(0, queries), (queries, keys), (queries + keys, keys)],
+        "kv": both,
+        "qkv": [*asking, *behind],
+        "qkv_mlp": [*asking, *behind],
         "gate": [(0, total)] if total in (queries, found.count) else [],
     }
     for number, (offset, width) in enumerate(starts.get(made.makes, [])):
-        of_keys = made.makes in ("k", "v", "kv") or (made.makes.startswith("qkv") and number > 0)
-        if not (shared and of_keys):
+        joined = made.makes.startswith("qkv") and number >= found.sets
+        if not (shared and (joined or made.makes in ("k", "v", "kv"))):
             for name, _ in made.layer.named_parameters():
                 yield Slice(f"{found.path}.{made.path}.{name}", block=width // elements, offset=offset)
 
@@ -137,6 +154,8 @@ def _counters(found: Attention, elements: int, shared: bool) -> Iterator[Counter
                 yield Counter(found.path, name, count // elements)
         if queries == keys and names is INNER:
             break
+    if shared:  # one head of keys serves all of the queries that stay
+        yield from (Counter(found.path, name) for name in SHARING if kept.get(name) == found.count)
     for name, module, kind in across_heads(found):
         counted = "normalized_shape" in vars(module) and not list(module.parameters(recurse=False))
         if counted and not (shared and kind == "k"):

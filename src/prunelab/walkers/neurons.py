@@ -15,8 +15,9 @@ from prunelab.walkers.proof import proven
 
 
 def neurons(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
-    """One unit per feed-forward, then one for each that runs beside an attention into one projection."""
+    """One unit per feed-forward, then one for each that is in two parts, or runs beside an attention."""
     yield from (_unit(component, found) for found in feed_forwards(root))
+    yield from _parted(component, root)
     for found in attentions(root):
         fused = [each for each in found.projections if each.makes == "qkv_mlp"]
         yield from _fused(component, found, fused[0]) if fused else _beside(component, root, found)
@@ -49,6 +50,31 @@ def _unit(component: str, found: FeedForward) -> Unit:
         counters=counters,
         runs=1 if found.depthwise else 0,  # a convolution cannot be left without channels
     )
+
+
+def _parted(component: str, root: nn.Module) -> Iterator[Unit]:
+    """A feed-forward of two modules, the second of which adds its block's input (BERT)."""
+    for path, module in root.named_modules():
+        makers, readers = (module._modules.get(name) for name in ("intermediate", "output"))
+        made, read = (each and each._modules.get("dense") for each in (makers, readers))
+        if (
+            isinstance(made, nn.Linear)
+            and isinstance(read, nn.Linear)
+            and read.in_features == len(made.weight)
+        ):
+            reader = f"{path}.output.dense"
+            yield Unit(
+                component=component,
+                path=f"{path}.intermediate",
+                granularity="neuron",
+                elements=read.in_features,
+                slices=(
+                    *rows_from(module, path, "intermediate.dense", 0),
+                    Slice(f"{reader}.weight", dim=1),
+                ),
+                gate=Gate(reader, "input"),
+                host=f"{path}.intermediate",
+            )
 
 
 def rows_from(module: nn.Module, path: str, name: str, offset: int, block: int = 1) -> list[Slice]:
