@@ -4,19 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from prunelab.report import write_combined, write_report
+from prunelab.report.drawing import dress, figure
 from prunelab.report.pareto import Pareto, Point
 from prunelab.report.scatter import marks, scatter
 
 MakeRow = Callable[..., dict[str, Any]]
 
 
-def plot(*methods: tuple[str, str], lowest: float = 10.0) -> Pareto:
+def plot(*methods: tuple[str, str], lowest: float = 10.0, asked: tuple[str, ...] = ("10 %",)) -> Pareto:
     points = tuple(
         Point(
             method,
             scorer,
             state,
-            "10 %",
+            asked[i % len(asked)],
             {"nonzeros": 90.0, "macs": 95.0 - i},
             lowest + 90 * i,
             lowest,
@@ -72,9 +73,12 @@ def test_what_may_be_zero_has_a_linear_axis() -> None:
 
 
 def test_points_say_how_much_was_asked_for_and_the_front_is_said_in_words() -> None:
-    drawn = plot(*METHODS)
+    drawn = plot(*METHODS, asked=("10 %", "30 %"))
     element = scatter(drawn, "macs", marks([drawn]), "p")
     assert ">10 %<" in element
+    assert ">30 %<" in element
+    alike = plot(*METHODS)
+    assert ">10 %<" not in scatter(alike, "macs", marks([alike]), "p"), "it tells nothing apart"
     assert 'role="img"' in element
     assert "taylor · channel, pruned, 10 %: 10 at 95 %" in element
 
@@ -86,3 +90,14 @@ def test_a_combined_report_has_the_plots(tmp_path: Any, row: MakeRow) -> None:
     assert "Quality against cost" in html
     assert html.count("multiply-accumulates left, % of dense") == 2
     assert "Quality against cost" not in (tmp_path / "0" / "report.html").read_text("utf-8")
+
+
+def test_a_number_at_the_end_of_an_axis_is_whole() -> None:
+    with figure() as drawn:
+        dress(drawn.axes, "latency left, % of dense")
+        drawn.axes.set_xlim(0, 500)
+        whole = drawn.axes.figure.get_figure(root=True)
+        whole.draw_without_rendering()
+        last = drawn.axes.get_xticklabels()[-1]
+        assert last.get_text() == "500"
+        assert last.get_window_extent().x1 <= whole.bbox.x1

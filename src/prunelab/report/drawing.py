@@ -18,7 +18,7 @@ COLOURS = 8
 WIDTH, HEIGHT = 4.4, 3.3  # inches of 72 units: a phone shows a drawing at its size, so its words too
 SMALLEST = 11  # units, of any words
 # Shares of the drawing: finding them anew takes as long as all the rest.
-MARGINS = {"left": 0.14, "right": 0.98, "bottom": 0.16, "top": 0.9}
+MARGINS = {"left": 0.14, "right": 0.95, "bottom": 0.16, "top": 0.9}
 # Colours that stand for those of the page, which knows whether it is light or dark.
 INK, GRID, PAPER = "#0a0b0c", "#0a0b0d", "#0a0b0e"
 SERIES = tuple(f"#0a0c{number:02x}" for number in range(COLOURS))

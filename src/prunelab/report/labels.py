@@ -55,6 +55,8 @@ def text(row: Row, field: str) -> str:
 def _spoken(row: Row, field: str) -> str:
     """``text`` with a word before it where the bare value would say too little."""
     value = text(row, field)
+    if (field, value) == ("bypass", "none"):
+        return ""
     if field in ("seed", "of", "bypass") and value:
         return f"{field} {value}"
     of = row["sparsity"]["of"]

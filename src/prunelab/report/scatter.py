@@ -73,6 +73,11 @@ def scatter(plot: Pareto, cost: str, drawn_as: Sequence[Mark], name: str) -> str
     return drawn.element(name, f"{title} against {COSTS[cost]} left. {told(plot, cost)}")
 
 
+def requests(plot: Pareto) -> list[str]:
+    """The sparsities that were asked for."""
+    return list(dict.fromkeys(point.requested for point in plot.points))
+
+
 def told(plot: Pareto, cost: str) -> str:
     """The front in words, the cheapest model first."""
     places: dict[tuple[float, float], Point] = {}
@@ -108,7 +113,12 @@ def _draw(axes: Axes, plot: Pareto, cost: str, drawn_as: dict[str, Mark]) -> Non
 
 
 def _draw_sparsities(axes: Axes, plot: Pareto, cost: str) -> None:
-    """How much was asked for, beside the points: those on the front first, others where there is room."""
+    """How much was asked for, beside the points: those on the front first, others where there is room.
+
+    Nothing where all were asked for the same.
+    """
+    if len(requests(plot)) == 1:
+        return
     best = set(plot.front(cost))
     shown = [point for point in plot.points if cost in point.left and point.state != "scratch"]
     taken: list[tuple[float, float]] = []

@@ -91,7 +91,7 @@ def _table(title: str, where: str, found: Sequence[Answer], kind: Quantity, by_c
     def number(one: Contender) -> str:
         places = _places(kind, one)
         value, low, high = (decimal(each, places) for each in (one.value, one.low, one.high))
-        seeds = f", {one.seeds} seeds" if len(alike) > 1 else ""
+        seeds = f", {one.seeds} seed{'s' * (one.seeds > 1)}" if len(alike) > 1 else ""
         return f"{value}{_unit(kind)}" + (f" [{low}, {high}]" if one.known else "") + seeds
 
     def plain(value: float | None) -> str:
