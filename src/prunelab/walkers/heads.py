@@ -38,7 +38,7 @@ def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterat
 
 
 def _told_apart(found: Attention, call: Call | None) -> bool:
-    """Whether it is given scores for each of its heads, as T5's positions are, or holds them, as Swin's are."""
+    """Whether each of its heads is given scores, as T5's positions are, or holds them, as Swin's are."""
     held = found.module.parameters(recurse=False)
     if any(isinstance(each, nn.Embedding) for each in found.module.children()):
         return True
