@@ -13,6 +13,8 @@ import pytest
 from daemons import tasks, until
 from work import EVALUATED, MINUTES, PROFILE, Ran, Work, timeless
 
+from prunelab.cli.job_record import now
+
 pytestmark = pytest.mark.acceptance
 FEW = {
     "few_shift": "defaults: [latent_shift]\nsamples: 2\nsteps: 1\nbatch_size: 2\n",
@@ -73,7 +75,7 @@ class Killed:
     def rank(self) -> None:
         """One of a job's two processes; the job ends for that within a minute."""
         job, rank = self._a_task(SLURM_PROCID="1")
-        time.sleep(2)
+        time.sleep(5)
         os.kill(rank, signal.SIGKILL)
         until(lambda: job not in self._running(), f"job {job} goes on without a rank", MINUTES)
 
@@ -88,11 +90,11 @@ class Killed:
         until(lambda: len(self._with("done")) >= finished, f"no {finished} jobs are done", 15 * MINUTES)
 
     def _a_task(self, **said: str) -> tuple[str, int]:
-        """A running job that has begun its record, and its process that the environment says this of."""
-        found = list[tuple[str, int]]()
+        """The next job to begin its record, and its process that the environment says this of."""
+        found, since = list[tuple[str, int]](), now()
 
         def looked() -> bool:
-            running = self._running()
+            running = self._running(since)
             pairs = [(job, each) for job in running for each in self._processes(job, **said)]
             found[:] = pairs
             return bool(pairs)
@@ -105,9 +107,10 @@ class Killed:
         own = {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task} if task else {"SLURM_JOB_ID": job}
         return tasks(self.work.cluster.root, **own, **said)
 
-    def _running(self) -> list[str]:
+    def _running(self, since: str = "") -> list[str]:
         queue = self.work.cluster.ask("squeue", "--noheader", "--array", "--states=R", "--format=%i").split()
-        begun = {record["attempts"][-1]["slurm_job"] for record in self._with("running")}
+        attempts = [record["attempts"][-1] for record in self._with("running")]
+        begun = {attempt["slurm_job"] for attempt in attempts if attempt["started"] > since}
         return [job for job in queue if job in begun]
 
     def _with(self, state: str) -> list[dict[str, Any]]:
