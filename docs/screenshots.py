@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 PICTURES = Path(__file__).parent / "pictures"
 NAMES = ("chromium", "chromium-browser", "google-chrome")  # as systems call it; else playwright's own
 WIDE = 1120  # pixels across
-TABLES = 2  # rankings of the answer
+TABLES = 1  # rankings of the answer
 COLOURS, NONE = 200, Image.Dither.NONE
 
 
