@@ -56,6 +56,7 @@ def _ended(processes: Sequence[BaseProcess], folder: Path) -> str:
         process.join(MINUTES * 60)
         if process.is_alive():
             process.kill()
+            process.join()  # until then it has no exit code, as if it had ended well
     codes = [process.exitcode for process in processes]
     assert not any(codes), (codes, *(file.read_text()[-3000:] for file in sorted(folder.glob("*.err"))))
     return "".join(file.read_text() for file in sorted(folder.glob("*.out")))
