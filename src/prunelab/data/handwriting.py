@@ -6,6 +6,8 @@ feed training splits and the other 297 test splits.
 """
 
 import math
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,13 +28,18 @@ def sources(split: str) -> tuple[Tensor, Tensor]:
 
     The files come sorted by writer, so they are shuffled (always in the same order) before the cut.
     """
-    from sklearn.datasets import load_digits  # takes a second, which a job does without where all is stored
-
-    handwritten = load_digits()
-    shuffled = torch.randperm(len(handwritten.images), generator=generator(0, 0, "digits/sources"))
+    rows = np.loadtxt(_carried(), delimiter=",", dtype=np.int64)  # 64 pixels and the digit
+    shuffled = torch.randperm(len(rows), generator=generator(0, 0, "digits/sources"))
     chosen = shuffled[:SOURCE_TRAIN] if split == "train" else shuffled[SOURCE_TRAIN:]
-    images = torch.from_numpy(handwritten.images.astype(np.float32) / 16)[:, None]
-    return images[chosen], torch.from_numpy(handwritten.target)[chosen]
+    images = torch.from_numpy(rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.float32) / 16)
+    return images[chosen], torch.from_numpy(rows[:, -1])[chosen]
+
+
+def _carried() -> Path:
+    """The file that ``load_digits`` of ``sklearn.datasets`` reads, whose import takes a second."""
+    package = find_spec("sklearn")
+    assert package is not None and package.origin is not None  # noqa: PT018  # a dependency
+    return Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz"
 
 
 def pick(uniform: Tensor, size: int) -> Tensor:
