@@ -4,7 +4,7 @@ import inspect
 import re
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffusers
 import pytest
@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from recording import first_call
 
 import prunelab
+from prunelab.costs.component import model_costs
 from prunelab.models.pipeline import PipelineModel
 from prunelab.surgery.skeletons import skeleton
 
@@ -118,6 +119,23 @@ def test_every_folder_has_a_preset_that_asks_its_pipeline_what_it_takes() -> Non
 def test_they_hold_configurations_alone() -> None:
     assert {file.suffix for file in FOLDERS.rglob("*") if file.is_file()} == {".json"}
     assert max(file.stat().st_size for file in FOLDERS.rglob("*.json")) < 4096
+
+
+def test_shapes_alone_are_asked_of_an_empty_prompt_once() -> None:
+    """And once more to hear what a text encoder is given; a pruned denoiser changes neither."""
+    model, read = PipelineModel.open("sd15", architecture="sd15", shapes=True), []
+    encode = model.pipeline.encode_prompt
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        read.append(1)
+        return encode(*args, **kwargs)
+
+    object.__setattr__(model.pipeline, "encode_prompt", counted)
+    model_costs(model)
+    assert len(read) == 2
+    other = model.with_components({"denoiser": model.components["denoiser"]})
+    assert other.example_inputs("denoiser", 1).keys() == model.example_inputs("denoiser", 1).keys()
+    assert len(read) == 2
 
 
 def test_a_fifth_of_the_heads_and_neurons_of_sdxl_is_17_percent_of_it() -> None:

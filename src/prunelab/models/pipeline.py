@@ -92,7 +92,9 @@ class PipelineModel:
         pipeline = copy.copy(self.pipeline)
         for component, module in components.items():
             object.__setattr__(pipeline, self.attributes[component], module)
-        return type(self)(self.name, pipeline, self._fingerprint, self.call, self.media, self.precision)
+        other = type(self)(self.name, pipeline, self._fingerprint, self.call, self.media, self.precision)
+        other.calls.blanks = self.calls.blanks
+        return other
 
     def fingerprint(self) -> str:
         """A hash of the folder's files (of configurations where weights are random), call and precision."""
@@ -143,7 +145,8 @@ class PipelineModel:
             shape = self._autoencoding.picture_shape
             return {"sample": torch.zeros(batch, *shape, device=self.device(component))}
         with listening(self.components[component]) as heard:
-            inputs = self.calls.first_inputs(self.calls.blank(batch), batch)
+            read = Conditions(("",) * batch) if self.prompted and component != "denoiser" else None
+            inputs = self.calls.first_inputs(read or self.calls.blank(batch), batch)
             if component == "denoiser":
                 heard.append(inputs.arguments)
             if not heard:  # what stands behind the loop, such as a vocoder

@@ -36,6 +36,7 @@ class Calls:
         self.denoiser: Any = getattr(pipeline, attribute)
         self._takes = takes(type(pipeline))
         self._output_shape: torch.Size | None = None
+        self.blanks: dict[int, Conditions] = {}  # of shapes alone, which no pruning of a part changes
 
     @property
     def device(self) -> torch.device:
@@ -60,7 +61,10 @@ class Calls:
 
     def blank(self, batch: int) -> Conditions | None:
         """Empty prompts; None where the model is unconditional."""
-        return Conditions(("",) * batch) if self.prompted else None
+        if not self.prompted:
+            return None
+        empty = Conditions(("",) * batch)
+        return self.blanks.setdefault(batch, empty) if self.device.type == "meta" else empty
 
     def __call__(
         self,
