@@ -45,7 +45,8 @@ STARTS = ("prunelab run: ", "prunelab plan: ", "prunelab pretrain: ", "prunelab 
 class Ended:
     """How a command line ended: exit code, lines on either stream, and the stages it computed, in order.
 
-    announced: the line that says what starts, which stands before all others on standard error.
+    announced: the line that says what starts, which stands before all others on standard error. asked: the
+    address of every artifact that was computed or read, with its stage and the version of that.
     """
 
     code: int = 0
@@ -53,6 +54,7 @@ class Ended:
     err: list[str] = field(default_factory=list)
     computed: list[str] = field(default_factory=list)
     announced: str = ""
+    asked: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -79,17 +81,22 @@ class Ended:
 
 
 @contextlib.contextmanager
-def counted(stages: list[str]) -> Iterator[None]:
-    """Inside the context, every stage that is computed, and not read from the store, is noted."""
+def counted(ended: Ended) -> Iterator[None]:
+    """Inside the context it is noted which stages are computed, not read from the store, and each address."""
     from prunelab.stages.bench import Bench
 
-    original = Bench._compute
+    original, asked = Bench._compute, Bench.artifact
 
     def compute(bench: Bench, stage: str, *rest: Any) -> None:
-        stages.append(stage)
+        ended.computed.append(stage)
         original(bench, stage, *rest)
 
-    with mock.patch.object(Bench, "_compute", compute):
+    def artifact(bench: Bench, stage: str, name: str, version: int, *rest: Any) -> Any:
+        found = asked(bench, stage, name, version, *rest)
+        ended.asked.append((stage, version, found.address))
+        return found
+
+    with mock.patch.object(Bench, "_compute", compute), mock.patch.object(Bench, "artifact", artifact):
         yield
 
 
@@ -100,7 +107,7 @@ def prunelab(*words: str, store: Path, environment: Mapping[str, str] | None = N
     ended, out, err = Ended(), io.StringIO(), io.StringIO()
     store.parent.mkdir(parents=True, exist_ok=True)
     around = (
-        counted(ended.computed),
+        counted(ended),
         mock.patch.object(sys, "argv", ["prunelab", *words]),
         mock.patch("prunelab.core.stopping.end_within"),  # it would end the tests' process, too
         mock.patch.dict(os.environ, {"PRUNELAB_STORE": str(store), **(environment or {})}),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from known_addresses import described, kept, moved
 from safetensors.torch import load_file
 
 from prunelab.cli.arguments import parse
@@ -86,6 +87,7 @@ def test_the_experiment_runs_on_the_task(
     achieved = rows["pruned"]["sparsity"]
     assert max(achieved["elements"], achieved["parameters"]) > 0
     assert rows["pruned"]["metrics"]["output_distance"]["value"] > 0
+    assert moved(f"{experiment} {task}", ended.asked) == ""
 
 
 ADAPTED = ("recovery.method.rank=2", *(f"recovery.{w}" for w in ("examples=8", "schedule.steps=2")))
@@ -120,6 +122,17 @@ def test_adapters_are_refused_where_zeros_would_be_filled(
     assert ended.code == 1
     assert len(ended.refusals) == 1
     assert "would fill the zeros of single weights" in ended.refusals[0]
+
+
+def test_an_address_that_moves_is_named() -> None:
+    old = [["dense", 1, "dense-a"], ["score", 2, "score-b"], ["prune", 2, "prune-c"]]
+    assert described(old, old) == ""
+    alone = described(old, [old[0], ["score", 2, "score-d"], ["prune", 2, "prune-e"]])
+    assert alone.startswith("score-d has an address that no store knows, and the version of its stage is 2")
+    raised = described(old, [old[0], ["score", 3, "score-d"], ["prune", 2, "prune-e"]])
+    assert raised.startswith("score-d has a new version, as it should")
+    assert described(old, old[:2]) == "1 addresses are no longer asked for"
+    assert {job.split()[1] for job in kept()} == {*MODELS}, "of every task"
 
 
 def test_every_experiment_is_covered() -> None:
