@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -105,16 +106,29 @@ def composed(*words: str) -> Any:
         return compose("config", overrides=list(words))
 
 
+@cache
+def opened(written: str) -> Any:
+    """The model of a configuration, once for all experiments that have it."""
+    return instantiate(json.loads(written))
+
+
+@cache
+def counted(written: str, granularity: str, component: str) -> int:
+    """The elements that one component of a model has of a granularity."""
+    return sum(unit.elements for unit in opened(written).units([granularity], [component]))
+
+
 def cell(experiment: str, words: str) -> str:
     """The units that an experiment has on a task's embedded model, or a dash."""
     config = composed(f"experiment={experiment}", *(f"task={words}".split()))
-    model = instantiate(config.model.open)
+    written = json.dumps(OmegaConf.to_container(config.model.open, resolve=True))
+    model = opened(written)
     task = get_class(config.task._target_)
     if (model.makes, model.prompted) != (task.about, task.captioned):
         return NO
     granularity = [config.granularity] if isinstance(config.granularity, str) else config.granularity
     seen = [name for name in config.components if name in model.components]
-    counts = {name: sum(unit.elements for unit in model.units([name], seen)) for name in granularity}
+    counts = {name: sum(counted(written, name, each) for each in seen) for name in granularity}
     found = ", ".join(f"{count:,} `{name}`" for name, count in counts.items() if count)
     return found + (f" of {' and '.join(seen)}" if seen != ["denoiser"] else "") if found else NO
 
