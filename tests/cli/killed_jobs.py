@@ -1,7 +1,8 @@
 """What ``test_kills.py`` runs in a process of its own: jobs that get a signal in the middle of a stage.
 
 Every job is a fork of this process, which has imported everything and trained nothing (torch's autograd
-does not survive a fork of a process that has). Usage: ``killed_jobs.py FOLDER WORDS``, WORDS a JSON list.
+does not survive a fork of a process that has). Usage: ``killed_jobs.py FOLDER LINES``, LINES a JSON object:
+the words of the job ``run``, which gets signals in its stages, and of each of ``ALONE``.
 """
 
 import importlib
@@ -22,6 +23,10 @@ STOPS = (
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 3, True),
     ("time", "prunelab.stages.time.latency", 1, False),
 )
+# The training of another job, told to stop in its second step.
+ALONE = {
+    "gates": "prunelab.scorers.learned_gates.GateTraining.loss",
+}
 DEATHS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 2, False),
     ("prune", "prunelab.models.pipeline.PipelineModel.save", 1, True),
@@ -73,6 +78,7 @@ def job(
     number: signal.Signals = signal.SIGKILL,
 ) -> dict[str, Any]:
     """Run the command line in a fork: how it ended, what it said, and what the store holds afterwards."""
+    store.parent.mkdir(exist_ok=True)
     out, err = store.parent / "out", store.parent / "err"
     child = os.fork()
     if not child:
@@ -90,6 +96,7 @@ def job(
     status = os.waitpid(child, 0)[1]
     held = {path.name: path.stat().st_mtime_ns for path in store.iterdir() if not path.name.startswith(".")}
     return {
+        "store": str(store),
         "code": os.waitstatus_to_exitcode(status),
         "out": out.read_text().splitlines(),
         "err": err.read_text().splitlines(),
@@ -98,12 +105,13 @@ def job(
     }
 
 
-def every_death(folder: Path, words: list[str]) -> None:
+def every_death(folder: Path, lines: dict[str, list[str]]) -> None:
     """One run that nothing interrupts, and one that is started again each time that it is stopped or killed.
 
-    In every stage, told to first where ``STOPS`` has it, then killed.
+    In every stage, told to first where ``STOPS`` has it, then killed; trainings of other jobs are told once.
     """
     os.chdir(folder)
+    words = lines["run"]
     outcome: dict[str, Any] = {"straight": job(folder / "straight", words)}
     outcome["stops"], outcome["deaths"] = {}, {}
     for stage, *death in DEATHS:
@@ -112,6 +120,14 @@ def every_death(folder: Path, words: list[str]) -> None:
                 outcome["stops"][told] = job(folder / "killed", words, stop, signal.SIGTERM)  # type: ignore[arg-type]
         outcome["deaths"][stage] = job(folder / "killed", words, death)  # type: ignore[arg-type]
     outcome["last"] = job(folder / "killed", words)
+    outcome["alone"] = {
+        name: [
+            job(folder / name / "straight", lines[name]),
+            job(folder / name / "told", lines[name], (target, 2, True), signal.SIGTERM),
+            job(folder / name / "told", lines[name]),
+        ]
+        for name, target in ALONE.items()
+    }
     (folder / "outcome.json").write_text(json.dumps(outcome))
 
 

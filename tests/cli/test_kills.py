@@ -18,16 +18,23 @@ WHOLE = {
     "sample": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "score"],
     "time": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "sample", "sample", "score"],
 }
+GATES = (
+    *("scorer=learned_gates", "scorer.prompts=2", "scorer.steps=2", "scorer.schedule.steps=4"),
+    *("scorer.schedule.batch_size=2", "granularity=head", "until=score"),
+)
 EVERYTHING = sorted([*WHOLE["time"], "time", "cost", "cost", "judge", "evaluate", "evaluate", "evaluate"])
 
 
 @pytest.fixture(scope="module")
-def outcome(tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcome(
+    tiny: tuple[str, ...], tiny_trained: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What became of the jobs of ``killed_jobs.py``."""
     folder = tmp_path_factory.mktemp("kills")
     score = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1", "scorer.batch_size=32")
     words = [*tiny_trained, *score, "recovery.schedule.steps=12", "recovery.schedule.checkpoint_every=5"]
-    run(DRIVER, [str(folder), json.dumps(words)], folder)
+    lines = {"run": words, "gates": [*tiny, *GATES]}
+    run(DRIVER, [str(folder), json.dumps(lines)], folder)
     return json.loads((folder / "outcome.json").read_text())
 
 
@@ -56,7 +63,7 @@ def test_every_job_died_where_it_was_to(outcome: dict[str, Any]) -> None:
 def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -> None:
     """By the code that shells expect, and one line after those of its progress."""
     assert list(outcome["stops"]) == ["score", "encode", "recover", "time"]
-    for job in outcome["stops"].values():
+    for job in (*outcome["stops"].values(), *(told for _, told, _ in outcome["alone"].values())):
         assert (job["code"], job["out"]) == (128 + signal.SIGTERM, [])
         assert job["err"][-1] == "prunelab: stopped by SIGTERM: run the same command again to resume"
         assert not [line for line in job["err"][:-1] if "prunelab:" in line or "Traceback" in line]
@@ -64,6 +71,20 @@ def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -
         "encode": ["cost", "dense", "prune", "score"],
         **{stage: WHOLE[stage] for stage in ("score", "recover", "time")},
     }
+
+
+@pytest.mark.parametrize("name", ["gates"])
+def test_another_job_s_training_that_is_told_to_stop_ends_with_the_same_weights(
+    outcome: dict[str, Any], name: str
+) -> None:
+    straight, told, last = outcome["alone"][name]
+    assert (straight["code"], last["code"]) == (0, 0), last["err"]
+    assert weights(Path(straight["store"])) == weights(Path(told["store"])) != {}
+
+
+def weights(store: Path) -> dict[str, bytes]:
+    """The files of tensors that a store holds."""
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*.safetensors")}
 
 
 def test_a_training_that_is_told_to_stop_saves_itself(outcome: dict[str, Any]) -> None:
