@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import torch
 from diffusers import DiffusionPipeline
@@ -23,6 +23,13 @@ from prunelab.core.errors import Refusal
 TIMES = ("timestep", "timesteps", "t", "timestep_ratio")
 FEATURES = "get_text_features"  # what a model of two towers, such as CLAP, is asked instead of called
 Forward = Callable[..., Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once(function: Callable[P, T]) -> Callable[P, T]:
+    """``functools.cache`` with the types of ``function``: its own want what mypy finds no class to be."""
+    return cast("Callable[P, T]", cache(function))
 
 
 class Heard(Exception):
@@ -126,7 +133,7 @@ def called(
             return end.value
 
 
-@cache
+@once
 def _settled(kind: type) -> type:
     """``kind`` whose device is said: by itself it looks at every module of every part, in every call."""
     said = {"_execution_device": None, "__module__": kind.__module__, "__doc__": kind.__doc__}
@@ -138,7 +145,7 @@ def plain_call(kind: type) -> Callable[..., Any]:
     return inspect.unwrap(kind.__call__)
 
 
-@cache
+@once
 def takes(kind: type) -> frozenset[str]:
     """The names of what ``kind.__call__`` takes."""
     return frozenset(inspect.signature(plain_call(kind)).parameters)
@@ -173,7 +180,7 @@ def listening(module: Any) -> Iterator[list[dict[str, Any]]]:
         yield seen
 
 
-@cache
+@once
 def _names(kind: type, entry: str = "forward") -> tuple[str, ...]:
     """What ``kind.forward`` takes, or another entry, in order, without ``self``."""
     return tuple(inspect.signature(getattr(kind, entry)).parameters)[1:]
