@@ -36,7 +36,7 @@ class Calls:
         self.denoiser: Any = getattr(pipeline, attribute)
         self._takes = takes(type(pipeline))
         self._output_shape: torch.Size | None = None
-        self.blanks: dict[int, Conditions] = {}  # of shapes alone, which no pruning of a part changes
+        self.blanks: dict[int, Conditions | None] = {}  # of shapes alone, which no pruning of a part changes
 
     @property
     def device(self) -> torch.device:
@@ -61,9 +61,7 @@ class Calls:
 
     def blank(self, batch: int) -> Conditions | None:
         """Empty prompts; None where the model is unconditional."""
-        if not self.prompted:
-            return None
-        empty = Conditions(("",) * batch)
+        empty = Conditions(("",) * batch) if self.prompted else None
         return self.blanks.setdefault(batch, empty) if self.device.type == "meta" else empty
 
     def __call__(
@@ -81,16 +79,8 @@ class Calls:
         """The pipeline's call for ``batch`` samples, listened to; ``more`` goes in where it is taken."""
         prompts = None if conditions is None else conditions.prompts
         guidance = self.told if guidance is None else guidance
-        given = asked(
-            self.pipeline,
-            self._takes,
-            self.name,
-            prompts,
-            batch,
-            steps=steps,
-            guidance=guidance,
-            call=self.call,
-        )
+        told: dict[str, Any] = {"steps": steps, "guidance": guidance, "call": self.call}
+        given = asked(self.pipeline, self._takes, self.name, prompts, batch, **told)
         if self.device.type != "meta":
             more = {"generator": torch.Generator(self.device).manual_seed(0), **more}
         given |= {name: value for name, value in more.items() if name in self._takes}
