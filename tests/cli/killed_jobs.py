@@ -2,7 +2,7 @@
 
 Every job is a fork of this process, which has imported everything and trained nothing (torch's autograd
 does not survive a fork of a process that has). Usage: ``killed_jobs.py FOLDER LINES``, LINES a JSON object:
-the words of the job ``run``, which gets signals in its stages, and of each of ``ALONE``.
+the words of the job ``run``, which gets a signal in every stage, and of each of ``ALONE``.
 """
 
 import importlib
@@ -19,13 +19,18 @@ from prunelab.cli import jobs, main
 # Stage, the function in which it gets the signal, at which call of the job, and whether the call is over.
 STOPS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 1, True),
+    ("prune", "prunelab.models.pipeline.PipelineModel.save", 1, False),
     ("encode", "prunelab.models.pipeline.PipelineModel.encode", 2, False),  # 1: before work starts
     ("recover", "prunelab.recovery.distill.DistillationObjective.loss", 3, True),
+    ("sample", "prunelab.models.pipeline.PipelineModel.decode", 3, True),
     ("time", "prunelab.stages.time.latency", 1, False),
+    ("evaluate", "prunelab.metrics.output_distance.OutputDistance.__call__", 1, False),
+    ("report", "prunelab.report.report.render", 1, False),
 )
-# The training of another job, told to stop in its second step.
+# The trainings of other jobs, told to stop in their second step.
 ALONE = {
     "gates": "prunelab.scorers.learned_gates.GateTraining.loss",
+    "pretrain": "prunelab.pretraining.unconditional.Unconditional.loss",
 }
 DEATHS = (
     ("score", "prunelab.scorers.latent_shift.Ablations.observe", 2, False),

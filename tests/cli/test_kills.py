@@ -1,4 +1,4 @@
-"""``kill -9`` in the middle of every stage, ``kill`` in some: the same command ends with the same numbers."""
+"""``kill -9`` and ``kill`` in the middle of every stage: the same command ends with the same numbers."""
 
 import json
 import signal
@@ -18,9 +18,24 @@ WHOLE = {
     "sample": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "score"],
     "time": ["cost", "dense", "encode", "encode", "prune", "recover", "sample", "sample", "sample", "score"],
 }
+# And after the stop in each stage, where that is not the same.
+STOPPED = {
+    "encode": WHOLE["prune"],
+    "sample": sorted([*WHOLE["recover"], "encode", "recover"]),
+    "evaluate": sorted([*WHOLE["time"], "time", "judge"]),
+}
 GATES = (
     *("scorer=learned_gates", "scorer.prompts=2", "scorer.steps=2", "scorer.schedule.steps=4"),
     *("scorer.schedule.batch_size=2", "granularity=head", "until=score"),
+)
+PRETRAIN = (
+    *("pretrain", "model=tiny_uig", "task=uig", "logger=none"),
+    *(f"model.pretrain.data.{size}" for size in ("train_size=64", "test_size=8")),
+    *(
+        f"model.pretrain.{phase}_schedule.{key}"
+        for phase in ("judge", "denoiser")
+        for key in ("steps=4", "batch_size=4", "warmup=1")
+    ),
 )
 EVERYTHING = sorted([*WHOLE["time"], "time", "cost", "cost", "judge", "evaluate", "evaluate", "evaluate"])
 
@@ -33,7 +48,7 @@ def outcome(
     folder = tmp_path_factory.mktemp("kills")
     score = ("scorer=latent_shift", "scorer.samples=2", "scorer.steps=1", "scorer.batch_size=32")
     words = [*tiny_trained, *score, "recovery.schedule.steps=12", "recovery.schedule.checkpoint_every=5"]
-    lines = {"run": words, "gates": [*tiny, *GATES]}
+    lines = {"run": words, "gates": [*tiny, *GATES], "pretrain": PRETRAIN}
     run(DRIVER, [str(folder), json.dumps(lines)], folder)
     return json.loads((folder / "outcome.json").read_text())
 
@@ -62,18 +77,20 @@ def test_every_job_died_where_it_was_to(outcome: dict[str, Any]) -> None:
 
 def test_a_job_that_is_told_to_stop_says_how_to_go_on(outcome: dict[str, Any]) -> None:
     """By the code that shells expect, and one line after those of its progress."""
-    assert list(outcome["stops"]) == ["score", "encode", "recover", "time"]
+    assert list(outcome["stops"]) == [
+        *("score", "prune", "encode", "recover", "sample", "time", "evaluate", "report")
+    ]
     for job in (*outcome["stops"].values(), *(told for _, told, _ in outcome["alone"].values())):
         assert (job["code"], job["out"]) == (128 + signal.SIGTERM, [])
         assert job["err"][-1] == "prunelab: stopped by SIGTERM: run the same command again to resume"
         assert not [line for line in job["err"][:-1] if "prunelab:" in line or "Traceback" in line]
+    whole = {**WHOLE, "report": EVERYTHING, **STOPPED}
     assert {stage: kinds(job) for stage, job in outcome["stops"].items()} == {
-        "encode": ["cost", "dense", "prune", "score"],
-        **{stage: WHOLE[stage] for stage in ("score", "recover", "time")},
+        stage: whole[stage] for stage in outcome["stops"]
     }
 
 
-@pytest.mark.parametrize("name", ["gates"])
+@pytest.mark.parametrize("name", ["gates", "pretrain"])
 def test_another_job_s_training_that_is_told_to_stop_ends_with_the_same_weights(
     outcome: dict[str, Any], name: str
 ) -> None:
