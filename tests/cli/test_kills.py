@@ -20,7 +20,7 @@ WHOLE = {
 }
 # And after the stop in each stage, where that is not the same.
 STOPPED = {
-    "encode": WHOLE["prune"],
+    "encode": sorted([*WHOLE["prune"], "prune"]),
     "sample": sorted([*WHOLE["recover"], "encode", "recover"]),
     "evaluate": sorted([*WHOLE["time"], "time", "judge"]),
 }
