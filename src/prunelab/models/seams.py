@@ -11,25 +11,18 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.once import once
 
 TIMES = ("timestep", "timesteps", "t", "timestep_ratio")
 FEATURES = "get_text_features"  # what a model of two towers, such as CLAP, is asked instead of called
 Forward = Callable[..., Any]
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def once(function: Callable[P, T]) -> Callable[P, T]:
-    """``functools.cache`` with the types of ``function``: its own want what mypy finds no class to be."""
-    return cast("Callable[P, T]", cache(function))
 
 
 class Heard(Exception):

@@ -1,0 +1,13 @@
+"""What is computed once for each argument, and remembered by the process."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once(function: Callable[P, T]) -> Callable[P, T]:
+    """``functools.cache`` with the types of ``function``: its own want what mypy finds no class to be."""
+    return cast("Callable[P, T]", cache(function))
