@@ -69,7 +69,7 @@ def test_the_lock_file_is_exact_and_names_no_place() -> None:
 
 
 def imported() -> set[str]:
-    """The packages that the sources import, by the name under which they are installed."""
+    """The packages that the sources import, or look for by ``find_spec("name")``, as they are imported."""
     found: set[str] = set()
     for file in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -77,6 +77,8 @@ def imported() -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "find_spec":
+                found |= {each.value for each in node.args if isinstance(each, ast.Constant)}
     return found - {*sys.stdlib_module_names, "prunelab", "pruned_structure"}
 
 

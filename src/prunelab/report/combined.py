@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -75,12 +75,16 @@ def _readable(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
 
 def _once(found: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path, dict[str, Any]]]:
     """Without a sweep's own report where its jobs' are there: its samples would be shown a second time."""
-    of_jobs = {_identity(row) for _, one in found if JOBS not in one["context"] for row in one["rows"]}
+    of_jobs = {_identity(row) for _, one in found if not _of_a_sweep(one) for row in one["rows"]}
     return [
         (path, one)
         for path, one in found
-        if JOBS not in one["context"] or any(_identity(row) not in of_jobs for row in one["rows"])
+        if not _of_a_sweep(one) or any(_identity(row) not in of_jobs for row in one["rows"])
     ]
+
+
+def _of_a_sweep(report: Mapping[str, Any]) -> bool:
+    return JOBS in report.get("context", {})  # which reports may lack
 
 
 def _read(path: Path) -> dict[str, Any] | None:
