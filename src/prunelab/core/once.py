@@ -9,5 +9,5 @@ T = TypeVar("T")
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
-    """``functools.cache`` with the types of ``function``: its own want what mypy finds no class to be."""
+    """``functools.cache`` typed as ``function`` is: mypy takes no class for the Hashable that it asks for."""
     return cast("Callable[P, T]", cache(function))

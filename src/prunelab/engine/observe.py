@@ -66,7 +66,7 @@ def _run(observation: Observation, hardware: Hardware, describe: str, keep: "Kee
     numbers: DataLoader[int] = DataLoader(list(mine), batch_size=None)  # type: ignore[arg-type]
     key = (hardware, ranks.world())
     watched = _idle.pop(key, None) or trainer(hardware, [], inference_mode=False)  # one that failed is gone
-    watched.callbacks = [Signals(), Progression(describe, len(mine))]  # type: ignore[attr-defined]  # set by a part of it
+    watched.callbacks = [Signals(), Progression(describe, len(mine))]  # type: ignore[attr-defined]  # a connector sets it
     where = watched.strategy.root_device
     with placed(observation.model, where, hardware.offload), Watching(observation, keep) as watching:
         watched.predict(watching, numbers)
