@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test test-slurm lint browser demo bench docs lock clean
+.PHONY: install test test-slurm test-families lint browser demo bench docs lock clean
 
 install: $(STAMP)
 
@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 # Threads that spin while they wait are many times slower where cores are shared.
-test test-slurm: export OMP_WAIT_POLICY := PASSIVE
-test test-slurm: export OMP_NUM_THREADS := 1
+test test-slurm test-families: export OMP_WAIT_POLICY := PASSIVE
+test test-slurm test-families: export OMP_NUM_THREADS := 1
 test: lint browser
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
@@ -27,6 +27,10 @@ test: lint browser
 # minutes, which `make test` leaves out: half an hour and more.
 test-slurm: install
 	$(BIN)/pytest -q tests/cluster -m 'acceptance or not acceptance' --durations=0
+
+# Every small pipeline at every granularity, and plain diffusers in an environment of its own: half an hour.
+test-families: install
+	$(BIN)/pytest -q tests/surgery/test_every_family.py -m acceptance --durations=5
 
 lint: install
 	$(BIN)/ruff check

@@ -77,12 +77,24 @@ def test_a_recovery_whose_time_runs_out_ends_in_the_same_weights(work: Work, slo
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(("stage", "begun"), [("score", r"^score: \d"), ("recover", "^a step")])
+@pytest.mark.parametrize(
+    ("stage", "begun"), [("score", r"^score: \d"), ("recover", "^a step"), ("sample", r"^sample.*: \d")]
+)
 def test_a_job_that_is_told_to_end_does_so_within_ten_seconds(
     work: Work, slow: tuple[str, ...], stage: str, begun: str
 ) -> None:
     """With SIGTERM to its step, in the middle of a stage, and the code that says so."""
-    long = ("scorer=latent_shift", *EVALUATED) if stage == "score" else (*slow, "recovery.seed=7")
+    long = {
+        "score": ("scorer=latent_shift", *EVALUATED),
+        "recover": (*slow, "recovery.seed=7"),
+        "sample": (
+            "scorer=magnitude",
+            *EVALUATED,
+            "recovery=none",
+            "evaluation.seeds=200",
+            "evaluation.steps=50",
+        ),
+    }[stage]
     number = work.submit(f"told-{stage}", "cluster.requeues=0", *long, PACED)
     running = re.compile(begun, re.MULTILINE)
     until(lambda: running.search(work.said(number)), f"no {stage}: {work.said(number)}", 5 * MINUTES)

@@ -3,20 +3,13 @@
 Its packages are those of this environment but one; what is tried there, in one process, is in elsewhere.py.
 """
 
-import json
-import os
-import subprocess
-import sysconfig
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline
-from safetensors.torch import load_file
+from plain_diffusers import call, drawn_here, drawn_there
 from torch import Tensor
 
 from prunelab.core.draws import generator
@@ -55,17 +48,6 @@ def pruned(model: Model, granularity: list[str], components: list[str]) -> Model
     return slimmed(model, units, plan)
 
 
-def environment(place: Path) -> Path:
-    """A virtual environment with a link to every installed package but prunelab; its Python."""
-    venv.create(place, symlinks=True, with_pip=False)
-    first = Path(sysconfig.get_path("purelib"))
-    second = next(place.glob("lib/python*/site-packages"))
-    for package in first.iterdir():
-        if "prunelab" not in package.name:
-            (second / package.name).symlink_to(package)
-    return place / "bin" / "python"
-
-
 @pytest.fixture(scope="module")
 def elsewhere(family: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     place, here, asked = tmp_path_factory.mktemp("elsewhere"), {}, {}
@@ -75,27 +57,9 @@ def elsewhere(family: Callable[[str], Any], tmp_path_factory: pytest.TempPathFac
         for granularity, components in times:
             model = pruned(model, granularity, components)
         model.save(place / name)
-        call = {key: value for key, value in small.arguments().items() if key != "generator"}
-        call |= {"return_dict": False}
-        asked[name] = (str(place / name), call)
-        # What was not pruned lies as plain diffusers reads it, which decides its last bits.
-        plain = DiffusionPipeline.from_pretrained(folder)
-        for component in model.pruned():
-            setattr(plain, model.attributes[component], model.components[component])
-        plain.set_progress_bar_config(disable=True)
-        made = plain(generator=torch.Generator().manual_seed(0), **call)[0]
-        here[name] = torch.as_tensor(made)
-    (place / "asked.json").write_text(json.dumps({"families": asked, "used": USED}))
-    python = environment(place / "environment")
-    cache = {"HF_HOME": str(place / "hub"), "HF_MODULES_CACHE": str(place / "modules")}
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    script = Path(__file__).with_name("elsewhere.py")
-    subprocess.run(
-        [str(python), "-P", str(script), str(place)], check=True, cwd=place, env={**clean, **cache}
-    )
-    return Elsewhere(
-        here, load_file(place / "made.safetensors"), json.loads((place / "found.json").read_text())
-    )
+        asked[name] = (str(place / name), call(small))
+        here[name] = drawn_here(model, small, folder)
+    return Elsewhere(here, *drawn_there(place, asked, USED))
 
 
 def test_prunelab_is_not_there(elsewhere: Elsewhere) -> None:
