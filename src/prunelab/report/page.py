@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -17,14 +16,6 @@ from prunelab.report.sections import sections
 TITLE = "title"  # the one entry of the context that the page shows as its heading
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A section that has something to show."""
-
-    title: str
-    html: Markup
-
-
 def render(
     rows: Sequence[Row],
     previews: Sequence[Preview],
@@ -33,7 +24,7 @@ def render(
 ) -> str:
     """The page's HTML. It refers to nothing outside itself."""
     given = Given(rows, previews, curves, context)
-    drawn = [Drawn(section.TITLE, section.html(given)) for section in sections()]
+    drawn = {section.TITLE: section.html(given) for section in sections()}
     return (
         environment()
         .get_template("page.html.jinja")
@@ -42,7 +33,7 @@ def render(
             facts={key: _plain(value) for key, value in context.items() if key != TITLE},
             style=_beside("page.css"),
             script=_beside("page.js"),
-            sections=[section for section in drawn if section.html],
+            sections={title: html for title, html in drawn.items() if html},
         )
     )
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -23,30 +23,17 @@ STOPS = np.array([[232, 238, 245], [59, 110, 165], [16, 40, 74]], dtype=float)
 KEY = own('<p class="note">Removed share of each unit: 0 % <span class="scale"></span> 100 %.</p>')
 
 
-@dataclass(frozen=True)
-class Map:
-    """Models of one component and granularity: a strip each, and what it shows in words.
-
-    first, last: the units at both ends of the network.
-    """
-
-    title: str
-    first: str
-    last: str
-    rows: Sequence[tuple[str, str, str]]
-
-
 def html(given: Given) -> Markup:
     """A map per component and granularity, of every pruned model of the first seed."""
     rows = [row for row in given.rows if row.get("layers") and row["state"] == "pruned"]
     if not rows:
         return Markup()
-    first = [row for row in rows if row["seed"] == min(each["seed"] for each in rows)] or rows
+    first = [row for row in rows if row["seed"] == min(each["seed"] for each in rows)]
     kinds = list(dict.fromkeys(_kind(unit) for row in first for unit in row["layers"]))
     fields = [field for field in varying(given.rows) if field != "seed"]
     maps = [_map(kind, first, fields) for kind in kinds]
-    shown = sum(len(each.rows) for each in maps)
-    drawn = Markup("\n").join(piece("maps", map=each) for each in maps)
+    shown = sum(len(each["strips"]) for each in maps)
+    drawn = Markup("\n").join(piece("maps", **each) for each in maps)
     summary = f"{shown} strip{'s' if shown > 1 else ''}, dark is gone"
     return Markup("\n").join([piece("fold", summary=summary, content=drawn, open=shown <= OPEN), KEY])
 
@@ -56,11 +43,13 @@ def _kind(unit: str) -> tuple[str, str]:
     return unit.partition("/")[0], unit.rpartition("#")[2]
 
 
-def _map(kind: tuple[str, str], rows: Sequence[Row], fields: Sequence[str]) -> Map:
+def _map(kind: tuple[str, str], rows: Sequence[Row], fields: Sequence[str]) -> dict[str, Any]:
+    """Models of one component and granularity: a strip each, between the units at the network's ends."""
     units = list(dict.fromkeys(unit for row in rows for unit in row["layers"] if _kind(unit) == kind))
     strips = [_strip(row, units, fields) for row in rows if not row["layers"].keys().isdisjoint(units)]
     component, granularity = map(printable, kind)
-    return Map(f"{granularity} units of the {component}", _path(units[0]), _path(units[-1]), strips)
+    title = f"{granularity} units of the {component}"
+    return {"title": title, "first": _path(units[0]), "last": _path(units[-1]), "strips": strips}
 
 
 def _path(unit: str) -> str:
@@ -68,6 +57,7 @@ def _path(unit: str) -> str:
 
 
 def _strip(row: Row, units: Sequence[str], fields: Sequence[str]) -> tuple[str, str, str]:
+    """A model's label, its strip as a data URI, and what that shows in words."""
     shares = np.array([row["layers"].get(unit, 0.0) for unit in units])
     name = label(row, fields) or row["scorer"] or row["state"]
     most = int(shares.argmax())

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
 
@@ -19,24 +18,6 @@ WIDEST = 256  # pixels of a still in the page; the files beside it keep every pi
 OPEN = 5  # models that stand open
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A sample's still and, where it has one, the file that is played, as data URIs."""
-
-    still: str
-    played: str
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Models below each other, the same prompts and seeds beside each other; as images, audio or video."""
-
-    heading: str
-    shown_as: str
-    captions: Sequence[str]
-    rows: Sequence[tuple[str, str, Sequence[Sample]]]  # state, label, samples
-
-
 def html(given: Given) -> Markup:
     """A part per heading: the first models, and the others folded."""
     headings = dict.fromkeys(one.heading for one in given.previews)
@@ -44,11 +25,11 @@ def html(given: Given) -> Markup:
     for heading in headings:
         own = [one for one in given.previews if one.heading == heading]
         first = _chosen(own)
-        parts += [piece("subtitle", words=heading), *map(_drawn, _grids(first))]
+        parts += [piece("subtitle", words=heading), _drawn(first)]
         others = [one for one in own if not any(one is each for each in first)]
         if others:
-            content = Markup("\n").join(map(_drawn, _grids(others)))
-            parts.append(piece("fold", summary=f"{len(others)} more models", content=content, open=False))
+            summary = f"{len(others)} more models"
+            parts.append(piece("fold", summary=summary, content=_drawn(others), open=False))
     return Markup("\n").join(parts)
 
 
@@ -70,21 +51,20 @@ def _spread(states: Mapping[str, Sequence[Preview]], most: int) -> list[Preview]
     return [last[place] for place in places]
 
 
-def _drawn(grid: Grid) -> Markup:
-    return piece("samples", grid=grid)
-
-
-def _grids(previews: Sequence[Preview]) -> list[Grid]:
+def _drawn(previews: Sequence[Preview]) -> Markup:
+    """Models below each other, the same prompts and seeds beside each other; as images, audio or video."""
+    grids = []
     groups = groupby(previews, key=lambda one: (one.heading, one.shown_as, tuple(one.captions)))
-    return [
-        Grid(heading, shown_as, captions, [(one.state, one.label, _samples(one)) for one in group])
-        for (heading, shown_as, captions), group in groups
-    ]
+    for (heading, shown_as, captions), group in groups:
+        rows = [(one.state, one.label, _samples(one)) for one in group]
+        grids.append(piece("samples", heading=heading, shown_as=shown_as, captions=captions, rows=rows))
+    return Markup("\n").join(grids)
 
 
-def _samples(one: Preview) -> list[Sample]:
+def _samples(one: Preview) -> list[tuple[str, str]]:
+    """Each sample's still and, where it has one, the file that is played, as data URIs."""
     played = [_uri(one.kind, content) for content in one.played] or [""] * len(one.stills)
-    return [Sample(_inline(still), uri) for still, uri in zip(one.stills, played, strict=True)]
+    return list(zip(map(_inline, one.stills), played, strict=True))
 
 
 def _inline(still: bytes) -> str:
