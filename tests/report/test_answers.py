@@ -44,21 +44,21 @@ def test_the_best_is_named_with_what_cannot_be_told_apart_and_the_controls(
         ("random", "worse"),
     ]
     assert answer.scratch is not None
-    assert (answer.scratch.method, answer.scratch.value, answer.dense) == ("taylor", 25, 50)
+    assert (answer.scratch.method, answer.scratch.quality, answer.dense) == ("taylor", 25, 50)
 
 
 def test_where_higher_is_better_the_highest_is_best(row: MakeRow) -> None:
     made = [row("dense"), row("recovered", "one"), row("recovered", "two")]
     made[1]["metrics"]["prompt_accuracy"] = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
     (answer,) = answers(made, "prompt_accuracy", "recovered")
-    assert (answer.best.method, answer.best.value, answer.tied) == ("two", pytest.approx(90), ())
+    assert (answer.best.method, answer.best.quality, answer.tied) == ("two", pytest.approx(90), ())
 
 
 def test_an_interval_covers_the_intervals_of_all_seeds(row: MakeRow) -> None:
     made = [row("dense"), *(valued(row, "taylor", 20 + seed, seed=seed) for seed in (0, 4))]
     made += [valued(row, "wanda", 25.5, seed=seed) for seed in (0, 4)]
     (answer,) = answers(made, DISTANCE, "recovered")
-    assert (answer.best.value, answer.best.low, answer.best.high, answer.best.seeds) == (22, 19, 25, 2)
+    assert (answer.best.quality, answer.best.low, answer.best.high, answer.best.seeds) == (22, 19, 25, 2)
     assert [one.method for one in answer.tied] == ["wanda"], "[24.5, 26.5] overlaps the farthest seed's"
 
 

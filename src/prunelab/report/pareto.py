@@ -1,16 +1,15 @@
 """Pareto plots: quality against what is left of the pruned components, and the front that nothing beats."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prunelab.core.quantities import Quantity
 from prunelab.report.comparable import comparable
 from prunelab.report.labels import text
 from prunelab.report.methods import methods
 from prunelab.report.schema import Row
 from prunelab.report.speed import latency_of_dense
-from prunelab.report.summary import Group, over_seeds
+from prunelab.report.summary import Group, Spread
 from prunelab.report.titles import main_metrics, quantity, titled
 
 COSTS = {"nonzeros": "non-zero parameters", "macs": "multiply-accumulates", "latency": "latency"}
@@ -20,10 +19,10 @@ FULL = 100.0  # per cent: where the dense model lies on every axis of cost
 
 @dataclass(frozen=True)
 class Point:
-    """A choice of method and sparsity: its mean over seeds.
+    """A method at one sparsity: its mean over seeds, and an interval.
 
     method: what tells it from other methods, of which ``scorer`` is the first part; left: per cent of the
-    dense model's, by name of the cost. low, high: the spread over seeds, or the interval of the only one.
+    dense model's, by name of the cost. control: whether it is there to be beaten.
     """
 
     method: str
@@ -34,6 +33,17 @@ class Point:
     quality: float
     low: float
     high: float
+    seeds: int = 1
+    control: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval says anything: that of one seed and one set of samples is a point."""
+        return self.low < self.high
+
+    def apart(self, other: "Point") -> bool:
+        """Whether the intervals do not overlap."""
+        return self.high < other.low or other.high < self.low
 
 
 @dataclass(frozen=True)
@@ -88,18 +98,32 @@ def paretos(rows: Sequence[Row]) -> list[Pareto]:
 
 def _of_set(rows: Sequence[Row], name: str) -> Iterator[Pareto]:
     dense = next((row for row in rows if row["state"] == "dense"), None)
-    groups = [group for group in over_seeds(rows) if group.state != "dense"]
-    named = methods(groups, rows)
-    if dense is None or len({(method, _asked(group)) for method, group in named}) < 2:
+    if dense is None or len({(method, _asked(group)) for method, group in methods(rows)}) < 2:
         return
-    seen = touched(rows, dense)
     for metric in main_metrics(rows):
-        kind = quantity(rows, metric)
-        found = [_point(group, method, metric, kind, dense, seen) for method, group in named]
-        points = tuple(point for point in found if point is not None)
+        kind, found = quantity(rows, metric), tuple(points(rows, metric, Group.interval))
         value = dense["metrics"].get(metric, {}).get("value")
         scaled = None if value is None else value * kind.scale
-        yield Pareto(titled(kind), kind.shown_unit, kind.better, points, scaled, name)
+        yield Pareto(titled(kind), kind.shown_unit, kind.better, found, scaled, name)
+
+
+def points(rows: Sequence[Row], metric: str, interval: Callable[[Group, str], Spread | None]) -> list[Point]:
+    """Every method at every sparsity in every state but the dense one, where the metric is defined.
+
+    interval: what of a group's seeds is between ``low`` and ``high``.
+    """
+    dense = next((row for row in rows if row["state"] == "dense"), None)
+    seen = touched(rows, dense) if dense else ()
+    scale, found = quantity(rows, metric).scale, []
+    for method, group in methods(rows):
+        spread, first = interval(group, metric), group.rows[0]
+        if spread is not None:
+            costs = {cost: left_of(group, dense, cost, seen) for cost in COSTS} if dense else {}
+            left = {cost: share for cost, share in costs.items() if share is not None}
+            value, low, high = (scale * number for number in spread)
+            who = (method, text(first, "scorer"), group.state, _asked(group), left)
+            found.append(Point(*who, value, low, high, len(group.rows), bool(first.get("control"))))
+    return found
 
 
 def touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
@@ -112,19 +136,6 @@ def touched(rows: Sequence[Row], dense: Row) -> tuple[str, ...]:
 
 def _counts(cost: Mapping[str, int] | None) -> list[int] | None:
     return None if cost is None else [cost[name] for name in ("parameters", *COUNTED)]
-
-
-def _point(
-    group: Group, method: str, metric: str, kind: Quantity, dense: Row, seen: Sequence[str]
-) -> Point | None:
-    spread = group.interval(metric)
-    if spread is None:
-        return None
-    value, low, high = (number * kind.scale for number in spread)
-    costs = {cost: left_of(group, dense, cost, seen) for cost in COSTS}
-    left = {cost: share for cost, share in costs.items() if share is not None}
-    scorer = text(group.rows[0], "scorer")
-    return Point(method, scorer, group.state, _asked(group), left, value, low, high)
 
 
 def left_of(group: Group, dense: Row, cost: str, seen: Sequence[str]) -> float | None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from prunelab.core.quantities import Quantity
-from prunelab.report.answers import CLOSE, Answer, Contender, answers, matched, states_of
+from prunelab.report.answers import CLOSE, Answer, answers, matched, states_of
 from prunelab.report.comparable import Comparable, separation
 from prunelab.report.given import Given
 from prunelab.report.markup import piece
 from prunelab.report.numbers import UNDEFINED, decimal, decimals
-from prunelab.report.pareto import COSTS
+from prunelab.report.pareto import COSTS, Point
 from prunelab.report.titles import main_metrics, quantity, titled
 
 TITLE, PLACE = "Best at each sparsity", 10
@@ -88,9 +88,9 @@ def _table(title: str, where: str, found: Sequence[Answer], kind: Quantity, by_c
     everyone = [one for answer in found for one in answer.everyone]
     alike = {one.seeds for one in everyone}
 
-    def number(one: Contender) -> str:
+    def number(one: Point) -> str:
         places = _places(kind, one)
-        value, low, high = (decimal(each, places) for each in (one.value, one.low, one.high))
+        value, low, high = (decimal(each, places) for each in (one.quality, one.low, one.high))
         seeds = f", {one.seeds} seed{'s' * (one.seeds > 1)}" if len(alike) > 1 else ""
         return f"{value}{_unit(kind)}" + (f" [{low}, {high}]" if one.known else "") + seeds
 
@@ -108,8 +108,8 @@ def _unit(kind: Quantity) -> str:
     return f" {kind.shown_unit}" if kind.shown_unit else ""
 
 
-def _places(kind: Quantity, one: Contender) -> int:
-    return _digits(kind, max(abs(one.value), abs(one.low), abs(one.high)))
+def _places(kind: Quantity, one: Point) -> int:
+    return _digits(kind, max(abs(one.quality), abs(one.low), abs(one.high)))
 
 
 def _digits(kind: Quantity, size: float) -> int:
