@@ -1,8 +1,9 @@
 """Pictures of what lies along a network: a place per unit, in the order in which data run through them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ class Place:
 def bars(title: str, y_label: str, places: Sequence[Place]) -> bytes:
     """A PNG file of a bar up to ``middle`` for every place, coloured by kind."""
     figure, axes = _panel(title, y_label, places)
-    for colour, (kind, numbers) in zip(_colours(), _kinds(places).items(), strict=False):
+    for colour, kind, numbers in _coloured(places):
         axes.bar(numbers, [places[number].middle for number in numbers], width=0.9, color=colour, label=kind)
     return _png(figure, axes)
 
@@ -34,7 +35,7 @@ def bars(title: str, y_label: str, places: Sequence[Place]) -> bytes:
 def bands(title: str, y_label: str, places: Sequence[Place]) -> bytes:
     """A PNG file of a dot at ``middle`` and a line from ``low`` to ``high`` for every place."""
     figure, axes = _panel(title, y_label, places)
-    for colour, (kind, numbers) in zip(_colours(), _kinds(places).items(), strict=False):
+    for colour, kind, numbers in _coloured(places):
         own = [places[number] for number in numbers]
         axes.vlines(
             numbers, [one.low for one in own], [one.high for one in own], color=colour, alpha=0.45, lw=2.5
@@ -55,16 +56,11 @@ def _panel(title: str, y_label: str, places: Sequence[Place]) -> tuple[Figure, A
     return figure, axes
 
 
-def _kinds(places: Sequence[Place]) -> dict[str, list[int]]:
-    kinds: dict[str, list[int]] = {}
-    for number, place in enumerate(places):
-        kinds.setdefault(place.kind, []).append(number)
-    return kinds
-
-
-def _colours() -> list[tuple[float, ...]]:
-    map_ = colormaps["tab20"]
-    return [map_(number) for number in (*range(0, 20, 2), *range(1, 20, 2))]
+def _coloured(places: Sequence[Place]) -> Iterator[tuple[Any, str, list[int]]]:
+    """Every kind with a colour and the numbers of its places."""
+    colours = colormaps["tab20"]([*range(0, 20, 2), *range(1, 20, 2)])
+    for colour, kind in zip(colours, dict.fromkeys(place.kind for place in places), strict=False):
+        yield colour, kind, [number for number, place in enumerate(places) if place.kind == kind]
 
 
 def _png(figure: Figure, axes: Axes) -> bytes:

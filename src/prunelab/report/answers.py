@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunelab.core.quantities import Quantity
 from prunelab.report.pareto import Point, points
 from prunelab.report.schema import Row
 from prunelab.report.summary import Group
@@ -22,7 +21,6 @@ class Answer:
     """
 
     where: str
-    kind: Quantity
     best: Point
     tied: tuple[Point, ...]
     unknown: tuple[Point, ...]
@@ -46,11 +44,10 @@ class Answer:
 
 def answers(rows: Sequence[Row], metric: str, state: str) -> list[Answer]:
     """An answer for every sparsity that was asked for, the lowest first; ``rows`` are comparable."""
-    found = points(rows, metric, Group.hull)
     places: dict[str, list[Point]] = {}
-    for one in sorted(found, key=_asked):
+    for one in sorted(points(rows, metric, Group.hull), key=_asked):
         places.setdefault(one.requested, []).append(one)
-    return list(_answers(places, rows, metric, state))
+    return _answers(places, rows, metric, state)
 
 
 def matched(rows: Sequence[Row], metric: str, state: str, cost: str) -> list[Answer]:
@@ -60,10 +57,9 @@ def matched(rows: Sequence[Row], metric: str, state: str, cost: str) -> list[Ans
     for group in _close([one for one in known if one.state == state], cost):
         if len({one.method for one in group}) > 1:
             costs = [one.left[cost] for one in group]
-            shapes = {(one.method, one.requested) for one in group}
-            scratch = [one for one in known if one.state == SCRATCH and (one.method, one.requested) in shapes]
+            scratch = [one for one in known if one.state == SCRATCH]
             places[_between(min(costs), max(costs))] = [*group, *scratch]
-    return list(_answers(places, rows, metric, state))
+    return _answers(places, rows, metric, state)
 
 
 def _close(found: Sequence[Point], cost: str) -> Iterator[list[Point]]:
@@ -85,28 +81,27 @@ def _between(low: float, high: float) -> str:
 
 def _answers(
     places: Mapping[str, Sequence[Point]], rows: Sequence[Row], metric: str, state: str
-) -> Iterator[Answer]:
+) -> list[Answer]:
     kind = quantity(rows, metric)
     values = (row["metrics"].get(metric, {}).get("value") for row in rows if row["state"] == "dense")
     dense = next((value * kind.scale for value in values if value is not None), None)
-    for where, members in places.items():
-        ranked = [one for one in members if one.state == state]
-        if ranked:
-            yield _answer(where, kind, ranked, [one for one in members if one.state == SCRATCH], dense)
-
-
-def _answer(
-    where: str, kind: Quantity, ranked: Sequence[Point], shapes: Sequence[Point], dense: float | None
-) -> Answer:
     sign = -1 if kind.better == "higher" else 1
-    best, *others = sorted(ranked, key=lambda one: sign * one.quality)
+    found = []
+    for where, there in places.items():
+        ranked = sorted((one for one in there if one.state == state), key=lambda one: sign * one.quality)
+        if ranked:
+            found.append(_answer(where, ranked, [one for one in there if one.state == SCRATCH], dense))
+    return found
+
+
+def _answer(where: str, ranked: Sequence[Point], shapes: Sequence[Point], dense: float | None) -> Answer:
+    best, *others = ranked
+    asked = (best.method, best.requested)
     unknown = tuple(one for one in others if not (best.known and one.known) and one.quality != best.quality)
     tied = tuple(one for one in others if one not in unknown and not best.apart(one))
-    controls = tuple(one for one in (best, *others) if one.control)
-    scratch = next(
-        (one for one in shapes if (one.method, one.requested) == (best.method, best.requested)), None
-    )
-    return Answer(where, kind, best, tied, unknown, controls, scratch, dense, len(ranked))
+    controls = tuple(one for one in ranked if one.control)
+    scratch = next((one for one in shapes if (one.method, one.requested) == asked), None)
+    return Answer(where, best, tied, unknown, controls, scratch, dense, len(ranked))
 
 
 def _asked(one: Point) -> tuple[float, str]:

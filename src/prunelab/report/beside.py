@@ -18,7 +18,6 @@ from prunelab.previews.picture import pictures
 from prunelab.previews.sound import HEADING, sounds
 
 OTHERS = "previews"  # the key of all media but these two, which have had theirs from the start
-KEYS = (PICTURES, SOUNDS, OTHERS)
 LONGEST = 100  # characters of a file's name after its number; a label may be longer
 MOST_BYTES = 2**26  # of one file that is played: six minutes of sound in stereo
 
@@ -28,19 +27,20 @@ Entry = Mapping[str, Any]
 def write(folder: Path, previews: Sequence[Preview]) -> dict[str, list[Entry]]:
     """Write the files of all previews below ``folder``; their entries for ``report.json``, by its keys."""
     folder.mkdir(parents=True, exist_ok=True)
-    entries: dict[str, list[Entry]] = {key: [] for key in KEYS}
+    entries: dict[str, list[Entry]] = {key: [] for key in FORMS}
     for number, one in enumerate(previews):
         key = _key(one)
         (folder / one.medium).mkdir(exist_ok=True)
         words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{one.state} {one.label}")[:LONGEST].strip("-.")
         told = {"state": one.state, "label": one.label, "captions": list(one.captions)}
-        entries[key].append({**told, **WRITTEN[key](folder, f"{one.medium}/{number:02d}-{words}", one)})
+        writer, _ = FORMS[key]
+        entries[key].append({**told, **writer(folder, f"{one.medium}/{number:02d}-{words}", one)})
     return entries
 
 
 def read(folder: Path, report: Mapping[str, Any]) -> list[Preview]:
     """What ``write`` wrote into ``folder`` and the report names; Refusal for what is missing or broken."""
-    return [READ[key](folder, entry) for key in KEYS for entry in report.get(key, ())]
+    return [reader(folder, entry) for key, (_, reader) in FORMS.items() for entry in report.get(key, ())]
 
 
 def _key(one: Preview) -> str:
@@ -98,15 +98,10 @@ def _read_others(folder: Path, entry: Entry) -> Preview:
     return Preview(**told, stills=stills, played=played or ())
 
 
-WRITTEN: dict[str, Callable[[Path, str, Preview], Entry]] = {
-    PICTURES: _write_strip,
-    SOUNDS: _write_sounds,
-    OTHERS: _write_others,
-}
-READ: dict[str, Callable[[Path, Entry], Preview]] = {
-    PICTURES: _read_strip,
-    SOUNDS: _read_sounds,
-    OTHERS: _read_others,
+FORMS: dict[str, tuple[Callable[[Path, str, Preview], Entry], Callable[[Path, Entry], Preview]]] = {
+    PICTURES: (_write_strip, _read_strip),
+    SOUNDS: (_write_sounds, _read_sounds),
+    OTHERS: (_write_others, _read_others),
 }
 
 

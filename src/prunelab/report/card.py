@@ -1,5 +1,6 @@
 """The card of a saved model, in the form of diffusers: ``README.md`` beside its ``model_index.json``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,16 +63,10 @@ def _head(row: Row, licence: Licence) -> str:
     lines = [
         f"license: {licence.identifier}",
         "library_name: diffusers",
-        f"base_model: {_plain(row['model'])}",
+        f"base_model: {json.dumps(printable(row['model']), ensure_ascii=False)}",  # YAML, too
         "tags: [diffusers, pruning, prunelab]",
     ]
     return "\n".join(["---", *lines, "---", ""])
-
-
-def _plain(words: str) -> str:
-    """Words from elsewhere as a YAML scalar."""
-    escaped = printable(words).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _opening(row: Row) -> str:

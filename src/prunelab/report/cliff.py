@@ -10,7 +10,7 @@ from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.numbers import UNDEFINED, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
-from prunelab.report.tables import Cell, Heading, Line, Table
+from prunelab.report.tables import Cell, Heading, Line, Table, dense_of
 from prunelab.report.titles import metrics_of, quantity
 
 FACTOR = 2.0
@@ -49,7 +49,7 @@ def cliffs(rows: Sequence[Row]) -> list[Cliff]:
         if component:
             groups.setdefault((component, row["state"], *_choice(row)), []).append(row)
     found = [
-        _cliff(component, members, _dense(members[0], rows, list(kinds)), fields, kinds)
+        _cliff(component, members, dense_of(members[0], rows), fields, kinds)
         for (component, *_), members in groups.items()
     ]
     return [cliff for cliff in found if cliff is not None]
@@ -68,15 +68,6 @@ def _choice(row: Row) -> tuple[str, ...]:
     return (*chosen, str(row.get("settings")))
 
 
-def _dense(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
-    """The dense model's values of those metrics that it has."""
-    own = (row["task"], row["model"])
-    for other in rows:
-        if other["state"] == "dense" and (other["task"], other["model"]) == own:
-            return _values([other], metrics)
-    return {}
-
-
 def _values(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
     """The means over the rows of the metrics that all of them have."""
     values = {name: [row["metrics"].get(name, {}).get("value") for row in rows] for name in metrics}
@@ -86,10 +77,11 @@ def _values(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, float]:
 def _cliff(
     component: str,
     rows: Sequence[Row],
-    dense: Mapping[str, float],
+    base: Row | None,
     fields: Sequence[str],
     kinds: Mapping[str, Quantity],
 ) -> Cliff | None:
+    dense = _values([base], list(kinds)) if base else {}
     groups: dict[float, list[Row]] = {}
     for row in rows:
         groups.setdefault(row["sparsity"]["requested"][component], []).append(row)

@@ -25,11 +25,6 @@ PROMPTS = 6  # of every job's previews
 JOBS = "jobs"  # the entry of the context by which a report of many is known
 
 
-def as_it_is(row: Row) -> Row:
-    """The row."""
-    return row
-
-
 def combine(folders: Sequence[Path]) -> list[Row]:
     """The rows of the reports in ``folders``, in order, each evaluation once.
 
@@ -40,7 +35,9 @@ def combine(folders: Sequence[Path]) -> list[Row]:
     return _merged([report for _, report in _readable(folders)])
 
 
-def write_combined(folder: Path, reports: Sequence[Path], described: Callable[[Row], Row] = as_it_is) -> Path:
+def write_combined(
+    folder: Path, reports: Sequence[Path], described: Callable[[Row], Row] = lambda row: row
+) -> Path:
     """Write one report of ``reports`` (their folders or files) into ``folder``; the page's path.
 
     It has every row once, the metric-against-sparsity curves, and each model's previews of the first
@@ -55,8 +52,10 @@ def write_combined(folder: Path, reports: Sequence[Path], described: Callable[[R
         print(UNDESCRIBED, file=sys.stderr)
     previews: list[Preview] = []
     for path, report in found:
-        own = [one.first(PROMPTS) for one in beside.read(path.parent, report)]
-        _add_new(previews, [_relabelled(one, report, fields) for one in own])
+        for one in beside.read(path.parent, report):
+            named = _relabelled(one.first(PROMPTS), report, fields)
+            if named not in previews:  # the dense model's are the same in every job
+                previews.append(named)
     context = {"title": "prunelab sweep", JOBS: len(reports) - dropped, "reports": len(found)}
     shown = sorted(previews, key=lambda one: one.state != "dense")
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,10 +132,3 @@ def _relabelled(one: Preview, report: dict[str, Any], fields: Sequence[str]) -> 
     """The preview under its row's label in the sweep, where the job has one row of its state."""
     own = [row for row in report["rows"] if row["state"] == one.state]
     return replace(one, label=label(own[0], fields)) if len(own) == 1 else one
-
-
-def _add_new(previews: list[Preview], candidates: Sequence[Preview]) -> None:
-    """Append those that are not there yet: the dense model's are the same in every job."""
-    for one in candidates:
-        if one not in previews:
-            previews.append(one)
