@@ -103,6 +103,6 @@ def test_the_fingerprint_names_the_content() -> None:
 
 
 def test_the_pictures_are_still_those_of_this_version() -> None:
-    """Raise ``digits.VERSION`` when this changes: other pictures need another fingerprint."""
+    """Raise ``Digits.VERSION`` when this changes: other pictures need another fingerprint."""
     images = SMALL.train()[:]["image"]
     assert images.mean() == pytest.approx(90.1401, abs=0.01)

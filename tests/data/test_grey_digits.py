@@ -53,5 +53,5 @@ def test_the_fingerprint_names_the_content() -> None:
 
 
 def test_the_pictures_are_still_those_of_this_version() -> None:
-    """Raise ``grey_digits.VERSION`` when this changes: other pictures need another fingerprint."""
+    """Raise ``GreyDigits.VERSION`` when this changes: other pictures need another fingerprint."""
     assert SMALL.train()[:]["image"].mean() == pytest.approx(49.9174, abs=0.001)

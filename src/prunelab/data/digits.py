@@ -6,10 +6,7 @@ and two colours, 400 are seen in training and the other 240 are held out: the te
 training, calibration or recovery ever saw its captions. Of two parts of a combination, each pair is seen.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +14,13 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import visits
-from prunelab.core.settings import Count, Seed, settings
+from prunelab.core.settings import settings
 from prunelab.data.handwriting import DIGITS, SIZE, sources, warp
-from prunelab.data.made import Made, drawn
+from prunelab.data.made import Made, MadeData, drawn
 
 if TYPE_CHECKING:
     from datasets import Features
 
-VERSION = 2  # part of the fingerprint: raise it when the same settings give other pictures
 LABELS = ("digit", "foreground", "background")
 FOREGROUNDS = {
     "red": (235, 50, 45),
@@ -50,32 +46,17 @@ HELD_OUT = (0, 3, 5)  # of the 8 classes of (foreground - background + digit) mo
 
 
 @settings
-class Digits:
-    """Captioned coloured digits; item i of a split depends on ``(seed, i, split)`` alone.
+class Digits(MadeData):
+    """Columns image (uint8, 3 x 32 x 32), caption (str) and the three LABELS (class numbers).
 
-    seed: which pictures are drawn. train_size, test_size: how many items either split has.
+    The test split is of handwritten images and of combinations that the training split never sees.
     """
 
-    seed: Seed = 0
-    train_size: Count = 15000
-    test_size: Count = 2000
+    NAME, VERSION = "digits", 2
 
-    def train(self) -> Made:
-        """Columns image (uint8, 3 x 32 x 32), caption (str) and the three LABELS (class numbers).
-
-        Rows are read as numpy arrays, each picture painted anew.
-        """
-        return _split(self.seed, self.train_size, "train")
-
-    def test(self) -> Made:
-        """As ``train``, of handwritten images and of combinations that the training split never sees."""
-        return _split(self.seed, self.test_size, "test")
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of everything that decides the content of the two splits."""
-        content = {"data": "digits", "version": VERSION, **asdict(self)}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    def made(self, items: int, split: str) -> Made:
+        """See :class:`MadeData`."""
+        return _split(self.seed, items, split)
 
 
 @lru_cache(maxsize=4)

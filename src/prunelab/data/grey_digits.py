@@ -4,56 +4,38 @@ Every item is one of scikit-learn's digits under a slight affine map (see :mod:`
 shrunk from 32 x 32 by averaging.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
 
-from prunelab.core.settings import Count, NonNegative, Seed, settings
-from prunelab.data.handwriting import DIGITS, SIZE, pick, sources, warp
-from prunelab.data.made import Made, drawn
+from prunelab.core.settings import NonNegative, settings
+from prunelab.data.handwriting import DIGITS, SIZE, sources, warp
+from prunelab.data.made import Made, MadeData, drawn, pick
 
 if TYPE_CHECKING:
     from datasets import Features
 
-VERSION = 1  # part of the fingerprint: raise it when the same settings give other pictures
 SMALLER = 2  # the side of the squares that are averaged
 
 
 @settings
-class GreyDigits:
-    """Grey digits; item i of a split depends on ``(seed, i, split)`` alone.
+class GreyDigits(MadeData):
+    """Columns image (uint8, 1 x 16 x 16) and digit (class number).
 
-    seed: which pictures are drawn. train_size, test_size: how many items either split has. strength: of the
+    The test split is drawn from the handwritten images that the training split never sees. strength: of the
     affine maps, as a share of those of the coloured digits.
     """
 
-    seed: Seed = 0
-    train_size: Count = 15000
-    test_size: Count = 2000
+    NAME, VERSION = "grey digits", 1
+
     strength: NonNegative = 0.3
 
-    def train(self) -> Made:
-        """Columns image (uint8, 1 x 16 x 16) and digit (class number).
-
-        Rows are read as numpy arrays, each picture drawn anew.
-        """
-        return _split(self.seed, self.train_size, "train", self.strength)
-
-    def test(self) -> Made:
-        """As ``train``, drawn from the handwritten images that the training split never sees."""
-        return _split(self.seed, self.test_size, "test", self.strength)
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of everything that decides the content of the two splits."""
-        content = {"data": "grey digits", "version": VERSION, **asdict(self)}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    def made(self, items: int, split: str) -> Made:
+        """See :class:`MadeData`."""
+        return _split(self.seed, items, split, self.strength)
 
 
 @lru_cache(maxsize=4)

@@ -42,11 +42,6 @@ def _carried() -> Path:
     return Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz"
 
 
-def pick(uniform: Tensor, size: int) -> Tensor:
-    """Uniform numbers in [0, 1) as integers in [0, size)."""
-    return (uniform * size).long().clamp_(max=size - 1)
-
-
 def warp(grey: Tensor, knobs: Tensor) -> Tensor:
     """Grey images (n, 1, 8, 8) under the affine maps of knobs (n, 6) in [-1, 1]: opacity (n, 1, 32, 32)."""
     angle, shear = knobs[:, 0] * ROTATION, knobs[:, 1] * SHEAR

@@ -1,12 +1,16 @@
 """Splits whose rows are made when they are read: a job whose results are stored reads captions alone."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from prunelab.core.draws import generator
+from prunelab.core.settings import Count, Seed, settings
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -62,8 +66,47 @@ class Made:
         return Dataset.from_dict(self[:], features=self._features()).with_format("numpy")
 
 
+@settings
+class MadeData:
+    """Two splits that are made on the spot; item i of a split depends on ``(seed, i, split)`` alone.
+
+    seed: which items are drawn. train_size, test_size: how many items either split has. Media are read as
+    numpy arrays.
+    """
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int]  # part of the fingerprint: raise it when the same settings give other items
+
+    seed: Seed = 0
+    train_size: Count = 15000
+    test_size: Count = 2000
+
+    def train(self) -> Made:
+        """The split to learn from."""
+        return self.made(self.train_size, "train")
+
+    def test(self) -> Made:
+        """As ``train``, of other draws."""
+        return self.made(self.test_size, "test")
+
+    def made(self, items: int, split: str) -> Made:
+        """A split of so many items, which are made when they are looked at."""
+        raise NotImplementedError
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the content of the two splits."""
+        content = {"data": self.NAME, "version": self.VERSION, **asdict(self)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def drawn(rows: Sequence[int], count: int, purpose: str, seed: int) -> torch.Tensor:
     """``count`` uniform numbers for each of the rows, from a generator of the row's own: (rows, count)."""
     if not len(rows):
         return torch.empty(0, count)
     return torch.stack([torch.rand(count, generator=generator(seed, row, purpose)) for row in rows])
+
+
+def pick(uniform: torch.Tensor, size: int) -> torch.Tensor:
+    """Uniform numbers in [0, 1) as integers in [0, size)."""
+    return (uniform * size).long().clamp_(max=size - 1)

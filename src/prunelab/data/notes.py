@@ -6,11 +6,8 @@ which keeps transforms with that hop as smooth in time as a magnitude spectrogra
 gain and the kick's sweep vary; pitches are never detuned, and the snare plays one and the same noise.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +15,13 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import generator
-from prunelab.core.settings import Count, Seed, settings
+from prunelab.core.settings import Count, settings
 from prunelab.core.waveforms import quantised
-from prunelab.data.made import Made, drawn
+from prunelab.data.made import Made, MadeData, drawn, pick
 
 if TYPE_CHECKING:
     from datasets import Features
 
-VERSION = 1  # part of the fingerprint: raise it when the same settings give other sounds
 LABELS = ("timbre", "pitch")
 RATE = 8000  # Hz
 PERIOD = 128  # samples of one cycle of the fundamental that all partials share
@@ -38,32 +34,19 @@ PITCHES = (*(f"{RATE / PERIOD * partial:g} Hz" for partial in PARTIALS), "none")
 
 
 @settings
-class Notes:
-    """Mono notes at RATE; item i of a split depends on ``(seed, i, split)`` alone.
+class Notes(MadeData):
+    """Columns audio (int16, 1 x SAMPLES, full scale 32768), mono at RATE, and the two LABELS (class numbers).
 
-    seed: which notes are drawn. train_size, test_size: how many items either split has.
+    Drums have the pitch "none".
     """
 
-    seed: Seed = 0
+    NAME, VERSION = "notes", 1
+
     train_size: Count = 12000
-    test_size: Count = 2000
 
-    def train(self) -> Made:
-        """Columns audio (int16, 1 x SAMPLES, full scale 32768) and the two LABELS (class numbers).
-
-        Drums have the pitch "none". Rows are read as numpy arrays.
-        """
-        return _split(self.seed, self.train_size, "train")
-
-    def test(self) -> Made:
-        """As ``train``, of other draws."""
-        return _split(self.seed, self.test_size, "test")
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of everything that decides the content of the two splits."""
-        content = {"data": "notes", "version": VERSION, **asdict(self)}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    def made(self, items: int, split: str) -> Made:
+        """See :class:`MadeData`."""
+        return _split(self.seed, items, split)
 
 
 @lru_cache(maxsize=4)
@@ -102,13 +85,8 @@ def _features() -> "Features":
 
 def _classes(uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Timbres and pitches (n,) of uniform numbers (n, 2 or more)."""
-    timbre = _pick(uniform[:, 0], len(TIMBRES))
-    return timbre, torch.where(timbre < len(PITCHED), _pick(uniform[:, 1], len(PARTIALS)), len(PARTIALS))
-
-
-def _pick(uniform: Tensor, size: int) -> Tensor:
-    """Uniform numbers in [0, 1) as integers in [0, size)."""
-    return (uniform * size).long().clamp_(max=size - 1)
+    timbre = pick(uniform[:, 0], len(TIMBRES))
+    return timbre, torch.where(timbre < len(PITCHED), pick(uniform[:, 1], len(PARTIALS)), len(PARTIALS))
 
 
 def synthesise(timbre: Tensor, pitch: Tensor, knobs: Tensor) -> Tensor:
