@@ -14,16 +14,13 @@ from fsspec.utils import glob_translate
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 SOUNDS = frozenset((".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"))
-BUILDERS = {
+READERS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "json",
     ".tar": "webdataset",
-}
-READERS = {
-    **BUILDERS,
     **dict.fromkeys(sorted(PICTURES), "imagefolder"),
     ".zip": "imagefolder",
     ".txt": "text",

@@ -9,24 +9,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import datasets
-from datasets import (
-    Audio,
-    Dataset,
-    DatasetBuilder,
-    Image,
-    IterableDataset,
-    load_dataset,
-)
+from datasets import Audio, Dataset, DatasetBuilder, Image, IterableDataset, load_dataset
 from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.exceptions import DatasetsError
 from datasets.features.features import require_decoding
+from datasets.load import import_main_class
 from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
-from datasets.packaged_modules.arrow.arrow import Arrow
-from datasets.packaged_modules.csv.csv import Csv
-from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
-from datasets.packaged_modules.json.json import Json
-from datasets.packaged_modules.parquet.parquet import Parquet
-from datasets.packaged_modules.text.text import Text
 
 from prunelab.core.errors import Refusal
 from prunelab.data.shards import Shards, check_archive
@@ -37,15 +25,6 @@ UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, ImportError, AssertionError),
     *(DatasetsError, tarfile.TarError, zipfile.BadZipFile, zlib.error),
 )
-CLASSES: dict[str, type[DatasetBuilder]] = {
-    "parquet": Parquet,
-    "arrow": Arrow,
-    "csv": Csv,
-    "json": Json,
-    "webdataset": Shards,
-    "imagefolder": ImageFolder,
-    "text": Text,
-}
 
 
 def opened(path: str, split: str, streaming: bool, cache: str | None, **options: Any) -> AnyTable:
@@ -81,11 +60,13 @@ def opened_files(
 
 
 def _builder(reader: str, files: DataFilesDict, cache: str | None) -> DatasetBuilder:
+    # Not load_dataset, which tells a server that a reader is used.
+    kind = import_main_class(_PACKAGED_DATASETS_MODULES[reader][0])
     if reader == "webdataset":
+        kind = Shards
         for file in (file for listed in files.values() for file in listed):
             check_archive(Path(file))
-    # Not load_dataset, which tells a server that a reader is used.
-    return CLASSES[reader](cache_dir=cache, dataset_name=reader, data_files=files, hash=datasets.__version__)
+    return kind(cache_dir=cache, dataset_name=reader, data_files=files, hash=datasets.__version__)
 
 
 @contextmanager

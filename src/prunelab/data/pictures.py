@@ -1,7 +1,7 @@
 """Pictures of one's own, with or without captions, at a model's resolution."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,10 +42,6 @@ class Pictures(Table):
             "image": (self.image_column, self._image),
             **described(self.caption_column, self.labels),
         }
-
-    def needed(self) -> Sequence[str]:
-        """See :class:`Table`."""
-        return ("image", *self.labels)
 
     def listed(self, place: Path) -> Dataset | None:
         """Pictures with texts beside them."""

@@ -1,6 +1,6 @@
 """Sounds of one's own, at a model's rate and length."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,6 @@ class Sounds(Table):
             "audio": (self.audio_column, self._audio),
             **described(self.caption_column, self.labels),
         }
-
-    def needed(self) -> Sequence[str]:
-        """See :class:`Table`."""
-        return ("audio", *self.labels)
 
     def listed(self, place: Path) -> Dataset | None:
         """The audio files of a folder: the builder of ``datasets`` for them takes another package."""

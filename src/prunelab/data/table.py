@@ -94,8 +94,8 @@ class Table:
         raise NotImplementedError
 
     def needed(self) -> Sequence[str]:
-        """The columns, by the task's names, without which there is no use."""
-        raise NotImplementedError
+        """The columns, by the task's names, without which there is no use: all but captions."""
+        return [name for name in self.columns() if name != "caption"]
 
     def listed(self, place: Path) -> Dataset | None:
         """A table of the local files at ``place``; None where ``datasets`` reads them as meant.
@@ -161,7 +161,11 @@ class Table:
             stop = max(len(numbers) - later, start) if size is None else start + size
             parts.append(Rows(whole.table, whole.decode, numbers[start:stop], whole.kept))
             start = stop
-        self._check(parts, split, len(numbers))
+        if not all(len(part) for part in parts):
+            raise Refusal(
+                f"{self._location} has {len(numbers)} rows in split {split!r}: too few to train and test "
+                f"with data.train_size={self.train_size} and data.test_size={self.test_size}"
+            )
         there = f"has {len(numbers)}" + (" that can be read" if self.on_error == "skip" else " in all")
         for (name, size), part in zip(settings.items(), parts, strict=True):
             if size is not None and len(part) < size:
@@ -222,14 +226,6 @@ class Table:
             looked = len(bad) + len(good)
             _say(f"{len(bad)} of {looked} rows left out: {', '.join(bad[:NAMED])}{more}")
         return good
-
-    def _check(self, parts: Sequence[Rows], split: str, there: int) -> None:
-        """Refuse parts without rows."""
-        if not all(len(part) for part in parts):
-            raise Refusal(
-                f"{self._location} has {there} rows in split {split!r}: too few to train and test with "
-                f"data.train_size={self.train_size} and data.test_size={self.test_size}"
-            )
 
     def _refuse_duplicates(self) -> None:
         """A column of the table can be read as one thing only."""

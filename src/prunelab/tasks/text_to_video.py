@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from prunelab.core.previews import Preview
 from prunelab.core.tasks import Judgement
 from prunelab.previews.frames import frames
-from prunelab.tasks.judged_data import JudgedData
+from prunelab.tasks.images import Images
 
 
-class TextToVideo(JudgedData):
-    """Stored as uint8 (n, frames, channels, height, width); the judge looks at every frame alone.
+class TextToVideo(Images):
+    """Frames stored as images are, (n, frames, channels, height, width); the judge looks at each alone.
 
     Data with the columns ``video`` and ``caption``, or prompts alone.
     """
@@ -20,10 +19,6 @@ class TextToVideo(JudgedData):
     about = "videos"
     column = "video"
     captioned = True
-
-    def stored(self, media: Tensor) -> Tensor:
-        """Frames in [0, 1], rounded to whole numbers up to 255."""
-        return (media * 255).round().to("cpu", torch.uint8)
 
     def judged(self, media: Tensor) -> Judgement:
         """Of each video the mean features of its frames; what single frames show names no video."""
