@@ -18,7 +18,6 @@ from prunelab.data.grey_digits import GreyDigits
 from prunelab.judges.classifier import Judge
 from prunelab.models.folders import EMBEDDED
 from prunelab.models.pipeline import PipelineModel
-from prunelab.models.process import process_of
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.pretraining.unconditional_image_recipe import UnconditionalImageRecipe
 from prunelab.stages.pretrain import pretrain
@@ -131,7 +130,7 @@ def test_what_is_predicted_is_what_the_scheduler_says() -> None:
     latents = torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4)
     for kind in ("epsilon", "v_prediction"):
         scheduler = DDIMScheduler(prediction_type=kind)
-        objective = Unconditional(Silent(), scheduler, latents, 0, process_of(scheduler).target)
+        objective = Unconditional(Silent(), scheduler, latents, 0)
         batch = objective.batch(range(6))
         signal = scheduler.alphas_cumprod[batch["timesteps"]][:, None, None, None].sqrt()
         velocity = signal * batch["noise"] - (1 - signal**2).sqrt() * batch["latents"]

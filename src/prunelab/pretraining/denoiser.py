@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from prunelab.core.draws import generator, integers, normal, visits
+from prunelab.core.draws import generator, visits
+from prunelab.pretraining.unconditional import Unconditional
 
 
-class Denoising:
+class Denoising(Unconditional):
     """Squared error of the v-prediction (Salimans and Ho 2022) at a uniform time step.
 
     unet: a diffusers UNet2DConditionModel. text_encoder: a transformers CLIPTextModel.
@@ -31,27 +31,20 @@ class Denoising:
         seed: int,
         drop: float,
     ) -> None:
-        self.trained: nn.Module = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
-        self.scheduler, self.latents, self.tokens = scheduler, latents, tokens
-        self.unconditional, self.seed, self.drop = unconditional, seed, drop
+        trained = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
+        super().__init__(trained, scheduler, latents, seed)
+        self.tokens, self.unconditional, self.drop = tokens, unconditional, drop
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         """Latents, noise, time steps and tokens, some of them dropped."""
         items = visits(draws, len(self.latents), self.seed, "denoiser")
         chance = torch.cat([torch.rand(1, generator=generator(self.seed, i, "drop")) for i in draws])
-        steps = self.scheduler.config.num_train_timesteps
-        return {
-            "latents": self.latents[items],
-            "tokens": torch.where(chance[:, None] < self.drop, self.unconditional, self.tokens[items]),
-            "noise": normal(self.latents.shape[1:], self.seed, draws, "denoiser noise"),
-            "timesteps": integers(steps, self.seed, draws, "denoiser timestep"),
-        }
+        tokens = torch.where(chance[:, None] < self.drop, self.unconditional, self.tokens[items])
+        return {**super().batch(draws), "tokens": tokens}
 
-    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The loss, which has no parts."""
-        latents, noise, timesteps = batch["latents"], batch["noise"], batch["timesteps"]
+    def predicted(self, noisy: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """What the U-Net makes of noisy latents and the encoded tokens."""
         model: Any = self.trained
         text = model["text_encoder"](batch["tokens"]).last_hidden_state
-        noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        predicted = model["unet"](noisy, timesteps, encoder_hidden_states=text).sample
-        return {"loss": F.mse_loss(predicted, self.scheduler.get_velocity(latents, noise, timesteps))}
+        predicted: Tensor = model["unet"](noisy, batch["timesteps"], encoder_hidden_states=text).sample
+        return predicted

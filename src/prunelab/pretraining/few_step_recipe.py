@@ -5,8 +5,6 @@ One phase per halving of the sampler's steps (``steps_8``, ``steps_4``: see
 """
 
 import copy
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from prunelab.core.settings import Count, Counts, Number, Seed
 from prunelab.models.folders import locate
 from prunelab.models.pipeline import PipelineModel
 from prunelab.pretraining.judged_recipe import LabelledData
-from prunelab.pretraining.phases import Phase, what_counts
+from prunelab.pretraining.phases import Phase, hashed
 from prunelab.pretraining.step_halving import Bank, StepHalving
 from prunelab.schedules.schedule import Schedule
 
@@ -52,10 +50,7 @@ class FewStepRecipe:
     @property
     def fingerprint(self) -> str:
         """A hash of every field, of the data's content and of the teacher's."""
-        fields = {**vars(self), "version": VERSION, "teacher": self._teacher().fingerprint()}
-        return hashlib.sha256(json.dumps(fields, default=what_counts, sort_keys=True).encode()).hexdigest()[
-            :16
-        ]
+        return hashed({**vars(self), "version": VERSION, "teacher": self._teacher().fingerprint()})
 
     def phases(self) -> list[Phase]:
         """A phase per halving, and the assembly."""

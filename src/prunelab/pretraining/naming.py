@@ -17,14 +17,17 @@ class Naming:
     """
 
     SHIFT = 2  # pixels, the largest in either direction
+    PURPOSE = "judge"  # of the order in which media are seen
 
     def __init__(self, judge: nn.Module, images: Tensor, labels: Mapping[str, Tensor], seed: int) -> None:
         self.trained, self.images, self.labels, self.seed = judge, images, labels, seed
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         """Images, already shifted, and their class numbers."""
-        items = visits(draws, len(self.images), self.seed, "judge")
-        images = torch.stack([self._shifted(self.images[i], d) for i, d in zip(items, draws, strict=True)])
+        items = visits(draws, len(self.images), self.seed, self.PURPOSE)
+        images = self.images[items]
+        if self.SHIFT:
+            images = torch.stack([self._shifted(one, draw) for one, draw in zip(images, draws, strict=True)])
         return {"images": images} | {label: numbers[items] for label, numbers in self.labels.items()}
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What a recipe of an embedded model is, and what recipes have in common."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,12 @@ def what_counts(value: Any) -> Any:
     if isinstance(value, Schedule):
         return deciding(value)
     return value.fingerprint
+
+
+def hashed(fields: Mapping[str, Any]) -> str:
+    """A hash of the fields of a recipe, of each ``what_counts``."""
+    content = json.dumps(fields, default=what_counts, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def seeded(seed: int, part: str, build: Callable[[], T]) -> T:

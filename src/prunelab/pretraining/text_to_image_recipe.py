@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from prunelab.core.settings import Count, Fraction, NonNegative
-from prunelab.pretraining.autoencoder import Reconstruction, encode
+from prunelab.pretraining.autoencoder import Reconstruction
 from prunelab.pretraining.denoiser import Denoising
 from prunelab.pretraining.judged_recipe import JudgedRecipe
-from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded
+from prunelab.pretraining.phases import Phase, rewrite, save_judge, seeded
 from prunelab.pretraining.words import word_tokenizer
 from prunelab.schedules.schedule import Schedule
 
@@ -56,18 +56,16 @@ class TextToImageRecipe(JudgedRecipe):
 
     def _reconstruction(self, finished: Path) -> Reconstruction:
         autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**self.autoencoder))
-        return Reconstruction(autoencoder, images_of(self.data.train()), self.seed, self.divergence)
+        return Reconstruction(autoencoder, self._pictures(), self.seed, self.divergence)
 
     def _denoising(self, finished: Path) -> Denoising:
         data, tokenizer = self.data.train(), self._tokenizer()
-        autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
-        tokens = self._tokens(tokenizer, list(data["caption"]))
         return Denoising(
             unet=seeded(self.seed, "unet", lambda: UNet2DConditionModel(**self.unet)),
             text_encoder=seeded(self.seed, "text encoder", lambda: self._text_encoder(tokenizer)),
             scheduler=DDIMScheduler(**self.scheduler),
-            latents=encode(autoencoder, images_of(data)) * autoencoder.config.scaling_factor,
-            tokens=tokens,
+            latents=self._latents(finished),
+            tokens=self._tokens(tokenizer, list(data["caption"])),
             unconditional=self._tokens(tokenizer, [""])[0],
             seed=self.seed,
             drop=self.drop,

@@ -1,14 +1,13 @@
 """Training a U-Net that nothing conditions, on pixels or on latents."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunelab.core.draws import integers, normal, visits
-
-Target = Callable[[Tensor, Tensor, Tensor], Tensor]
+from prunelab.models.process import process_of
 
 
 class Unconditional:
@@ -16,12 +15,11 @@ class Unconditional:
 
     unet: a diffusers UNet2DModel. scheduler: gives the noise levels and the kind of prediction.
     latents: float32, (n, channels, height, width), of about unit variance, or pixels in [-1, 1].
-    target: latents, time steps and noise -> what should be predicted.
     """
 
-    def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int, target: Target) -> None:
+    def __init__(self, unet: nn.Module, scheduler: Any, latents: Tensor, seed: int) -> None:
         self.trained, self.scheduler, self.latents, self.seed = unet, scheduler, latents, seed
-        self.target = target
+        self.target = process_of(scheduler).target
 
     def batch(self, draws: range) -> dict[str, Tensor]:
         """Latents, noise and time steps."""
@@ -36,7 +34,10 @@ class Unconditional:
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The loss, which has no parts."""
         latents, noise, timesteps = batch["latents"], batch["noise"], batch["timesteps"]
-        noisy = self.scheduler.add_noise(latents, noise, timesteps)
-        model: Any = self.trained
-        predicted = model(noisy, timesteps).sample
+        predicted = self.predicted(self.scheduler.add_noise(latents, noise, timesteps), batch)
         return {"loss": F.mse_loss(predicted, self.target(latents, timesteps, noise))}
+
+    def predicted(self, noisy: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """What the network makes of noisy latents."""
+        predicted: Tensor = self.trained(noisy, batch["timesteps"]).sample
+        return predicted

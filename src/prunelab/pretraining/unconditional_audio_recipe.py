@@ -16,8 +16,6 @@ from prunelab.judges.listener import Listener
 from prunelab.models.mdct import as_pictures
 from prunelab.pretraining.autoencoder import Reconstruction, encode, standardise
 from prunelab.pretraining.hearing import Hearing
-from prunelab.pretraining.naming import Naming
-from prunelab.pretraining.phases import seeded
 from prunelab.pretraining.unconditional_image_recipe import UnconditionalImageRecipe
 
 
@@ -29,19 +27,14 @@ class UnconditionalAudioRecipe(UnconditionalImageRecipe):
     the MDCT. The other fields are as of an image model, which must have an autoencoder.
     """
 
-    bins: NonNegativeCount = 0
+    judges, lessons = Listener, Hearing
 
-    def _naming(self, finished: Path) -> Naming:
-        data = self.data.train()
-        names = {label: data.features[label].names for label in self.labels}
-        listener = seeded(self.seed, "judge", lambda: Listener(names, **self.judge))
-        numbers = {label: torch.from_numpy(data[:][label]) for label in self.labels}
-        return Hearing(listener, self._waveforms(), numbers, self.seed)
+    bins: NonNegativeCount = 0
 
     def _pictures(self) -> Tensor:
         """The sounds as the autoencoder sees them, float32."""
         assert self.autoencoder is not None
-        return as_pictures(scaled(self._waveforms()), self.bins, self.autoencoder.settings["in_channels"])
+        return as_pictures(scaled(self._media()), self.bins, self.autoencoder.settings["in_channels"])
 
     def _save_autoencoder(self, objective: Reconstruction, finished: Path, folder: Path) -> None:
         """With latents of the training data that have mean 0 and variance 1 in every channel."""
@@ -50,6 +43,6 @@ class UnconditionalAudioRecipe(UnconditionalImageRecipe):
         autoencoder.register_to_config(scaling_factor=1.0)
         autoencoder.save_pretrained(folder)
 
-    def _waveforms(self) -> Tensor:
+    def _media(self) -> Tensor:
         """All sounds as int16 (n, 1, samples)."""
         return torch.from_numpy(self.data.train()[:]["audio"]).to(torch.int16)

@@ -14,10 +14,9 @@ from diffusers import AutoencoderKL, DDIMPipeline, DDIMScheduler, DiffusionPipel
 from torch import Tensor
 
 from prunelab.core.settings import NonNegative
-from prunelab.models.process import process_of
-from prunelab.pretraining.autoencoder import Reconstruction, encode
+from prunelab.pretraining.autoencoder import Reconstruction
 from prunelab.pretraining.judged_recipe import JudgedRecipe
-from prunelab.pretraining.phases import Phase, images_of, rewrite, save_judge, seeded, what_counts
+from prunelab.pretraining.phases import Phase, rewrite, save_judge, seeded, what_counts
 from prunelab.pretraining.unconditional import Unconditional
 from prunelab.schedules.schedule import Schedule
 
@@ -69,24 +68,15 @@ class UnconditionalImageRecipe(JudgedRecipe):
         autoencoder = seeded(self.seed, "autoencoder", lambda: AutoencoderKL(**settings))
         return Reconstruction(autoencoder, self._pictures(), self.seed, self.autoencoder.divergence)
 
-    def _pictures(self) -> Tensor:
-        """The training data as the autoencoder, or the denoiser of pixels, takes them."""
-        return images_of(self.data.train())
-
     def _denoising(self, finished: Path) -> Unconditional:
         unet = seeded(self.seed, "unet", lambda: UNet2DModel(**self.unet))
-        scheduler = DDIMScheduler(**self.scheduler)
-        return Unconditional(
-            unet, scheduler, self._latents(finished), self.seed, process_of(scheduler).target
-        )
+        return Unconditional(unet, DDIMScheduler(**self.scheduler), self._latents(finished), self.seed)
 
     def _latents(self, finished: Path) -> Tensor:
         """What is denoised, float32: scaled latents of the training images, or their pixels in [-1, 1]."""
         if self.autoencoder is None:
             return self._pictures().float() / 127.5 - 1
-        autoencoder = AutoencoderKL.from_pretrained(finished / "autoencoder")
-        scale: float = autoencoder.config.scaling_factor
-        return encode(autoencoder, self._pictures()) * scale
+        return super()._latents(finished)
 
     def _save_pipeline(self, objective: None, finished: Path, folder: Path) -> None:
         """An ordinary pipeline in half precision; nothing in it needs this package."""
