@@ -1,7 +1,7 @@
 """What a page is made of."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from prunelab.core.previews import Preview
@@ -12,12 +12,11 @@ from prunelab.report.schema import Row
 
 @dataclass(frozen=True)
 class Given:
-    """The rows of a report, its previews and training curves, and free values for the page's head."""
+    """The rows of a report, its previews and training curves."""
 
     rows: Sequence[Row]
     previews: Sequence[Preview] = ()
     curves: Sequence[Curve] = ()
-    context: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def sets(self) -> list[Comparable]:

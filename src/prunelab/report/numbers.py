@@ -1,7 +1,7 @@
 """How the report writes numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunelab.core.quantities import Quantity
@@ -13,11 +13,15 @@ MINUS = "\N{MINUS SIGN}"
 def estimate_texts(estimate: Mapping[str, Any], kind: Quantity) -> tuple[str, str]:
     """A value and its interval ``[low, high]``, both with the same decimals; the latter may be empty."""
     numbers = [estimate[field] for field in ("value", "low", "high")]
+    return scaled_texts([None if number is None else number * kind.scale for number in numbers], kind)
+
+
+def scaled_texts(numbers: Sequence[float | None], kind: Quantity) -> tuple[str, str]:
+    """The same of ``value, low, high`` that are scaled already."""
     if numbers[0] is None:
         return UNDEFINED, ""
-    scaled = [None if number is None else number * kind.scale for number in numbers]
-    places = 1 if kind.percent else decimals(max(abs(number) for number in scaled if number is not None))
-    value, low, high = (None if number is None else decimal(number, places) for number in scaled)
+    places = 1 if kind.percent else decimals(max(abs(number) for number in numbers if number is not None))
+    value, low, high = (None if number is None else decimal(number, places) for number in numbers)
     unit = f" {kind.shown_unit}" if kind.shown_unit else ""
     interval = "" if low is None or numbers[1] == numbers[2] else f"[{low}, {high}]"
     return f"{value}{unit}", interval

@@ -23,7 +23,7 @@ def render(
     context: Mapping[str, object],
 ) -> str:
     """The page's HTML. It refers to nothing outside itself."""
-    given = Given(rows, previews, curves, context)
+    given = Given(rows, previews, curves)
     drawn = {section.TITLE: section.html(given) for section in sections()}
     return (
         environment()

@@ -11,7 +11,8 @@ from prunelab.report.labels import varying
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.quoting import printable
 from prunelab.report.schema import Row
-from prunelab.report.summary import ACHIEVED, ZEROED, Group, markdown, measures_of, over_seeds, texts
+from prunelab.report.summary import ACHIEVED, ZEROED, Group, markdown, over_seeds, texts
+from prunelab.report.titles import metrics_of
 
 # What LaTeX reads as something else, and the signs of our own numbers.
 LATEX = {
@@ -70,7 +71,7 @@ def numbers(rows: Sequence[Row]) -> str:
     written = io.StringIO()
     fields = [field for field in varying(rows) if field != "seed"]
     removed = {**ACHIEVED, **ZEROED}
-    names = [one.name for one in measures_of(rows)]
+    names = metrics_of(rows)
     told = list(dict.fromkeys(name for row in rows for name in row.get("conditions", {})))
     table = csv.writer(written, lineterminator="\n")
     ends = [end for name in names for end in (name, f"{name}/low", f"{name}/high")]

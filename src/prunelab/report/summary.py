@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from prunelab.core.quantities import Quantity
-from prunelab.report.floors import floor_of, have_floors
+from prunelab.report.floors import floor_of
 from prunelab.report.labels import COMPARED, label, varying
 from prunelab.report.numbers import estimate_texts, share
 from prunelab.report.quoting import markdown as quoted
 from prunelab.report.schema import Row
-from prunelab.report.tables import Cell, Heading, Line, Table, metric_headings
-from prunelab.report.titles import metrics_of, quantity
+from prunelab.report.tables import Cell, Heading, Line, Measure, Table, measures_of
 
 ACHIEVED = {"parameters": "parameters removed", "macs": "MACs removed"}
 ZEROED = {"nonzeros": "non-zeros removed"}  # where single weights went, which takes neither of those
@@ -79,15 +78,6 @@ class Group:
         return [estimate for estimate in found if estimate.get("value") is not None]
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A metric of a table: its name, what it is, and whether the table has a column of its floor."""
-
-    name: str
-    kind: Quantity
-    floors: bool
-
-
 def over_seeds(rows: Sequence[Row]) -> list[Group]:
     """Rows grouped by everything but the seed, in their order.
 
@@ -133,16 +123,11 @@ def texts(groups: Sequence[Group], quote: Callable[[str], str]) -> list[list[str
     differing = [field for field in varying(rows) if field != "seed"]
     fields = [field for field in differing if field != "of" or "requested" not in differing]
     names = [NAMES.get(field, field) for field in fields]
-    titles = [quote(heading.text) for one in measures for heading in metric_headings(rows, one.name)]
+    titles = [quote(heading.text) for one in measures for heading in one.headings]
     head = ["state", *map(quote, names), "seeds", *achieved.values(), *titles]
     chosen = [[quote(word) for word in group.choices(fields)] for group in groups]
     body = [_cells(group, own, list(achieved), measures) for group, own in zip(groups, chosen, strict=True)]
     return [head, *body]
-
-
-def measures_of(rows: Sequence[Row]) -> list[Measure]:
-    """A measure per metric that any row has."""
-    return [Measure(name, quantity(rows, name), have_floors(rows, name)) for name in metrics_of(rows)]
 
 
 def _cells(
@@ -175,7 +160,7 @@ def means(rows: Sequence[Row]) -> Table | None:
         return None
     measures = measures_of(rows)
     headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
-    headings += [heading for one in measures for heading in metric_headings(rows, one.name)]
+    headings += [heading for one in measures for heading in one.headings]
     lines = [Line(group.state, group.label, _page_cells(group, measures)) for group in groups]
     note = "Means over the seeds that differ in nothing else; [the smallest, the largest]."
     return Table("Means over seeds", note, tuple(headings), tuple(lines))

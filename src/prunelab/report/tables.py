@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunelab.core.quantities import Quantity
 from prunelab.report.floors import FLOOR, HINT, NONE, floor_of, have_floors, warnings
 from prunelab.report.labels import DESCRIBED, labels, shares
 from prunelab.report.numbers import (
@@ -47,6 +48,31 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A metric of a table: its name, what it is, and whether any row has a floor of it, which is a column."""
+
+    name: str
+    kind: Quantity
+    floors: bool
+
+    @property
+    def headings(self) -> list[Heading]:
+        """Of the metric and of its floor."""
+        own = Heading(titled(self.kind), self.kind.hint)
+        return [own, Heading(FLOOR, HINT)] if self.floors else [own]
+
+    def cells(self, row: Row) -> list[Cell]:
+        """What a row has below them."""
+        estimate, floor = row["metrics"].get(self.name), floor_of(row, self.name)
+        own = Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, self.kind))
+        if not self.floors:
+            return [own]
+        if floor is None:
+            return [own, Cell(UNDEFINED)]
+        return [own, Cell(NONE) if floor["value"] is None else Cell(*estimate_texts(floor, self.kind))]
+
+
+@dataclass(frozen=True)
 class Line:
     """One evaluated model: its state, its label, and a cell per heading."""
 
@@ -66,11 +92,16 @@ class Table:
     words: bool = False
 
 
+def measures_of(rows: Sequence[Row]) -> list[Measure]:
+    """A measure per metric that any row has."""
+    return [Measure(name, quantity(rows, name), have_floors(rows, name)) for name in metrics_of(rows)]
+
+
 def quality(rows: Sequence[Row]) -> Table:
     """Every metric that any row has, with its interval, and beside a distance its floor."""
-    names = metrics_of(rows)
-    headings = tuple(heading for name in names for heading in metric_headings(rows, name))
-    cells = [tuple(cell for name in names for cell in _metric_cells(rows, row, name)) for row in rows]
+    measures = measures_of(rows)
+    headings = tuple(heading for one in measures for heading in one.headings)
+    cells = [tuple(cell for one in measures for cell in one.cells(row)) for row in rows]
     note = (
         "Value [low, high]: for means a 95 % bootstrap interval over prompts, each with all its samples "
         "(over samples where nothing is asked for), the smallest and the largest over sampling seeds for "
@@ -146,25 +177,6 @@ def _lines(
 ) -> tuple[Line, ...]:
     named = zip(rows, labels(rows, fallback), cells, strict=True)
     return tuple(Line(row["state"], label, its_cells) for row, label, its_cells in named)
-
-
-def metric_headings(rows: Sequence[Row], name: str) -> list[Heading]:
-    """A metric's heading and, where any row has one, that of its floor."""
-    kind = quantity(rows, name)
-    own = Heading(titled(kind), kind.hint)
-    return [own, Heading(FLOOR, HINT)] if have_floors(rows, name) else [own]
-
-
-def _metric_cells(rows: Sequence[Row], row: Row, name: str) -> list[Cell]:
-    """What stands below ``metric_headings``."""
-    estimate, floor = row["metrics"].get(name), floor_of(row, name)
-    kind = quantity(rows, name)
-    own = Cell(UNDEFINED) if estimate is None else Cell(*estimate_texts(estimate, kind))
-    if not have_floors(rows, name):
-        return [own]
-    if floor is None:
-        return [own, Cell(UNDEFINED)]
-    return [own, Cell(NONE) if floor["value"] is None else Cell(*estimate_texts(floor, kind))]
 
 
 def _requested(row: Row) -> Cell:

@@ -9,7 +9,7 @@ from prunelab.report.answers import CLOSE, Answer, answers, matched, states_of
 from prunelab.report.comparable import Comparable, separation
 from prunelab.report.given import Given
 from prunelab.report.markup import piece
-from prunelab.report.numbers import UNDEFINED, decimal, decimals
+from prunelab.report.numbers import scaled_texts
 from prunelab.report.pareto import COSTS, Point
 from prunelab.report.titles import main_metrics, quantity, titled
 
@@ -89,31 +89,18 @@ def _table(title: str, where: str, found: Sequence[Answer], kind: Quantity, by_c
     alike = {one.seeds for one in everyone}
 
     def number(one: Point) -> str:
-        places = _places(kind, one)
-        value, low, high = (decimal(each, places) for each in (one.quality, one.low, one.high))
+        texts = scaled_texts((one.quality, one.low, one.high), kind)
         seeds = f", {one.seeds} seed{'s' * (one.seeds > 1)}" if len(alike) > 1 else ""
-        return f"{value}{_unit(kind)}" + (f" [{low}, {high}]" if one.known else "") + seeds
+        return " ".join(filter(None, texts)) + seeds
 
     def plain(value: float | None) -> str:
-        return UNDEFINED if value is None else f"{decimal(value, _digits(kind, value))}{_unit(kind)}"
+        return scaled_texts((value, None, None), kind)[0]
 
     heading = where[0].upper() + where[1:]
     title += f", {max(alike)} seeds each" if len(alike) == 1 and max(alike) > 1 else ""
     return piece(
         "ranking", title=title, where=heading, answers=found, number=number, plain=plain, by_cost=by_cost
     )
-
-
-def _unit(kind: Quantity) -> str:
-    return f" {kind.shown_unit}" if kind.shown_unit else ""
-
-
-def _places(kind: Quantity, one: Point) -> int:
-    return _digits(kind, max(abs(one.quality), abs(one.low), abs(one.high)))
-
-
-def _digits(kind: Quantity, size: float) -> int:
-    return 1 if kind.percent else decimals(size)
 
 
 def _single(given: Given) -> bool:

@@ -56,19 +56,16 @@ def _cells(row: Row) -> tuple[Cell, ...]:
     made = row.get("provenance")
     measured = "; ".join(f"{name}: {value}" for name, value in row.get("conditions", {}).items())
     addresses = ", ".join(dict.fromkeys((row["address"], *row.get("addresses", {}))))
-    if not made:
-        return (*(Cell(UNDEFINED) for _ in range(5)), Cell(printable(measured)), Cell(printable(addresses)))
-    commit = f"commit {made['commit']}" if made["commit"] else "no commit known"
-    job = ", ".join(f"{name} {value}" for name, value in made.get("job", {}).items())
-    texts = (
-        (made["command"], ""),
-        (made["version"], commit),
-        (_joined(made["libraries"]), ""),
-        (_joined(made["hardware"]), ""),
-        (made["date"], job),
-        (measured, ""),
-        (addresses, ""),
-    )
+    texts = [(UNDEFINED, "")] * 5
+    if made:
+        texts = [
+            (made["command"], ""),
+            (made["version"], f"commit {made['commit']}" if made["commit"] else "no commit known"),
+            (_joined(made["libraries"]), ""),
+            (_joined(made["hardware"]), ""),
+            (made["date"], _joined(made.get("job", {}))),
+        ]
+    texts += [(measured, ""), (addresses, "")]
     return tuple(Cell(printable(text), printable(detail)) for text, detail in texts)
 
 
