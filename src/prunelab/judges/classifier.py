@@ -93,11 +93,7 @@ def check_counts(**counts: Any) -> None:
 
 def _level(inputs: int, outputs: int) -> nn.Sequential:
     """Two convolutions at one resolution."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1),
-        nn.GroupNorm(GROUPS, outputs),
-        nn.SiLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1),
-        nn.GroupNorm(GROUPS, outputs),
-        nn.SiLU(),
-    )
+    parts: list[nn.Module] = []
+    for before in (inputs, outputs):
+        parts += [nn.Conv2d(before, outputs, 3, padding=1), nn.GroupNorm(GROUPS, outputs), nn.SiLU()]
+    return nn.Sequential(*parts)

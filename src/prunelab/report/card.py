@@ -56,22 +56,23 @@ def card(row: Row, rows: Sequence[Row], licence: Licence) -> str:
         "Licence": f"{quoted(licence.sentence)}\n",
     }
     sections = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
-    return f"{_head(row, licence)}\n{_opening(row)}\n{sections}"
+    return f"{_head(row, licence)}\n{sections}"
 
 
 def _head(row: Row, licence: Licence) -> str:
+    """What the hub reads, in YAML, then the title."""
+    model = quoted(row["model"])
     lines = [
+        "---",
         f"license: {licence.identifier}",
         "library_name: diffusers",
-        f"base_model: {json.dumps(printable(row['model']), ensure_ascii=False)}",  # YAML, too
+        f"base_model: {json.dumps(printable(row['model']), ensure_ascii=False)}",
         "tags: [diffusers, pruning, prunelab]",
+        "---",
+        f"\n# {model}, {row['state']}\n",
+        f"{model}, {STATES[row['state']]}. Made by prunelab.\n",
     ]
-    return "\n".join(["---", *lines, "---", ""])
-
-
-def _opening(row: Row) -> str:
-    model = quoted(row["model"])
-    return f"# {model}, {row['state']}\n\n{model}, {STATES[row['state']]}. Made by prunelab.\n"
+    return "\n".join(lines)
 
 
 def _removed(row: Row, dense: Row | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from statistics import fmean
 
 from prunelab.core.quantities import Quantity
@@ -89,26 +90,19 @@ def _cliff(
         return None
     measured = {level: _values(groups[level], list(dense)) for level in sorted(groups)}
     known = {name: kinds[name] for name in dense}
-    at = _edge(measured, dense, known)
+    broken = takewhile(lambda level: _broken(measured[level], dense, known), reversed(measured))
+    at = min(broken, default=None)
     below = [level for level in measured if at is None or level < at]
     before = below[-1] if below else None
     return Cliff(component, rows[0]["state"], label(rows[0], fields), at, before, measured, known)
 
 
-def _edge(
-    measured: Mapping[float, Mapping[str, float]], dense: Mapping[str, float], kinds: Mapping[str, Quantity]
-) -> float | None:
-    """The smallest share with nothing but broken ones from it on."""
-    edge = None
-    for level in sorted(measured, reverse=True):
-        if not any(_broken(kinds[name], value, dense[name]) for name, value in measured[level].items()):
-            break
-        edge = level
-    return edge
-
-
-def _broken(kind: Quantity, value: float, dense: float) -> bool:
-    return value < dense / FACTOR if kind.better == "higher" else value > dense * FACTOR
+def _broken(values: Mapping[str, float], dense: Mapping[str, float], kinds: Mapping[str, Quantity]) -> bool:
+    """Whether any of the metrics says so."""
+    return any(
+        value < dense[name] / FACTOR if kinds[name].better == "higher" else value > dense[name] * FACTOR
+        for name, value in values.items()
+    )
 
 
 def cliff_table(found: Sequence[Cliff]) -> Table:

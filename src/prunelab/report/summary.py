@@ -1,6 +1,6 @@
 """A sweep over seeds in one table: the mean of each choice, and how far its seeds lie apart."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -125,22 +125,16 @@ def texts(groups: Sequence[Group], quote: Callable[[str], str]) -> list[list[str
     names = [NAMES.get(field, field) for field in fields]
     titles = [quote(heading.text) for one in measures for heading in one.headings]
     head = ["state", *map(quote, names), "seeds", *achieved.values(), *titles]
-    chosen = [[quote(word) for word in group.choices(fields)] for group in groups]
-    body = [_cells(group, own, list(achieved), measures) for group, own in zip(groups, chosen, strict=True)]
-    return [head, *body]
+    lines = [head]
+    for group in groups:
+        numbers = [" ".join(filter(None, texts)) for texts in _cells(group, achieved, measures)]
+        lines.append([group.state, *map(quote, group.choices(fields)), *numbers])
+    return lines
 
 
-def _cells(
-    group: Group, chosen: Sequence[str], achieved: Sequence[str], measures: Sequence[Measure]
-) -> list[str]:
-    removed = [share(group.achieved(name)) for name in achieved]
-    measured = [" ".join(filter(None, texts)) for texts in _measured(group, measures)]
-    return [group.state, *chosen, str(len(group.rows)), *removed, *measured]
-
-
-def _measured(group: Group, measures: Sequence[Measure]) -> list[tuple[str, str]]:
-    """Every metric's mean and spread and, where the table has a column of it, its floor."""
-    texts = []
+def _cells(group: Group, achieved: Iterable[str], measures: Sequence[Measure]) -> list[tuple[str, str]]:
+    """How many seeds, the shares that went, each metric's mean and spread and any floor of it."""
+    texts = [(str(len(group.rows)), ""), *((share(group.achieved(name)), "") for name in achieved)]
     for one in measures:
         texts.append(spread_texts(group.metric(one.name), one.kind))
         if one.floors:
@@ -161,14 +155,7 @@ def means(rows: Sequence[Row]) -> Table | None:
     measures = measures_of(rows)
     headings = [Heading("Seeds"), *(Heading(name[0].upper() + name[1:]) for name in ACHIEVED.values())]
     headings += [heading for one in measures for heading in one.headings]
-    lines = [Line(group.state, group.label, _page_cells(group, measures)) for group in groups]
+    cells = [tuple(Cell(*texts) for texts in _cells(group, ACHIEVED, measures)) for group in groups]
+    lines = [Line(group.state, group.label, own) for group, own in zip(groups, cells, strict=True)]
     note = "Means over the seeds that differ in nothing else; [the smallest, the largest]."
     return Table("Means over seeds", note, tuple(headings), tuple(lines))
-
-
-def _page_cells(group: Group, measures: Sequence[Measure]) -> tuple[Cell, ...]:
-    return (
-        Cell(str(len(group.rows))),
-        *(Cell(share(group.achieved(name))) for name in ACHIEVED),
-        *(Cell(*texts) for texts in _measured(group, measures)),
-    )

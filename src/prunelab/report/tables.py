@@ -115,20 +115,19 @@ def quality(rows: Sequence[Row]) -> Table:
 def sparsity(rows: Sequence[Row]) -> Table:
     """What was asked for and what was removed, as shares of the dense components'."""
     headings = (Heading("Requested"), *(Heading(f"{TITLES[name]} removed") for name in ACHIEVED))
-    achieved = [tuple(Cell(share(row["sparsity"][name])) for name in ACHIEVED) for row in rows]
-    cells = [(_requested(row), *parts) for row, parts in zip(rows, achieved, strict=True)]
+    shown = list(ACHIEVED)
     note = "Elements are of the chosen units; parameters, non-zeros and MACs of the pruned components."
     before = sorted({name for row in rows for name in row["sparsity"].get("given_pruned", ())})
     if before:
         note += f" {' and '.join(before)} had been pruned before: shares are of the model as it was given."
-    totals = [row["sparsity"].get("nominal") for row in rows]
-    if any(total is not None for total in totals):
+    if any(row["sparsity"].get("nominal") is not None for row in rows):
         headings += (Heading(NOMINAL, "the request as if every parameter could go"),)
-        cells = [(*cell, Cell(share(total))) for cell, total in zip(cells, totals, strict=True)]
+        shown.append("nominal")
         note += (
             " The nominal total counts each share as one of all parameters of its component, as the study "
         )
         note += "of Stable Diffusion 2 does: the real zeros are the non-zeros removed."
+    cells = [(_requested(row), *(Cell(share(row["sparsity"].get(name))) for name in shown)) for row in rows]
     return Table("Sparsity, requested and achieved", note, headings, _lines(rows, cells))
 
 
@@ -141,12 +140,11 @@ def cost(rows: Sequence[Row]) -> Table:
         Heading("Peak memory", "of the CUDA allocator"),
         Heading("On disk"),
     )
-    cells = [_cost_cells(row, dense_of(row, rows), settings) for row in rows]
+    sizes = ["disk_bytes"]
     if any(row["cost"].get("compressed_bytes") is not None for row in rows):
         headings += (Heading("Compressed", "the saved model through lossless DEFLATE"),)
-        cells = [
-            (*cell, _compressed(row, dense_of(row, rows))) for cell, row in zip(cells, rows, strict=True)
-        ]
+        sizes.append("compressed_bytes")
+    cells = [_cost_cells(row, dense_of(row, rows), settings, sizes) for row in rows]
     note = (
         "MACs count attention's two products. Zeroed weights are not faster "
         "weights: a model is called faster only where its latency interval lies below the dense one's."
@@ -186,23 +184,18 @@ def _requested(row: Row) -> Cell:
     return Cell(shares(asked), f"of {of}" if of else "")
 
 
-def _cost_cells(row: Row, dense: Row | None, settings: Sequence[str]) -> tuple[Cell, ...]:
+def _cost_cells(
+    row: Row, dense: Row | None, settings: Sequence[str], sizes: Sequence[str]
+) -> tuple[Cell, ...]:
     own = row["cost"]
     base = dense["cost"] if dense and row["state"] != "dense" else own
     counts = (Cell(count(own[name]), change(own[name], base[name])) for name in COUNTS)
-    disk = change(own["disk_bytes"] or 0, base["disk_bytes"] or 0)
     return (
         *counts,
         *(_latency(row, dense, setting) for setting in settings),
         Cell(size(own["peak_memory_bytes"])),
-        Cell(size(own["disk_bytes"]), disk),
+        *(Cell(size(own.get(name)), change(own.get(name) or 0, base.get(name) or 0)) for name in sizes),
     )
-
-
-def _compressed(row: Row, dense: Row | None) -> Cell:
-    own = row["cost"].get("compressed_bytes")
-    base = dense["cost"].get("compressed_bytes") if dense and row["state"] != "dense" else None
-    return Cell(size(own), change(own or 0, base or 0))
 
 
 def _latency(row: Row, dense: Row | None, setting: str) -> Cell:

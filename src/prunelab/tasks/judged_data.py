@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -132,7 +131,8 @@ class JudgedData:
 
     def judged(self, media: Tensor) -> Judgement:
         """Features and, per label, the class the judge sees in each of the media, and how surely."""
-        with torch.no_grad(), _full_precision():
+        # Samples are judged within a job's precision, real media outside of it: all without autocast.
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             features, logits = self.judge(media)
         self._check_named(logits)
         surest = {name: logits[name].float().softmax(dim=1).cpu().max(dim=1) for name in self.labels}
@@ -173,15 +173,6 @@ class JudgedData:
 
         captions = list(split.select_columns(["caption"])[:count]["caption"]) if self.captioned else None
         return Examples(media, captions or [""] * count)
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """No autocast inside: samples are judged within a job's precision, real media outside of it."""
-    with ExitStack() as stack:
-        for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-            stack.enter_context(torch.autocast(device, enabled=False))
-        yield
 
 
 def _check_media(split: Split, column: str) -> None:

@@ -37,7 +37,9 @@ def html(given: Given) -> Markup:
     drawn = [_of_set(own) for own in given.sets]
     if not any(drawn):
         return Markup()
-    notes = [STATISTIC, *([ONE_SEED] if _single(given) else []), *([OTHERS_OF] if _mixed(given) else [])]
+    models, notes = [row for row in given.rows if row["state"] != "dense"], [STATISTIC]
+    notes += [ONE_SEED] if len({row["seed"] for row in models}) == 1 else []
+    notes += [OTHERS_OF] if len({row["sparsity"]["of"] for row in models}) > 1 else []
     return Markup("\n").join([*made, *drawn, piece("note", words=" ".join(notes))])
 
 
@@ -101,11 +103,3 @@ def _table(title: str, where: str, found: Sequence[Answer], kind: Quantity, by_c
     return piece(
         "ranking", title=title, where=heading, answers=found, number=number, plain=plain, by_cost=by_cost
     )
-
-
-def _single(given: Given) -> bool:
-    return len({row["seed"] for row in given.rows if row["state"] != "dense"}) == 1
-
-
-def _mixed(given: Given) -> bool:
-    return len({row["sparsity"]["of"] for row in given.rows if row["state"] != "dense"}) > 1
