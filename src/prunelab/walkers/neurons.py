@@ -1,6 +1,6 @@
 """Neurons: one unit per feed-forward, an element is a hidden neuron with all that makes and reads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
@@ -14,42 +14,47 @@ from prunelab.walkers.likeness import like_feed_forwards
 from prunelab.walkers.proof import proven
 
 
-def neurons(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def neurons(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """One unit per feed-forward, then one for each that is in two parts, or runs beside an attention."""
-    yield from (_unit(component, found) for found in feed_forwards(root))
+    yield from (_whole(component, found) for found in feed_forwards(root))
     yield from _parted(component, root)
     for found in attentions(root):
         fused = [each for each in found.projections if each.makes == "qkv_mlp"]
         yield from _fused(component, found, fused[0]) if fused else _beside(component, root, found)
 
 
-def _unit(component: str, found: FeedForward) -> Unit:
-    reader, size = f"{found.path}.{found.reader}", found.neurons
-    rows = [
-        piece
-        for name, times in found.makers
-        for half in range(times)
-        for piece in rows_from(found.module, found.path, name, half * size)
-    ]
-    counters: tuple[Counter, ...] = ()
-    if found.depthwise:
-        depthwise = f"{found.path}.{found.depthwise}"
-        halves = (0, size)
-        rows += [
-            piece for half in halves for piece in rows_from(found.module, found.path, found.depthwise, half)
-        ]
-        counters = (Counter(depthwise, "in_channels", 2), Counter(depthwise, "groups", 2))
+def _unit(
+    component: str,
+    path: str,
+    elements: int,
+    rows: Sequence[Slice],
+    gate: Gate,
+    counters: tuple[Counter, ...] = (),
+) -> Unit:
+    """Neurons that ``rows`` make, and that the module behind ``gate`` reads."""
     return Unit(
         component=component,
-        path=found.path,
+        path=path,
         granularity="neuron",
-        elements=size,
-        slices=(*rows, Slice(f"{reader}.weight", dim=1)),
-        gate=Gate(reader, "input", dim=1 if found.depthwise else -1),
-        host=found.path,
+        elements=elements,
+        slices=(*rows, Slice(f"{gate.module}.weight", dim=1, offset=gate.offset)),
+        gate=gate,
+        host=path,
         counters=counters,
-        runs=1 if found.depthwise else 0,  # a convolution cannot be left without channels
+        runs=1 if counters else 0,  # what is counted is never none
     )
+
+
+def _whole(component: str, found: FeedForward) -> Unit:
+    makers = [(name, half * found.neurons) for name, times in found.makers for half in range(times)]
+    gate = Gate(f"{found.path}.{found.reader}", "input", dim=1 if found.depthwise else -1)
+    counters: tuple[Counter, ...] = ()
+    if found.depthwise:
+        makers += [(found.depthwise, 0), (found.depthwise, found.neurons)]
+        depthwise = f"{found.path}.{found.depthwise}"
+        counters = (Counter(depthwise, "in_channels", 2), Counter(depthwise, "groups", 2))
+    rows = [row for name, offset in makers for row in _rows(found.module, found.path, name, offset)]
+    return _unit(component, found.path, found.neurons, rows, gate, counters)
 
 
 def _parted(component: str, root: nn.Module) -> Iterator[Unit]:
@@ -62,25 +67,15 @@ def _parted(component: str, root: nn.Module) -> Iterator[Unit]:
             and isinstance(read, nn.Linear)
             and read.in_features == len(made.weight)
         ):
-            reader = f"{path}.output.dense"
-            yield Unit(
-                component=component,
-                path=f"{path}.intermediate",
-                granularity="neuron",
-                elements=read.in_features,
-                slices=(
-                    *rows_from(module, path, "intermediate.dense", 0),
-                    Slice(f"{reader}.weight", dim=1),
-                ),
-                gate=Gate(reader, "input"),
-                host=f"{path}.intermediate",
-            )
+            rows = _rows(module, path, "intermediate.dense")
+            gate = Gate(f"{path}.output.dense", "input")
+            yield _unit(component, f"{path}.intermediate", read.in_features, rows, gate)
 
 
-def rows_from(module: nn.Module, path: str, name: str, offset: int, block: int = 1) -> list[Slice]:
+def _rows(module: nn.Module, path: str, name: str, offset: int = 0) -> list[Slice]:
     """The output rows of a layer: its weight's and, where there is one, its bias's."""
     names = [key for key, _ in module.get_submodule(name).named_parameters()]
-    return [Slice(f"{path}.{name}.{key}", block=block, offset=offset) for key in names]
+    return [Slice(f"{path}.{name}.{key}", offset=offset) for key in names]
 
 
 def _fused(component: str, found: Attention, made: Projection) -> Iterator[Unit]:
@@ -91,23 +86,12 @@ def _fused(component: str, found: Attention, made: Projection) -> Iterator[Unit]
     times = (len(made.layer.weight) - heads) // max(size, 1)
     if size <= 0 or times * size + heads != len(made.layer.weight):
         return
-    rows = [
-        piece
-        for half in range(times)
-        for piece in rows_from(found.module, found.path, made.path, heads + half * size)
-    ]
-    kept = vars(found.module).get("mlp_hidden_dim") == size
-    yield Unit(
-        component=component,
-        path=f"{found.path}.{made.path}",
-        granularity="neuron",
-        elements=size,
-        slices=(*rows, Slice(f"{found.path}.{reader.path}.weight", dim=1, offset=found.inner)),
-        gate=Gate(f"{found.path}.{reader.path}", "input", offset=found.inner),
-        host=f"{found.path}.{made.path}",
-        counters=(Counter(found.path, "mlp_hidden_dim"),) if kept else (),
-        runs=1 if kept else 0,  # a count is never zero
-    )
+    halves = [heads + half * size for half in range(times)]
+    rows = [row for offset in halves for row in _rows(found.module, found.path, made.path, offset)]
+    gate = Gate(f"{found.path}.{reader.path}", "input", offset=found.inner)
+    counted = vars(found.module).get("mlp_hidden_dim") == size
+    counters = (Counter(found.path, "mlp_hidden_dim"),) if counted else ()
+    yield _unit(component, f"{found.path}.{made.path}", size, rows, gate, counters)
 
 
 def _beside(component: str, root: nn.Module, found: Attention) -> Iterator[Unit]:
@@ -117,21 +101,10 @@ def _beside(component: str, root: nn.Module, found: Attention) -> Iterator[Unit]
     readers = [] if found.readers else parent_reader(root, found)
     if not readers or not isinstance(layer, nn.Linear):
         return
-    reader = readers[0][0]
-    size = len(layer.weight)
+    reader, size = readers[0][0], len(layer.weight)
     offset = root.get_submodule(reader).get_parameter("weight").shape[1] - size
-    yield Unit(
-        component=component,
-        path=f"{parent}.proj_mlp",
-        granularity="neuron",
-        elements=size,
-        slices=(
-            *rows_from(root.get_submodule(parent), parent, "proj_mlp", 0),
-            Slice(f"{reader}.weight", dim=1, offset=offset),
-        ),
-        gate=Gate(reader, "input", offset=offset),
-        host=f"{parent}.proj_mlp",
-    )
+    rows = _rows(root.get_submodule(parent), parent, "proj_mlp")
+    yield _unit(component, f"{parent}.proj_mlp", size, rows, Gate(reader, "input", offset=offset))
 
 
 NEURON = Granularity("neuron", neurons, proven, "feed-forwards", like_feed_forwards)

@@ -5,19 +5,22 @@ initialisation, the control; the stage that fits it puts the least-squares solut
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from prunelab.core.draws import generator
-from prunelab.core.units import Gate, Instead, Slice, Unit
+from prunelab.core.units import Instead, Unit
 from prunelab.surgery.pruned_layers import Bypass
+from prunelab.walkers.calls import Calls
 from prunelab.walkers.operators import operators
+from prunelab.walkers.whole import whole
 
 
 def shape_changing(component: str, root: nn.Module) -> Iterator[Unit]:
     """One operator unit per convolution that changes its shape and that a bypass makes cheaper."""
-    known = {unit.path for unit in operators(component, root)}
+    known = {unit.path for unit in operators(component, root, Calls(root))}
     for path, module in root.named_modules():
         if isinstance(module, nn.Conv2d) and path not in known and _cheaper(module):
             yield _unit(component, path, module)
@@ -29,17 +32,8 @@ def _cheaper(convolution: nn.Conv2d) -> bool:
 
 
 def _unit(component: str, path: str, module: nn.Conv2d) -> Unit:
-    owned = [(f"{path}.{name}", parameter) for name, parameter in module.named_parameters()]
-    return Unit(
-        component=component,
-        path=path,
-        granularity="operator",
-        elements=1,
-        slices=tuple(Slice(name, dim=0, block=parameter.shape[0]) for name, parameter in owned),
-        gate=Gate(path, "output", bypass=plain(f"{component}/{path}", module)),
-        host=path,
-        instead=Instead("bypass"),
-    )
+    unit = whole(component, path, module, "operator", Instead("bypass"))
+    return replace(unit, gate=replace(unit.gate, bypass=plain(f"{component}/{path}", module)))
 
 
 @torch.no_grad()
