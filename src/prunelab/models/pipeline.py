@@ -110,7 +110,7 @@ class PipelineModel:
         self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
     ) -> list[Unit]:
         """See :func:`prunelab.walkers.model_units.units_of`."""
-        return units_of(self, granularity, components, bypasses)
+        return units_of(self.name, self.components, self.example_inputs, granularity, components, bypasses)
 
     def to(self, device: torch.device) -> None:
         """Move every component; refused where there are shapes alone."""

@@ -8,7 +8,7 @@ its name, how many heads it makes in its shape and in the counts that its attent
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from torch import nn
 
@@ -28,8 +28,6 @@ MADE: dict[str, str] = {
 }
 ORDER = ("qkv", "qkv_mlp", "q", "kv", "k", "v", "gate", "out")
 HEAD_SIZES = ("head_dim", "dim_head", "attention_head_dim", "head_size")
-
-Makes = Literal["q", "k", "v", "kv", "qkv", "qkv_mlp", "gate", "out"]
 
 
 @dataclass(frozen=True)

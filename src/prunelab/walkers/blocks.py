@@ -19,9 +19,8 @@ from prunelab.walkers.stacks import block_paths
 from prunelab.walkers.whole import outermost, whole
 
 
-def blocks(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def blocks(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The blocks of ``root`` in the order of its modules."""
-    calls = calls or Calls(root)
     inner = set(block_paths(root))
     members = {
         f"{path}.{name}"

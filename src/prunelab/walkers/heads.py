@@ -23,9 +23,8 @@ ONE_STREAM = ("AttnProcessor", "AttnProcessor2_0", "SlicedAttnProcessor", "XForm
 OTHERS = {"encoder", "context", "text", "txt"}  # words of the argument that is not an attention's own stream
 
 
-def heads(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def heads(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """One unit per attention whose heads can be told."""
-    calls = calls or Calls(root)
     for found in attentions(root):
         readers = _readers(root, found)
         call = calls.get(found.path)

@@ -17,9 +17,8 @@ ADAPTIVE = re.compile(r"Ada(LN|Layer|Norm|Group|RMS|Scale)|Modulat|Norm(Zero|Con
 NAMES = re.compile(r"(^|_)(mod|modulation|adaln|modulate)($|_)|^ada_?ln", re.IGNORECASE)
 
 
-def modulations(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def modulations(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The Linear layers that make several numbers for each channel out of a condition."""
-    del calls
     for path in modulating(root):
         layer = root.get_submodule(path)
         yield Unit(

@@ -21,9 +21,8 @@ from prunelab.walkers.likeness import like_operators
 from prunelab.walkers.whole import outermost, whole
 
 
-def operators(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def operators(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The operators of ``root`` in the order of its modules."""
-    calls = calls or Calls(root)
     known = {found.path: found for found in feed_forwards(root)}
     attending = {found.path for found in attentions(root)}
     for path, module, instead in outermost(root, partial(_instead, known, attending, calls)):

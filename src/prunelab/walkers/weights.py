@@ -17,18 +17,16 @@ from prunelab.walkers.granularity import Granularity
 from prunelab.walkers.stacks import block_paths
 
 
-def weights(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def weights(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The weights of every Linear layer; of a transformers model, of those inside its blocks."""
-    del calls
     inside_blocks_only = isinstance(root, PreTrainedModel)
     for unit in _matrices(component, root, "weight", lambda module: isinstance(module, nn.Linear)):
         if unit.layer or not inside_blocks_only:
             yield unit
 
 
-def conv_weights(component: str, root: nn.Module, calls: Calls | None = None) -> Iterator[Unit]:
+def conv_weights(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The weights of every convolution of 1, 2 or 3 dimensions, a row per output channel."""
-    del calls
     return _matrices(component, root, "conv_weight", lambda module: isinstance(module, CONVOLUTIONS))
 
 
