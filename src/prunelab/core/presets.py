@@ -1,8 +1,8 @@
 """The files of conf/, read for programs: what a name stands for, without Hydra."""
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -73,13 +73,4 @@ def made(node: Any, **settings: Any) -> Any:
     inner = {key: made(value) for key, value in node.items() if key not in HYDRA_S}
     if "_target_" not in node:
         return inner
-    return _named(node["_target_"])(*node.get("_args_", ()), **inner, **settings)
-
-
-def _named(path: str) -> Any:
-    """The class or function that a dotted path names; a method of a class among them."""
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError:
-        return getattr(_named(module), name)
+    return resolve_name(node["_target_"])(*node.get("_args_", ()), **inner, **settings)
