@@ -110,11 +110,7 @@ def settings(cls: type[Any] | None = None, *, kw_only: bool = False, known_as: s
     known_as: the dotted name that the class had where it stood at first; addresses keep it.
     """
     if cls is None:
-        return functools.partial(_settings, kw_only=kw_only, known_as=known_as)
-    return _settings(cls, kw_only, known_as)
-
-
-def _settings(cls: type[Any], kw_only: bool, known_as: str | None) -> type[Any]:
+        return functools.partial(settings, kw_only=kw_only, known_as=known_as)
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=kw_only, config=CONFIG)(cls)
     made.known_as = known_as
     validated = made.__init__
