@@ -12,6 +12,7 @@ import transformers
 from diffusers import DiffusionPipeline, ModelMixin
 from transformers import PreTrainedModel
 
+from prunelab.core import contents
 from prunelab.core.errors import Refusal
 from prunelab.surgery import portable
 from prunelab.surgery.components import open_component, reading
@@ -27,7 +28,7 @@ def open_pipeline(
     or broken, when a component's weights are not exactly those of its model, or when what it says of a
     pruned one cannot be meant.
     """
-    folder = pipeline_folder(path)
+    folder = contents.pipeline(path)
     kinds = {name: kind for name, kind in model_classes(folder).items() if name not in components}
     opened = {name: open_component(folder / name, kind, dtype) for name, kind in kinds.items()}
     # The folder names the module its pruned classes live in; ours stands in for the one it carries.
@@ -44,16 +45,6 @@ def _pipeline_class(folder: Path) -> type[DiffusionPipeline]:
     kind = stock_class("diffusers", str(mapping(folder / "model_index.json").get("_class_name")))
     known = isinstance(kind, type) and issubclass(kind, DiffusionPipeline)
     return kind if known else DiffusionPipeline
-
-
-def pipeline_folder(path: str | Path) -> Path:
-    """The folder of a pipeline at ``path``; Refusal where there is none."""
-    folder = Path(path).expanduser()
-    if not (folder / "model_index.json").is_file():
-        raise Refusal(
-            f"no diffusers model at {path}: a folder with a model_index.json is needed (path=FOLDER)"
-        )
-    return folder
 
 
 def model_classes(folder: Path) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from prunelab.core import contents
 from prunelab.core.draws import generator
 from prunelab.core.errors import Refusal
 from prunelab.surgery.components import reading
-from prunelab.surgery.opening import mapping, model_classes, pipeline_folder, stock_class
+from prunelab.surgery.opening import mapping, model_classes, stock_class
 
 META = torch.device("meta")
 WORD = "<word>"
@@ -38,7 +39,7 @@ def skeleton(folder: Path, device: torch.device | str = "meta", seed: int = 0) -
     tokens; safety checkers and feature extractors are left out. Raises Refusal, in one line, where the
     folder is missing or broken, or names classes that are not those of the two libraries.
     """
-    folder = pipeline_folder(folder)
+    folder = contents.pipeline(folder)
     index = mapping(folder / "model_index.json")
     kind = _pipeline_class(folder, index.get("_class_name"))
     taken = inspect.signature(kind.__init__).parameters
