@@ -11,7 +11,7 @@ from prunelab.artifacts import record
 from prunelab.artifacts.addresses import HASH_DIGITS
 from prunelab.artifacts.store import Store
 
-ADDRESS = re.compile(rf"^([a-z]+)-(?:.+-)?[0-9a-f]{{{HASH_DIGITS}}}$")
+ADDRESS = re.compile(rf"^([a-z]+)-(?:[A-Za-z0-9_.-]+-)?[0-9a-f]{{{HASH_DIGITS}}}$")
 # What was measured of models: who reports the models reports these. Other models made from the same scores
 # belong to other reports.
 MEASURED = ("sample", "evaluate", "cost", "compress", "time")
@@ -87,15 +87,14 @@ def _entry(folder: Path) -> Entry:
         size(folder),
         datetime.fromisoformat(content["created"]),
         content.get("versions"),
-        frozenset(_addresses(content["inputs"])),
+        frozenset(addresses(content["inputs"])),
     )
 
 
-def _addresses(inputs: Any) -> Iterator[str]:
-    """Every address that stands anywhere among inputs."""
+def addresses(inputs: Any) -> Iterator[str]:
+    """Every address that stands anywhere among inputs, in their order."""
     if isinstance(inputs, str) and ADDRESS.match(inputs):
         yield inputs
-    for value in (
-        inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, list) else ()
-    ):
-        yield from _addresses(value)
+    elif isinstance(inputs, dict | list):
+        for value in inputs.values() if isinstance(inputs, dict) else inputs:
+            yield from addresses(value)

@@ -39,7 +39,7 @@ def holds(folder: Path, address: str) -> bool:
     What cannot be read is no artifact. Raises OSError where the disk failed: that says nothing of it.
     """
     try:
-        record = _read(folder / RECORD)
+        record = read(folder)
         return record is not None and record.get("address") == address and matches(folder, record["files"])
     except OSError as error:
         if error.errno in FAILING:
@@ -48,12 +48,11 @@ def holds(folder: Path, address: str) -> bool:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The record of an artifact's folder, None where no sound one is; its files are not looked at."""
-    return _read(folder / RECORD)
+    """The record of an artifact's folder; its files are not looked at.
 
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """The record, or None when it is missing, no file, garbage, of another schema, or was altered."""
+    None when it is missing, no file, garbage, of another schema, or was altered.
+    """
+    path = folder / RECORD
     if not path.is_file():  # opening a pipe would wait for a writer
         return None
     try:
