@@ -38,34 +38,31 @@ def check_free(units: Sequence[Unit], budget: str) -> None:
         )
 
 
-def check_separate(units: Sequence[Unit], of: str) -> None:
-    """Refuse to add up parameters or MACs of units that share them."""
+def check_separate(units: Sequence[Unit]) -> None:
+    """Refuse to add up the latency of units that share it."""
     wired = [unit for unit in units if unit.runs]
-    if wired and of != "elements":
+    if wired:
         raise Refusal(
-            f"budget.of={of} cannot be added up over {wired[0].granularity} units: the rows of one are "
+            f"budget.of=latency cannot be added up over {wired[0].granularity} units: the rows of one are "
             "columns of another; use budget.of=elements, parameters or macs"
         )
 
 
-def check_reach(
-    units: Sequence[Unit], ledger: Ledger, target: float, total: float, of: str, what: str
-) -> None:
-    """Refuse a target that the units cannot give, with the share that they can."""
+def reachable(units: Sequence[Unit], ledger: Ledger, share: float, of: str) -> tuple[float, float]:
+    """The cost that is to go and that of all components together.
+
+    Refuses a target that the units cannot give, with the share that they can.
+    """
+    components = by_component(units)
+    total = sum(ledger.total(name) for name in components)
+    target = share * total
     held = sum(ledger.cost(unit) * unit.elements for unit in units)
     if held < target * (1 - 1e-9):
         kinds = "/".join(sorted({unit.granularity for unit in units}))
         most = int(held / total * 100) / 100
         raise Refusal(
-            f"sparsity={target / total:.3g} of {what}'s {of} cannot be met: its {kinds} units hold "
-            f"{held / total:.1%} of them; ask for at most sparsity={most} or choose another granularity"
+            f"sparsity={target / total:.3g} of {' and '.join(components)}'s {of} cannot be met: its {kinds} "
+            f"units hold {held / total:.1%} of them; ask for at most sparsity={most} or choose another "
+            "granularity"
         )
-
-
-def reachable(units: Sequence[Unit], ledger: Ledger, share: float, of: str) -> tuple[float, float]:
-    """The cost that is to go and that of all components together, after :func:`check_reach`."""
-    components = list(by_component(units))
-    total = sum(ledger.total(name) for name in components)
-    target = share * total
-    check_reach(units, ledger, target, total, of, " and ".join(components))
     return target, total

@@ -44,7 +44,7 @@ class Uniform:
             )
         check_structures(units)
         if self.of == "latency":
-            check_separate(units, self.of)
+            check_separate(units)
         plan: dict[str, Tensor] = {}
         for members, asked in each_component(units, sparsity):
             common = asked if self.of == "elements" else self._common_share(scores, members, ledger, asked)

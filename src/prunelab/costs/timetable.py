@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from statistics import fmean
 from time import perf_counter
 from typing import Any
@@ -20,46 +21,32 @@ def timetable(
 
     Means, because they add up: medians of parts do not make the median of the whole where other jobs
     interrupt now this module and now that. A module's time includes its children's. Modules that never run
-    take 0. On a GPU every module is
-    waited for, so the sum is longer than the pass is without a timetable; shares are what counts.
+    take 0. On a GPU every module is waited for, so the sum is longer than the pass is without a timetable;
+    shares are what counts.
     """
     names = sorted({"", *paths})
-    rounds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(warmup + repeats):
-        spent = _one_pass(module, inputs, names)
-        if number >= warmup:
-            for name in names:
-                rounds[name].append(spent[name])
-    return {name: fmean(times) * MILLISECONDS for name, times in rounds.items()}
+    rounds = [_one_pass(module, inputs, names) for _ in range(warmup + repeats)][warmup:]
+    return {name: fmean(spent[name] for spent in rounds) * MILLISECONDS for name in names}
 
 
 def _one_pass(module: nn.Module, inputs: Mapping[str, Any], names: list[str]) -> dict[str, float]:
     spent = dict.fromkeys(names, 0.0)
     started: dict[str, float] = {}
     now = _clock(module)
+
+    def start(name: str, *_: Any) -> None:
+        started[name] = now()
+
+    def end(name: str, *_: Any) -> None:
+        spent[name] += now() - started[name]
+
     with ExitStack() as stack:
         for name in names:
             place = module.get_submodule(name)
-            stack.callback(place.register_forward_pre_hook(_starting(started, name, now)).remove)
-            stack.callback(place.register_forward_hook(_ending(started, spent, name, now)).remove)
+            stack.callback(place.register_forward_pre_hook(partial(start, name)).remove)
+            stack.callback(place.register_forward_hook(partial(end, name)).remove)
         module(**inputs)
     return spent
-
-
-def _starting(started: dict[str, float], name: str, now: Callable[[], float]) -> Callable[..., None]:
-    def start(*_: Any) -> None:
-        started[name] = now()
-
-    return start
-
-
-def _ending(
-    started: dict[str, float], spent: dict[str, float], name: str, now: Callable[[], float]
-) -> Callable[..., None]:
-    def end(*_: Any) -> None:
-        spent[name] += now() - started[name]
-
-    return end
 
 
 def _clock(module: nn.Module) -> Callable[[], float]:
