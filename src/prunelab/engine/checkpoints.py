@@ -72,10 +72,7 @@ class Checkpoints(Callback):
 
 def newest(folder: Path) -> Path | None:
     """The latest whole checkpoint in ``folder``, or None; truncated or altered ones are passed over."""
-    for path in sorted(folder.glob(PATTERN), reverse=True):
-        if _whole(path):
-            return path
-    return None
+    return next((path for path in sorted(folder.glob(PATTERN), reverse=True) if _whole(path)), None)
 
 
 def _whole(path: Path) -> bool:

@@ -5,7 +5,6 @@ of B, and of w ranks the r-th takes the r-th contiguous part. So a run that was 
 not end in the same weights, bitwise, and the number of ranks changes them by floating-point round-off only.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -93,10 +92,7 @@ def optimise(
         folder.mkdir(parents=True, exist_ok=True)
     start = ranks.broadcast(newest(folder))
     objective.trained.train()
-    with stopping.deferred(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*a checkpoint that ended before the epoch.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning calls torch by an old name
+    with stopping.deferred():
         fitting.fit(Fitting(objective, schedule, log, sharding), steps, ckpt_path=start)
     if sharding is not None:
         sharding.undo()
