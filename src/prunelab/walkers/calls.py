@@ -7,7 +7,7 @@ place; no class says it, a call shows it.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -107,13 +107,12 @@ class Calls:
     @cached_property
     def recording(self) -> Recording:
         """The forward pass that was recorded."""
-        known = _KNOWN.get(self.root)
-        if known is None:
+        if self.root not in _KNOWN:
             given = self.inputs()
-            known = recorded(self.root, given) if given else Recording({}, {}, None)
-            if given:
-                _KNOWN[self.root] = known
-        return known
+            if not given:
+                return Recording({}, {}, None)
+            _KNOWN[self.root] = recorded(self.root, given)
+        return _KNOWN[self.root]
 
 
 def recorded(root: nn.Module, inputs: Mapping[str, Any]) -> Recording:
@@ -143,21 +142,18 @@ def _run(root: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     moved = tree_map_only(Tensor, lambda tensor: tensor.to(device), dict(inputs))
     with ExitStack() as stack:
         for path, module in root.named_modules():
-            hook = module.register_forward_hook(_recording(found, path), with_kwargs=True)
+            hook = module.register_forward_hook(partial(_record, found, path), with_kwargs=True)
             stack.callback(hook.remove)
         root(**moved)
     return Recording(found, moved, device)
 
 
-def _recording(found: dict[str, Call], path: str) -> Callable[..., None]:
-    def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if path not in found:
-            found[path] = _call(module, args, kwargs, output)
-
-    return record
+def _record(found: dict[str, Call], path: str, *call: Any) -> None:
+    if path not in found:
+        found[path] = _call(*call)
 
 
-def _call(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Call:
+def _call(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Call:
     names = [*parameter_names(module), *(f"*{number}" for number in range(len(args)))]
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
@@ -167,7 +163,7 @@ def _call(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], o
     pairs = [(value, tensors[name]) for value, name in both if name is not None]
     return Call(
         args=_shapes(args),
-        kwargs=_shapes(dict(kwargs)),
+        kwargs=_shapes(kwargs),
         returns=len(values) if isinstance(output, tuple) else 0,
         streams=follow,
         width=_other_width(*pairs[0]) if pairs else None,
@@ -231,14 +227,12 @@ def _other_width(value: Tensor, argument: Tensor) -> int | None:
 
 
 def _shapes(given: Any) -> Any:
-    def shape(tensor: Tensor) -> Tensor:
-        detached = tensor.detach()
-        return detached.to("meta") if tensor.is_floating_point() or tensor.is_complex() else detached.clone()
+    """Floats by their shapes, and without what is remembered from call to call."""
 
-    def kept(value: Any) -> Any:
-        """Without what is remembered from call to call."""
-        return None if isinstance(value, Cache) else tree_map_only(Tensor, shape, value)
+    def shape(held: Tensor | Cache) -> Tensor | None:
+        if isinstance(held, Cache):
+            return None
+        detached = held.detach()
+        return detached.to("meta") if held.is_floating_point() or held.is_complex() else detached.clone()
 
-    if isinstance(given, dict):
-        return {name: kept(value) for name, value in given.items()}
-    return tuple(map(kept, given))
+    return tree_map_only((Tensor, Cache), shape, given, is_leaf=lambda each: isinstance(each, Cache))

@@ -66,9 +66,8 @@ def _named(
     path: str, module: nn.Module, forms: tuple[tuple[tuple[str, ...], str], ...]
 ) -> FeedForward | None:
     for makers, reader in forms:
-        layers = [_linear(module, name) for name in makers]
-        last = _linear(module, reader)
-        if last is not None and all(layers) and _alone(module, (*makers, reader)):
+        layers = (*makers, reader)
+        if all(_linear(module, name) for name in layers) and _alone(module, layers):
             found = _made(path, module, makers, reader)
             if found is not None:
                 return found

@@ -26,7 +26,8 @@ OTHERS = {"encoder", "context", "text", "txt"}  # words of the argument that is 
 def heads(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """One unit per attention whose heads can be told."""
     for found in attentions(root):
-        readers = _readers(root, found)
+        own = [(f"{found.path}.{each.path}", 0) for each in found.readers]
+        readers = own or parent_reader(root, found)  # what reads the heads, and where in its input they start
         call = calls.get(found.path)
         if _told_apart(found, call):
             calls.recording.refusals["head", found.path] = "scores are given for each of its heads"
@@ -54,12 +55,6 @@ def _of_each_head(given: Tensor, found: Attention, batch: int) -> bool:
     if given.ndim == 4:
         return given.shape[1] == found.count
     return given.ndim == 3 and len(given) == batch * found.count
-
-
-def _readers(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
-    """The paths of what reads the heads, and where in their inputs heads start."""
-    own = [(f"{found.path}.{each.path}", 0) for each in found.readers]
-    return own or parent_reader(root, found)
 
 
 def parent_reader(root: nn.Module, found: Attention) -> list[tuple[str, int]]:
@@ -182,16 +177,13 @@ def _instead(
     streams = len([each for each in call.streams if each is not None])
     if streams > 1 and not (call.certain or seen):
         return None
-    other = own[1] if len(own) > 1 else None if _second(found) else own[0]
+    second = any(each.second for each in found.projections)
+    other = own[1] if len(own) > 1 else None if second else own[0]
     biases = [
         None if each is None else other if number and OTHERS & set(words(each)) else own[0]
         for number, each in enumerate(call.streams if streams > 1 else call.streams[:1])
     ]
     return _left(found, tuple(biases), call)
-
-
-def _second(found: Attention) -> bool:
-    return any(each.second for each in found.projections)
 
 
 def _left(found: Attention, biases: tuple[str | None, ...], call: Call | None) -> Instead:

@@ -12,7 +12,7 @@ from torch import nn
 from prunelab.core.units import Instead, Unit
 from prunelab.surgery.pruned_structure import CONVOLUTIONS, plain_norm
 from prunelab.walkers.acceptance import accepted
-from prunelab.walkers.attentions import attention, attentions
+from prunelab.walkers.attentions import Attention, attentions
 from prunelab.walkers.calls import Call, Calls
 from prunelab.walkers.feed_forwards import FeedForward, feed_forwards
 from prunelab.walkers.granularity import Granularity
@@ -24,13 +24,13 @@ from prunelab.walkers.whole import outermost, whole
 def operators(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
     """The operators of ``root`` in the order of its modules."""
     known = {found.path: found for found in feed_forwards(root)}
-    attending = {found.path for found in attentions(root)}
+    attending = {found.path: found for found in attentions(root)}
     for path, module, instead in outermost(root, partial(_instead, known, attending, calls)):
         yield whole(component, path, module, "operator", instead)
 
 
 def _instead(
-    known: dict[str, FeedForward], attending: set[str], calls: Calls, path: str, module: nn.Module
+    known: dict[str, FeedForward], attending: dict[str, Attention], calls: Calls, path: str, module: nn.Module
 ) -> Instead | None:
     """What flows instead of an operator; None where the module is no shape-keeping operator.
 
@@ -38,7 +38,7 @@ def _instead(
     residual, a convolution and a norm pass their input on.
     """
     if path in attending:
-        return _of_attention(path, module, calls.get(path), calls.numbers)
+        return _of_attention(attending[path], calls.get(path), calls.numbers)
     if path in known:
         return _of_feed_forward(known[path], calls.get(path), calls.numbers)
     if isinstance(module, CONVOLUTIONS):
@@ -48,13 +48,12 @@ def _instead(
     return None
 
 
-def _of_attention(path: str, module: nn.Module, call: Call | None, seen: bool) -> Instead | None:
-    found = attention(path, module)
-    if found is None or getattr(module, "rescale_output_factor", 1) != 1:
+def _of_attention(found: Attention, call: Call | None, seen: bool) -> Instead | None:
+    if getattr(found.module, "rescale_output_factor", 1) != 1:
         return None
-    adds = bool(getattr(module, "residual_connection", False))
+    adds = bool(getattr(found.module, "residual_connection", False))
     if call is None:
-        kind = type(getattr(module, "processor", None)).__name__
+        kind = type(getattr(found.module, "processor", None)).__name__
         if kind not in ONE_STREAM or not found.readers:
             return None
         made = found.readers[0].layer.out_features

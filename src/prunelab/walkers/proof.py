@@ -98,7 +98,7 @@ def _place(unit: Unit) -> str:
 
 
 def _small(module: nn.Module, call: Call) -> bool:
-    tensors = [each for each in tree_flatten((call.args, call.kwargs))[0] if isinstance(each, Tensor)]
+    tensors = tensors_of((call.args, call.kwargs))
     values = [each for each in tensors if not (each.is_floating_point() or each.is_complex())]
     parameters = list(module.parameters())
     return (

@@ -15,13 +15,9 @@ from prunelab.walkers.feed_forwards import feed_forwards
 def block_paths(root: nn.Module) -> list[str]:
     """The innermost blocks around attentions and feed-forwards, in the order of ``named_modules``."""
     inner = [*(each.path for each in attentions(root)), *(each.path for each in feed_forwards(root))]
-    stacks = _stacks(root)
+    stacks = {path: module for path, module in root.named_modules() if isinstance(module, nn.ModuleList)}
     found = {block for path in inner if (block := _around(path, stacks))}
     return [path for path, _ in root.named_modules() if path in found]
-
-
-def _stacks(root: nn.Module) -> dict[str, nn.ModuleList]:
-    return {path: module for path, module in root.named_modules() if isinstance(module, nn.ModuleList)}
 
 
 def _around(path: str, stacks: dict[str, nn.ModuleList]) -> str | None:

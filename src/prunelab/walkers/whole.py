@@ -28,18 +28,15 @@ def inside(path: str, others: Container[str]) -> bool:
 def whole(component: str, path: str, module: nn.Module, granularity: str, instead: Instead) -> Unit:
     """A unit of one element that owns the module, less the shortcut that flows instead."""
     spared = (f"{path}.conv_shortcut",) if instead.becomes == "shortcut" else ()
-    owned = [
-        (f"{path}.{name}", parameter)
-        for name, parameter in module.named_parameters()
-        if not any(f"{path}.{name}".startswith(f"{kept}.") for kept in spared)
-    ]
     return Unit(
         component=component,
         path=path,
         granularity=granularity,
         elements=1,
         slices=tuple(
-            Slice(name, dim=0, block=parameter.shape[0]) for name, parameter in owned if parameter.ndim
+            Slice(f"{path}.{name}", dim=0, block=parameter.shape[0])
+            for name, parameter in module.named_parameters()
+            if parameter.ndim and not inside(f"{path}.{name}", spared)
         ),
         gate=Gate(path, "output"),
         host=path,
