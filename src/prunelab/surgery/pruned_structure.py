@@ -27,11 +27,12 @@ class Kept(nn.Module):
         self.register_parameter("bias", bias)
 
 
-# The widths of a layer. A Linear may be left without any; nothing else can be.
+# The widths of a layer, those of its weight's dimensions first. A Linear may be left without any; nothing
+# else can be.
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
-    nn.Linear: ("in_features", "out_features"),
-    **dict.fromkeys(CONVOLUTIONS, ("in_channels", "out_channels", "groups")),
+    nn.Linear: ("out_features", "in_features"),
+    **dict.fromkeys(CONVOLUTIONS, ("out_channels", "in_channels", "groups")),
     nn.GroupNorm: ("num_channels", "num_groups"),
     nn.LayerNorm: ("normalized_shape",),
     nn.RMSNorm: ("normalized_shape",),
@@ -213,9 +214,9 @@ def _check_groups(path: str, module: nn.Module, entry: Mapping[str, Any]) -> Non
     """Whether a norm's or a convolution's groups stay equally wide."""
     match module:
         case nn.GroupNorm():
-            count, widths = entry.get("num_groups", module.num_groups), WIDTHS[nn.GroupNorm][:1]
+            count, widths = entry.get("num_groups", module.num_groups), ["num_channels"]
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            count, widths = entry.get("groups", module.groups), WIDTHS[nn.Conv2d][:2]
+            count, widths = entry.get("groups", module.groups), ["in_channels", "out_channels"]
             if count != module.groups and not count == entry.get("in_channels") == entry.get("out_channels"):
                 _refuse(f"changes the groups of {path}, which is not depthwise", count)
         case _:

@@ -17,7 +17,7 @@ from prunelab.core.scores import Plan
 from prunelab.core.units import Unit
 from prunelab.surgery.carried import carry
 from prunelab.surgery.portable import apply_step
-from prunelab.surgery.pruned_structure import WEIGHTS, Kept, plain_norm
+from prunelab.surgery.pruned_structure import WEIGHTS, WIDTHS, Kept, plain_norm
 
 
 def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> nn.Module:
@@ -32,13 +32,15 @@ def slim(component: nn.Module, units: Sequence[Unit], plan: Plan) -> nn.Module:
     state = {**component.state_dict(), **_bypasses(units, plan), **_places(component, units, plan)}
     removed = removed_indices(units, plan)
     kept = {name: _remaining(state[name], removed.get(name, {})) for name in small.state_dict()}
-    small.load_state_dict({**kept, **_zeroed(kept, units, plan)}, strict=True, assign=True)
+    lost = _single(units, plan)
+    for name, keep in lost.items():
+        kept[name].masked_fill_(~keep.reshape(kept[name].shape).to(kept[name].device), 0)
+    small.load_state_dict(kept, strict=True, assign=True)
     tie(small, component)
     trainable = {name: parameter.requires_grad for name, parameter in component.named_parameters()}
     for name, parameter in small.named_parameters():
         parameter.requires_grad_(trainable.get(name, False))
-    zeroed = {piece.parameter for unit in _single(units, plan) for piece in unit.slices}
-    return carry(small, component, step, zeroed)
+    return carry(small, component, step, lost)
 
 
 def tie(small: nn.Module, component: nn.Module, moved: Callable[[str], str] = str) -> None:
@@ -64,9 +66,10 @@ def _hollow(component: nn.Module) -> nn.Module:
     return copy.deepcopy(component, empty)
 
 
-def _single(units: Sequence[Unit], plan: Plan) -> list[Unit]:
-    """The units that lose single weights, which become zero in their place."""
-    return [unit for unit in units if unit.matrix is not None and not plan[unit.name].all()]
+def _single(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
+    """Parameter -> which of its weights stay, of those that lose single ones: these become zero."""
+    losing = [unit for unit in units if unit.matrix is not None and not plan[unit.name].all()]
+    return {piece.parameter: plan[unit.name] for unit in losing for piece in unit.slices}
 
 
 def step_of(component: nn.Module, units: Sequence[Unit], plan: Plan) -> dict[str, dict[str, Any]]:
@@ -116,16 +119,10 @@ def _resized(
 
 def _width(module: nn.Module, dim: int) -> str:
     """The attribute that holds the size of a weight's dimension."""
-    match module:
-        case nn.GroupNorm():
-            return "num_channels"
-        case nn.LayerNorm() | nn.RMSNorm():
-            return "normalized_shape"
-        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            return ("out_channels", "in_channels")[dim]
-    if plain_norm(module):
+    widths = next((names for kind, names in WIDTHS.items() if isinstance(module, kind)), None)
+    if widths is None and plain_norm(module):
         return WEIGHTS
-    return ("out_features", "in_features")[dim]
+    return (widths or WIDTHS[nn.Linear])[dim]
 
 
 def _remaining(tensor: Tensor, removed: Mapping[int, Tensor]) -> Tensor:
@@ -157,19 +154,6 @@ def _places(component: nn.Module, units: Sequence[Unit], plan: Plan) -> dict[str
             before = getattr(component.get_submodule(unit.gate.module), "places", None)
             found[f"{unit.gate.module}.places"] = stay if before is None else before[stay.to(before.device)]
     return found
-
-
-def _zeroed(state: Mapping[str, Tensor], units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:
-    """The parameters of single weights with zeros in the place of those that go."""
-    return {
-        piece.parameter: state[piece.parameter].masked_fill_(_gone(state[piece.parameter], unit, plan), 0)
-        for unit in _single(units, plan)
-        for piece in unit.slices
-    }
-
-
-def _gone(weight: Tensor, unit: Unit, plan: Plan) -> Tensor:
-    return ~plan[unit.name].reshape(weight.shape).to(weight.device)
 
 
 def removed_indices(units: Sequence[Unit], plan: Plan) -> dict[str, dict[int, Tensor]]:
