@@ -11,14 +11,10 @@ COSTS = ("parameters", "nonzeros", "macs", "macs_without_attention")
 
 
 def component_costs(module: nn.Module, counted: Macs) -> dict[str, int]:
-    """Parameters, non-zeros and the MACs of one forward pass, which are given.
-
-    Where there are shapes alone (the meta device), every parameter counts as one that is not zero.
-    """
-    shapes = any(parameter.is_meta for parameter in module.parameters())
+    """Parameters, non-zeros and the MACs of one forward pass, which are given."""
     return {
         "parameters": parameters(module),
-        "nonzeros": parameters(module) if shapes else nonzeros(module),
+        "nonzeros": nonzeros(module),
         "macs": counted.total,
         "macs_without_attention": counted.without_attention,
     }
