@@ -19,7 +19,11 @@ def listing(folder: Path, leave_out: str) -> dict[str, Entry]:
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in files}
-    return {name: _entry(path) for path, name in names.items() if name != leave_out}
+    return {
+        name: {"size": path.stat().st_size, "sha256": sha256(path)}
+        for path, name in names.items()
+        if name != leave_out
+    }
 
 
 def matches(folder: Path, files: Mapping[str, Entry]) -> bool:
@@ -55,10 +59,6 @@ def _remembered(path: Path) -> str:
 def _stamp(path: Path) -> tuple[int, ...]:
     status = path.stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _entry(path: Path) -> Entry:
-    return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _leaves(name: str) -> bool:
