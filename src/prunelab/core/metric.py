@@ -14,7 +14,6 @@ class Metric(Protocol):
 
     def __call__(self, generated: Samples, reference: Reference) -> Estimate:
         """The estimate with its interval."""
-        ...
 
 
 @runtime_checkable
@@ -30,7 +29,6 @@ class NetworkMetric(Protocol):
 
     def fingerprint(self) -> str:
         """A hash of the weights."""
-        ...
 
 
 @runtime_checkable
@@ -40,4 +38,3 @@ class Described(Protocol):
     @property
     def quantity(self) -> Quantity:
         """Title, unit, which way is better."""
-        ...

@@ -32,7 +32,6 @@ class Priced(Protocol):
 
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
         """The passes of one scoring."""
-        ...
 
 
 @runtime_checkable
@@ -41,7 +40,6 @@ class PricedMethod(Protocol):
 
     def price(self, draws: int, batch: int) -> Price:
         """The passes of one training."""
-        ...
 
 
 def under_guidance(model: Model, guidance: float) -> int:

@@ -38,15 +38,12 @@ class Conditions(Protocol):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients reach what reads the prompts."""
-        ...
 
     def __len__(self) -> int:
         """How many prompts."""
-        ...
 
     def __getitem__(self, items: Tensor, /) -> "Conditions":
         """Those of these prompts, by their numbers: int64 (b,)."""
-        ...
 
 
 class Model(Protocol):
@@ -66,11 +63,9 @@ class Model(Protocol):
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Of one sample's latents."""
-        ...
 
     def fingerprint(self) -> str:
         """A hash of the weights and configuration: equal models have equal fingerprints."""
-        ...
 
     def units(
         self, granularity: Sequence[str], components: Sequence[str], bypasses: bool = False
@@ -79,39 +74,30 @@ class Model(Protocol):
 
         ``bypasses`` adds the operators that change their input's shape.
         """
-        ...
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Keyword arguments of one forward pass of ``component``."""
-        ...
 
     def embed(self, prompts: Sequence[str]) -> Conditions | None:
         """Conditions of the prompts; None where the model is unconditional."""
-        ...
 
     def real_tokens(self, prompts: Sequence[str]) -> Tensor:
         """True where ``embed`` reads a token of the prompt, False at padding: bool (batch, tokens)."""
-        ...
 
     def encode(self, media: Tensor) -> Tensor:
         """uint8 media to float32 latents."""
-        ...
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents to float32 media in [0, 1]."""
-        ...
 
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """The forward process: latents at the given timesteps."""
-        ...
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions | None) -> Tensor:
         """The model's prediction, without guidance."""
-        ...
 
     def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """What ``predict`` is trained towards: noise, velocity or sample."""
-        ...
 
     def sample(
         self,
@@ -122,27 +108,21 @@ class Model(Protocol):
         **options: Unpack[SamplingOptions],
     ) -> Tensor:
         """The sampler's latents after every step, shape (steps or 1, batch, ...); differentiable."""
-        ...
 
     def reopened(self, folder: Path) -> "Model":
         """The model that ``save`` wrote into ``folder``."""
-        ...
 
     def pruned(self) -> list[str]:
         """The components that were pruned before: in shape, or by single weights that are zero."""
-        ...
 
     def with_components(self, components: Mapping[str, nn.Module]) -> "Model":
         """The same model with some components exchanged (a pruned denoiser, a copy to train)."""
-        ...
 
     def to(self, device: torch.device) -> None:
         """Move every component."""
-        ...
 
     def save(self, folder: Path | str) -> None:
         """Write a diffusers folder, with how each of the components was pruned."""
-        ...
 
 
 class Calibration(Protocol):
@@ -150,11 +130,9 @@ class Calibration(Protocol):
 
     def prompts(self, draws: range) -> list[str]:
         """The prompts of these draws."""
-        ...
 
     def media(self, draws: range) -> Tensor:
         """The examples themselves, uint8, for the model to encode; in the same order as the prompts."""
-        ...
 
 
 @runtime_checkable
@@ -163,7 +141,6 @@ class Encoded(Protocol):
 
     def latents(self, draws: range) -> Tensor:
         """Of these draws, on the CPU."""
-        ...
 
 
 @runtime_checkable
@@ -174,7 +151,6 @@ class Scorer(Protocol):
 
     def score(self, model: Model, units: Sequence[Unit]) -> Scores:
         """Scores from the weights alone."""
-        ...
 
 
 @runtime_checkable
@@ -185,11 +161,9 @@ class ObservingScorer(Protocol):
 
     def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
         """The forward passes to be made."""
-        ...
 
     def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
         """Scores from the summed statistics."""
-        ...
 
 
 @runtime_checkable
@@ -202,7 +176,6 @@ class MultiPassScorer(Protocol):
         self, model: Model, units: Sequence[Unit], calibration: Calibration
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
         """Yields an observation, is sent its statistics summed over all ranks, and returns the scores."""
-        ...
 
 
 class Optimisation(Protocol):
@@ -215,14 +188,12 @@ class Optimisation(Protocol):
 
     def batch(self, draws: range) -> Any:
         """The batch of these draws, on the CPU: a pure function of the draw numbers."""
-        ...
 
     def loss(self, batch: Any) -> Mapping[str, Tensor]:
         """``loss`` (scalar, to be minimised) and parts worth logging, all means over the batch.
 
         Must draw nothing at random: whatever a step draws is part of its batch, or a restart would change it.
         """
-        ...
 
 
 @runtime_checkable
@@ -234,11 +205,9 @@ class OptimisingScorer(Protocol):
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Optimisation:
         """What is trained; refuses what cannot be, and makes no forward pass."""
-        ...
 
     def read(self, trained: nn.Module, units: Sequence[Unit]) -> Scores:
         """Scores from the trained module."""
-        ...
 
 
 AnyScorer = Scorer | ObservingScorer | MultiPassScorer | OptimisingScorer
@@ -251,7 +220,6 @@ class Budget(Protocol):
 
     def plan(self, scores: Scores, units: Sequence[Unit], ledger: "Ledger", sparsity: Sparsity) -> Plan:
         """The plan that meets ``sparsity``; refuses what cannot be."""
-        ...
 
 
 @runtime_checkable
@@ -273,7 +241,6 @@ class AllocatingBudget(Protocol):
         allocation: Scores | None = None,
     ) -> Plan:
         """As any budget's; ``allocation``: the second scorer's scores of the same units."""
-        ...
 
 
 class Ledger(Protocol):
@@ -281,12 +248,9 @@ class Ledger(Protocol):
 
     def cost(self, unit: Unit) -> float:
         """The cost of one element of ``unit``."""
-        ...
 
     def total(self, component: str) -> float:
         """The cost of the whole component (of all chosen elements where elements are counted)."""
-        ...
 
     def saved(self, component: str, plan: Plan) -> float:
         """What slimming by ``plan`` saves: for elements whose costs cannot be added up."""
-        ...

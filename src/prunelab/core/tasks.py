@@ -18,19 +18,15 @@ class Split(Protocol):
     @property
     def column_names(self) -> list[str]:
         """The columns there are."""
-        ...
 
     def __len__(self) -> int:
         """The number of rows."""
-        ...
 
     def __getitem__(self, rows: Any, /) -> Any:
         """Column -> values, of a slice or a list of row numbers."""
-        ...
 
     def select_columns(self, columns: list[str]) -> "Split":
         """The same rows with these columns alone, so that no others are read."""
-        ...
 
 
 class Data(Protocol):
@@ -39,15 +35,12 @@ class Data(Protocol):
     @property
     def fingerprint(self) -> str:
         """A hash of what decides the content of both splits."""
-        ...
 
     def train(self) -> Split:
         """The split that calibration and recovery see."""
-        ...
 
     def test(self) -> Split:
         """The split that evaluation sees."""
-        ...
 
 
 class Judge(Protocol):
@@ -55,11 +48,9 @@ class Judge(Protocol):
 
     def __call__(self, media: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Features, and logits by label name."""
-        ...
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """The weights, which the address of every judgement names."""
-        ...
 
 
 class Examples:
@@ -116,69 +107,53 @@ class Task(Protocol):
     @property
     def metrics(self) -> Sequence[Metric]:
         """What evaluation measures."""
-        ...
 
     @property
     def labels(self) -> Sequence[str]:
         """What the judge names."""
-        ...
 
     @property
     def has_media(self) -> bool:
         """Whether there are real examples, or prompts alone."""
-        ...
 
     def check(self, held_out: int, media: bool = True) -> None:
         """Refuse data without the needed columns or the ``held_out`` examples, before anything runs.
 
         ``media``: whether media are looked at; else prompts are enough where the task has any.
         """
-        ...
 
     def fingerprint(self) -> str:
         """What of the data decides results."""
-        ...
 
     def judge_fingerprint(self) -> str:
         """A hash of the judge's weights."""
-        ...
 
     def train(self, count: int) -> Examples:
         """The first ``count`` training examples (all, where there are fewer)."""
-        ...
 
     def test(self, count: int) -> Examples:
         """The first ``count`` held-out examples."""
-        ...
 
     def prompts(self, count: int) -> list[str]:
         """What the first ``count`` samples are asked to show; empty texts where nothing is asked for."""
-        ...
 
     def asked(self, count: int) -> dict[str, Tensor]:
         """What the first ``count`` prompts ask for: label -> int64 (count,), empty where nothing is."""
-        ...
 
     def seen(self, count: int) -> Asked:
         """The first ``count`` distinct prompts of the training split; none where nothing is asked for."""
-        ...
 
     def repeated(self, count: int) -> int:
         """How many of the first ``count`` prompts occur in the training split, and so are not held out."""
-        ...
 
     def calibration(self, seed: int) -> Calibration:
         """Examples of the training split in an order of their own, for scorers."""
-        ...
 
     def stored(self, media: Tensor) -> Tensor:
         """A model's decoded media, float32, as samples keep them: whole numbers."""
-        ...
 
     def judged(self, media: Tensor) -> Judgement:
         """What the judge says of stored media."""
-        ...
 
     def preview(self, state: str, media: Tensor, captions: Sequence[str]) -> Preview:
         """Stored media of one model for people."""
-        ...

@@ -17,7 +17,6 @@ class Method(Protocol):
 
     def objective(self, student: Model, teacher: Model, draws: Draws) -> Optimisation:
         """What is minimised."""
-        ...
 
 
 @settings(known_as="prunelab.stages.recover.Recovery")
