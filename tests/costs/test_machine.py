@@ -3,7 +3,8 @@ from pathlib import Path
 
 import torch
 
-from prunelab.costs.machine import Hardware, _cpu_model, hardware
+from prunelab.core.processor import processor
+from prunelab.costs.machine import Hardware, hardware
 
 
 def test_the_key_says_what_this_process_runs_on() -> None:
@@ -21,5 +22,5 @@ def test_the_key_in_words() -> None:
 def test_the_processor_is_named_where_the_kernel_names_it(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast One 3000\nmodel name\t: Fast One 3000\n")
-    assert _cpu_model(cpuinfo) == "Fast One 3000"
-    assert isinstance(_cpu_model(tmp_path / "missing"), str)
+    assert processor(cpuinfo) == "Fast One 3000"
+    assert isinstance(processor(tmp_path / "missing"), str)

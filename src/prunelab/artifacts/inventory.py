@@ -14,7 +14,7 @@ from prunelab.artifacts.store import Store
 ADDRESS = re.compile(rf"^([a-z]+)-(?:[A-Za-z0-9_.-]+-)?[0-9a-f]{{{HASH_DIGITS}}}$")
 # What was measured of models: who reports the models reports these. Other models made from the same scores
 # belong to other reports.
-MEASURED = ("sample", "evaluate", "cost", "compress", "time")
+MEASURED = ("sample", "evaluate", "cost", "compress", "time", "outcome")
 # Made from data or a model as given: nothing names them, and whatever is computed next reads them.
 UNNAMED = ("cost", "encode", "judge", "timetable")
 

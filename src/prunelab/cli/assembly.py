@@ -14,7 +14,7 @@ from prunelab.artifacts import Store, default_root
 from prunelab.cli.inputs import OURS
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
-from prunelab.core.remembered import remember_in
+from prunelab.core.remembered import HASHES, remember_in
 from prunelab.core.settings import known_as, runtime
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
@@ -25,7 +25,6 @@ from prunelab.tracking.protocol import Tracker
 from prunelab.trainers.hardware import Hardware
 from prunelab.walkers.walk import add
 
-HASHES = ".hashes"  # of large files, in the store
 # Keys that a row of the report says in fields of their own, or that decide no number in it.
 SAID = frozenset(
     (

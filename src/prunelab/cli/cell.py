@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.locks import locked
-from prunelab.cli import elsewhere, provenance
+from prunelab.cli import elsewhere, ingredients, kept, provenance
 from prunelab.cli.announcement import stages
 from prunelab.cli.arguments import SEARCH_PATH, one_line
 from prunelab.cli.job_record import JOB, JobRecord, Value, named
@@ -158,17 +158,28 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: R
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
         return
-    from prunelab.cli import jobs
-
     SCREEN.set(config.quiet, config.verbose, stages(config) if config.job == "run" else None)
-    if not config.verbose:
-        jobs.quiet()
-    job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
         if processes.first():
             repeated.check_settings(provenance.settings(config))
-            provenance.leave(folder, config.job, overrides, config)
-        job(config, folder)
+        known = ingredients.key(config)
+        if known is not None and kept.serve(known, config, folder, overrides):
+            return
+        _computed(config, folder, overrides)
+        if known is not None and known == ingredients.key(config):  # nothing changed on the way
+            kept.keep(known, config, folder)
+
+
+def _computed(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
+    """The job, with all that it takes, which is imported here."""
+    from prunelab.cli import jobs
+
+    if not config.verbose:
+        jobs.quiet()
+    job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
+    if processes.first():
+        provenance.leave(folder, config.job, overrides, config)
+    job(config, folder)
 
 
 def reason_of(error: Exception) -> str:

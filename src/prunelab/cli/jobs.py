@@ -12,19 +12,19 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from prunelab.artifacts.disk import refusing_disk_errors
-from prunelab.artifacts.links import copy_files, link_files
+from prunelab.artifacts.links import copy_files
 from prunelab.artifacts.sharing import shared
 from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
+from prunelab.cli.leaving import command, keep_model, show
 from prunelab.cli.licences import licence
 from prunelab.cli.older_rows import described
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
 from prunelab.engine import ranks
 from prunelab.models.folders import CARD
-from prunelab.report import read_report, terminal_table, write_combined, write_report
+from prunelab.report import read_report, write_combined, write_report
 from prunelab.report.card import card
-from prunelab.report.schema import Row
 from prunelab.stages import plan as planning
 from prunelab.stages import preflight
 from prunelab.stages import run as running
@@ -65,8 +65,8 @@ def _leave(outcome: Outcome, folder: Path, config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for state, saved in outcome.models.items():
         if state != "dense":
-            _keep(saved, folder / "models" / state, config.keep)
-    context = {"title": "prunelab", "command": _command(), **outcome.facts}
+            keep_model(saved, folder / "models" / state, config.keep)
+    context = {"title": "prunelab", "command": command(), **outcome.facts}
     record = provenance.read(folder)
     made = {key: record[key] for key in ROW_SAYS}
     rows = [{**row, "provenance": made} for row in outcome.rows]
@@ -74,15 +74,7 @@ def _leave(outcome: Outcome, folder: Path, config: DictConfig) -> None:
         if row["state"] in outcome.models and row["state"] != "dense":
             _describe(folder / "models" / row["state"], card(row, rows, licence(config)))
     page = write_report(folder, rows, outcome.previews, outcome.curves, context)
-    _show(outcome.rows, page)
-
-
-def _keep(saved: Path, place: Path, how: str) -> None:
-    """A saved model in the job's own folder, as ``keep`` says."""
-    if how == "copy":
-        copy_files(saved, place)
-    elif link_files(saved, place):
-        SCREEN.tell(f"{place} holds symbolic links into the store: keep=copy makes it stand alone")
+    show(outcome.rows, page)
 
 
 def _describe(model: Path, words: str) -> None:
@@ -90,14 +82,6 @@ def _describe(model: Path, words: str) -> None:
     aside = model / f".{CARD}.partial"
     aside.write_text(words, encoding="utf-8")
     aside.replace(model / CARD)
-
-
-def _command() -> str:
-    """The command line as the user wrote it."""
-    job, *words = [word for word in sys.argv[1:] if word.startswith("job=")] + [
-        word for word in sys.argv[1:] if not word.startswith(("job=", "hydra."))
-    ]
-    return " ".join(["prunelab", job.removeprefix("job="), *words])
 
 
 def plan(config: DictConfig, folder: Path) -> None:
@@ -155,11 +139,4 @@ def report(config: DictConfig, folder: Path) -> None:
 def combine(folder: Path, reports: Sequence[Path]) -> None:
     """One report of several (their folders or files) in ``folder``, and its table on the screen."""
     page = write_combined(folder, reports, described)
-    _show(read_report(page.with_name("report.json"))["rows"], page)
-
-
-def _show(rows: Sequence[Row], page: Path) -> None:
-    if SCREEN.quiet:
-        return
-    Console(stderr=True).print(terminal_table(rows))
-    print(f"report: {page}", file=sys.stderr)  # a console would break a long path in two
+    show(read_report(page.with_name("report.json"))["rows"], page)

@@ -32,11 +32,25 @@ ENVIRONMENT = "${oc.env:"  # what a configuration reads from the environment may
 ELSEWHERE = ("hydra.run.dir=", "hydra.sweep.dir=", "hydra.mode=")  # where, not what
 
 
-def leave(folder: Path, job: str, overrides: OverridesConf, config: DictConfig) -> None:
-    """Write the provenance of one job into its folder; raises OSError where that cannot be written."""
+def leave(
+    folder: Path,
+    job: str,
+    overrides: OverridesConf,
+    config: DictConfig,
+    hardware: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the provenance of one job into its folder; raises OSError where that cannot be written.
+
+    hardware: what the rows say of it, where that is known: finding it out takes torch.
+    """
+    given = words(job, overrides)
+    _write(folder, {"words": given, **made(given, config, hardware), "config": settings(config)})
+
+
+def words(job: str, overrides: OverridesConf) -> list[str]:
+    """The words that make the job again."""
     searched = [word for word in overrides.hydra if word.startswith(SEARCH_PATH)]
-    words = [job, *(word for word in overrides.task if not word.startswith("job=")), *searched]
-    _write(folder, {"words": words, **made(words, config), "config": settings(config)})
+    return [job, *(word for word in overrides.task if not word.startswith("job=")), *searched]
 
 
 def leave_sweep(folder: Path, words: Sequence[str]) -> None:
@@ -45,17 +59,19 @@ def leave_sweep(folder: Path, words: Sequence[str]) -> None:
     _write(folder, {"words": kept, **made(kept), "config": None})
 
 
-def made(words: Sequence[str], config: DictConfig | None = None) -> dict[str, Any]:
+def made(
+    words: Sequence[str], config: DictConfig | None = None, hardware: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a report's rows say of it: command, version, commit, libraries, hardware, date, scheduler's job.
 
-    config: of the job, where there is one: it says whether a GPU is used.
+    config: of the job, where there is one: it says whether a GPU is used. hardware: where it is known.
     """
     return {
         "command": " ".join(["prunelab", *words]),
         "version": prunelab.__version__,
         "commit": commit(),
         "libraries": {"python": platform.python_version(), **_libraries()},
-        "hardware": _hardware(config),
+        "hardware": hardware or _hardware(config),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "job": processes.scheduled(),
     }

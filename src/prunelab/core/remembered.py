@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+HASHES = ".hashes"  # the folder in a store
 LARGE = 2**28  # bytes; what is smaller is read in a second
 SETTLED = 2 * 10**9  # nanoseconds since the last change, after which another would show in the time
 

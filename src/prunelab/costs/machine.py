@@ -1,10 +1,10 @@
 """What a latency was measured on."""
 
-import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
+
+from prunelab.core.processor import processor
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,7 @@ def hardware(device: torch.device | str) -> Hardware:
     device = torch.device(device)
     return Hardware(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        cpu=_cpu_model(),
+        cpu=processor(),
         torch=str(torch.__version__),
         threads=torch.get_num_threads(),
     )
-
-
-def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The name in Linux's ``cpuinfo``; where there is none, the one Python knows."""
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

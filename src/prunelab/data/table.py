@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
@@ -14,6 +13,7 @@ from datasets import Dataset
 from prunelab.core import processes
 from prunelab.core.draws import order
 from prunelab.core.errors import Refusal
+from prunelab.core.screen import SCREEN
 from prunelab.core.settings import Count, Place, Seed, Text, settings
 from prunelab.data.content import contents, fingerprint
 from prunelab.data.folder import READERS, chosen
@@ -243,7 +243,7 @@ class Table:
 def _say(line: str) -> None:
     """A line on standard error, once where several processes read the same data."""
     if processes.first():
-        print(f"data: {line}", file=sys.stderr)
+        SCREEN.warn(f"data: {line}")
 
 
 def described(caption_column: str | None, labels: Mapping[str, str]) -> dict[str, tuple[str, Decode]]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -91,7 +90,7 @@ class Bench:
         """
         parents = dict(parents or {})
         where = address(stage, name, version, **inputs, **parents)
-        SCREEN.begin(where)
+        SCREEN.begin(stage, where)
         if not self._stored(stage, where):
             with self._held(where):
                 if not self._stored(stage, where):  # nor has another job computed it meanwhile
@@ -102,8 +101,8 @@ class Bench:
     def _stored(self, stage: str, where: str) -> bool:
         """Whether the artifact exists, as rank 0 sees it."""
         found: bool = ranks.broadcast(ranks.rank() == 0 and self.store.valid(where))
-        if found:
-            tell(f"{stage}: {where} is in the store")
+        if found and ranks.rank() == 0:
+            SCREEN.stored(stage, where)
         return found
 
     @contextmanager
@@ -127,7 +126,7 @@ class Bench:
         if ranks.rank() == 0:
             self.store.make_way(where)
         partial = self.store.partial(where)
-        with self.tracker.stage(stage, inputs, parents, where) as run:
+        with SCREEN.computing(), self.tracker.stage(stage, inputs, parents, where) as run:
             with took.clocked(partial):
                 write = make(partial, run)
             if ranks.rank() == 0:
@@ -161,4 +160,4 @@ def tell(line: str) -> None:
 def say(line: str) -> None:
     """A warning, once for all ranks, however quiet the screen is."""
     if ranks.rank() == 0:
-        print(line, file=sys.stderr, flush=True)
+        SCREEN.warn(line)
