@@ -94,7 +94,6 @@ def test_the_key_is_that_of_all_that_decides(composed: Callable[..., DictConfig]
 @pytest.mark.parametrize(
     "words",
     [
-        "logger=wandb",
         "logger=csv",
         "verbose=true",
         "until=prune",

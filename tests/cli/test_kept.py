@@ -19,6 +19,7 @@ from prunelab.artifacts import Store
 from prunelab.cli import cell, ingredients, kept
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
+from prunelab.tracking.summary import Summary
 
 Command = Callable[..., Any]
 DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -35,85 +36,80 @@ HEAVY = (
 )
 
 
-@pytest.fixture(scope="module")
-def words(tiny_trained: tuple[str, ...]) -> tuple[str, ...]:
-    return tiny_trained
-
-
-@pytest.fixture(scope="module")
-def ran(command: Command, first: Any, words: tuple[str, ...], store: Path) -> Any:
-    """A run that kept its report; ``first``, which was logged, kept none."""
-    ended = command(*words, store=store)
-    assert (ended.code, bool(ended.asked)) == (0, True)
-    return ended
-
-
 def outcomes(store: Path) -> list[Path]:
     return sorted(store.glob("outcome-*"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but the job's record, without dates."""
+    """Every file but the job's record and what is logged, without dates and the folder's name."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     assert "job.json" in files
-    return {name: DATE.sub(b"DATE", path.read_bytes()) for name, path in files.items() if name != "job.json"}
+    own = {name: path for name, path in files.items() if not name.startswith(("job.json", "wandb/"))}
+    here = str(folder).encode()
+    return {name: DATE.sub(b"", path.read_bytes()).replace(here, b"") for name, path in own.items()}
 
 
 def test_what_was_left_is_left_again_as_if_it_had_been_computed(
-    command: Command, ran: Any, words: tuple[str, ...], store: Path
+    command: Command, second: Any, tiny_trained: tuple[str, ...], store: Path
 ) -> None:
-    again = command(*words, store=store)
-    assert (again.code, again.asked) == (0, [])
+    """What is logged of the two is compared in test_tracked.py."""
+    assert (second.code, second.asked) == (0, [])
+    words = [word for word in tiny_trained if word != "logger=none"]
     with mock.patch.object(kept, "serve", return_value=False):
-        slow = command(*words, store=store)
+        slow = command(*words, "logger=wandb", store=store)
     assert slow.asked
-    assert contents(again.folder) == contents(slow.folder)
-    assert {name.partition("/")[0] for name in contents(again.folder)} >= {
-        "models",
-        "pictures",
-        "report.html",
-    }
-    for ended in (again, slow):
-        told = [line.replace(str(ended.folder), "FOLDER") for line in ended.err]
-        assert told == [line.replace(str(slow.folder), "FOLDER") for line in slow.err]
-        assert ended.out == [str(ended.folder)]
-        record = json.loads((ended.folder / "job.json").read_text())
-        assert (record["state"], [*record["addresses"]]) == ("done", ["dense", "pruned", "recovered"])
-        said = json.loads((ended.folder / "report.json").read_text())["rows"]
-        own = json.loads((ended.folder / "provenance.json").read_text())["date"]
-        assert {row["provenance"]["date"] for row in said} == {own}
-        assert own in (ended.folder / "report.html").read_text()
-        assert own in (ended.folder / "models" / "pruned" / "README.md").read_text()
+    assert contents(second.folder) == contents(slow.folder)
+    assert {name.partition("/")[0] for name in contents(slow.folder)} >= {"models", "pictures"}
+    said = [[line.replace(str(each.folder), "FOLDER") for line in each.err] for each in (second, slow)]
+    assert said[0] == said[1]
+    assert second.out == [str(second.folder)]
+    record = json.loads((second.folder / "job.json").read_text())
+    assert (record["state"], [*record["addresses"]]) == ("done", ["dense", "pruned", "recovered"])
+    own = json.loads((second.folder / "provenance.json").read_text())["date"]
+    rows = json.loads((second.folder / "report.json").read_text())["rows"]
+    assert {row["provenance"]["date"] for row in rows} == {own}
+    for name in ("report.html", "models/pruned/README.md"):
+        assert DATE.findall((second.folder / name).read_bytes()) == [own.encode()]
 
 
-def test_nothing_heavy_is_imported_for_it(ran: Any, words: tuple[str, ...], store: Path) -> None:
+def test_nothing_heavy_is_imported_for_it(tiny_trained: tuple[str, ...], own: Path) -> None:
     """In a process of its own: this one has imported everything already."""
     told = f"print(*sorted({{*{HEAVY!r}}} & {{*sys.modules}}))"
     code = f"import sys\nfrom prunelab.cli import main\ntry:\n    main()\nfinally:\n    {told}"
     ended = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=store.parent, capture_output=True, text=True, check=True,
-        env={**os.environ, "PRUNELAB_STORE": str(store)},
-    )  # fmt: skip
+        [sys.executable, "-c", code, *tiny_trained],
+        cwd=own.parent,
+        env={**os.environ, "PRUNELAB_STORE": str(own)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ended.stdout.splitlines()[1:] == [""], ended.stdout
-    assert "report: " in ended.stderr
+    assert "a warning" in ended.stderr
 
 
 @pytest.fixture
-def own(ran: Any, store: Path, tmp_path: Path) -> Path:
-    """A store of one's own, with all that the run's holds."""
-    shutil.copytree(store, tmp_path / "store", copy_function=shutil.copy2)
+def own(command: Command, first: Any, tiny_trained: tuple[str, ...], store: Path, tmp_path: Path) -> Path:
+    """A store with what ``first`` computed, and the report of the same command without a logger."""
+    named = shutil.ignore_patterns("outcome-*", "sample-*")
+    shutil.copytree(store, tmp_path / "store", ignore=named)
+    with instead(first) as computed:
+        assert command(*tiny_trained, store=tmp_path / "store").code == 0
+    assert len(computed) == 1
     return tmp_path / "store"
 
 
 @contextmanager
-def instead(ran: Any) -> Iterator[list[Path]]:
-    """Inside, what a run computes is what ``ran`` left; the folders of those that did compute."""
+def instead(first: Any) -> Iterator[list[Path]]:
+    """Inside, what a run computes is what ``first`` left; the folders of those that did compute."""
     folders: list[Path] = []
 
-    def computed(config: DictConfig, folder: Path, overrides: Any) -> None:
+    def computed(config: DictConfig, folder: Path, overrides: Any) -> Summary:
         folders.append(folder)
-        shutil.copytree(ran.folder, folder, dirs_exist_ok=True)
-        SCREEN.noted[:] = [(stage, where) for stage, _, where in ran.asked]
+        shutil.copytree(first.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("wandb"))
+        asked = [(stage, where) for stage, _, where in first.asked if stage != "sample"]
+        SCREEN.noted[:] = [*asked, ("", "a warning")]
+        return Summary({}, {}, "", "", [], {}, {}, [])
 
     with mock.patch.object(cell, "_computed", computed):
         yield folders
@@ -137,14 +133,14 @@ SPOILT: dict[str, tuple[bool, Callable[[Path], None]]] = {
 
 @pytest.mark.parametrize("what", SPOILT)
 def test_what_is_not_whole_or_not_what_it_was_is_computed(
-    command: Command, ran: Any, words: tuple[str, ...], own: Path, what: str
+    command: Command, first: Any, tiny_trained: tuple[str, ...], own: Path, what: str
 ) -> None:
     """Then it is kept anew, which is seen where there is nothing else that the run would have to mend."""
     mended, spoil = SPOILT[what]
-    with instead(ran) as computed:
+    with instead(first) as computed:
         spoil(own)
         for _ in range(1 + mended):
-            assert command(*words, store=own).code == 0
+            assert command(*tiny_trained, store=own).code == 0
         assert len(computed) == 1
 
 
@@ -160,21 +156,21 @@ def remade(store: Store, folder: Path) -> None:
 
 
 def test_a_store_that_is_read_only_serves_and_keeps_nothing(
-    command: Command, ran: Any, words: tuple[str, ...], own: Path
+    command: Command, first: Any, tiny_trained: tuple[str, ...], own: Path
 ) -> None:
     (found,) = outcomes(own)
-    with instead(ran) as computed, mock.patch.object(Store, "hold", side_effect=Refusal("read-only")):
-        assert command(*words, store=own).code == 0
+    with instead(first) as computed, mock.patch.object(Store, "hold", side_effect=Refusal("read-only")):
+        assert command(*tiny_trained, store=own).code == 0
         assert computed == []
-        assert command(*words, "keep=copy", store=own).code == 0
+        assert command(*tiny_trained, "keep=copy", store=own).code == 0
     assert (len(computed), outcomes(own)) == (1, [found])
 
 
 def test_what_changes_during_a_run_is_not_kept(
-    command: Command, ran: Any, words: tuple[str, ...], own: Path
+    command: Command, first: Any, tiny_trained: tuple[str, ...], own: Path
 ) -> None:
     for found in outcomes(own):
         shutil.rmtree(found)
-    with instead(ran), mock.patch.object(ingredients, "key", side_effect=["before", "after"]):
-        assert command(*words, store=own).code == 0
+    with instead(first), mock.patch.object(ingredients, "key", side_effect=["before", "after"]):
+        assert command(*tiny_trained, store=own).code == 0
     assert outcomes(own) == []

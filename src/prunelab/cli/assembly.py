@@ -6,12 +6,11 @@ from typing import Any
 
 import hydra.utils
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from prunelab.artifacts import Store, default_root
 from prunelab.cli.inputs import OURS
+from prunelab.cli.making import instantiate, tracker
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.remembered import HASHES, remember_in
@@ -21,7 +20,6 @@ from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.request import Request
-from prunelab.tracking.protocol import Tracker
 from prunelab.trainers.hardware import Hardware
 from prunelab.walkers.walk import add
 
@@ -34,18 +32,6 @@ SAID = frozenset(
         *("quiet", "verbose"),
     )
 )
-
-
-def instantiate(node: Any, **settings: Any) -> Any:
-    """The object a node describes; what its class refuses, or cannot take, is one line."""
-    try:
-        return hydra.utils.instantiate(node, **settings)
-    except InstantiationException as error:
-        if isinstance(error.__cause__, Refusal):
-            raise error.__cause__ from None
-        raise Refusal(f"the configuration does not fit its class: {' '.join(str(error).split())}") from error
-    except OmegaConfBaseException as error:
-        raise Refusal(f"the configuration does not resolve: {' '.join(str(error).split())}") from error
 
 
 def choice(group: str) -> str:
@@ -82,12 +68,6 @@ def hardware(config: DictConfig) -> Hardware:
     """Where the job runs; joins the other ranks if there are any."""
     chosen: Hardware = instantiate(config.trainer, devices=config.devices, precision=config.precision)
     ranks.start(chosen.accelerator)
-    return chosen
-
-
-def tracker(config: DictConfig) -> Tracker:
-    """Where stages are logged."""
-    chosen: Tracker = instantiate(config.logger)
     return chosen
 
 

@@ -32,6 +32,7 @@ from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.failures import classify
 from prunelab.core.screen import SCREEN
+from prunelab.tracking.summary import Summary
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
@@ -165,21 +166,21 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: R
         known = ingredients.key(config)
         if known is not None and kept.serve(known, config, folder, overrides):
             return
-        _computed(config, folder, overrides)
+        summary = _computed(config, folder, overrides)
         if known is not None and known == ingredients.key(config):  # nothing changed on the way
-            kept.keep(known, config, folder)
+            kept.keep(known, config, folder, summary)
 
 
-def _computed(config: DictConfig, folder: Path, overrides: OverridesConf) -> None:
-    """The job, with all that it takes, which is imported here."""
+def _computed(config: DictConfig, folder: Path, overrides: OverridesConf) -> Summary | None:
+    """The job, with all that it takes, which is imported here; of a run, its summary."""
     from prunelab.cli import jobs
 
     if not config.verbose:
         jobs.quiet()
-    job: Callable[[DictConfig, Path], None] = getattr(jobs, config.job)
+    job: Callable[[DictConfig, Path], Summary | None] = getattr(jobs, config.job)
     if processes.first():
         provenance.leave(folder, config.job, overrides, config)
-    job(config, folder)
+    return job(config, folder)
 
 
 def reason_of(error: Exception) -> str:

@@ -27,7 +27,8 @@ from prunelab.core.presets import PACKAGE, conf_folder
 from prunelab.core.processor import processor
 
 OURS = ("prunelab.", "pathlib.Path", "hydra.utils.get_object")  # whose code is seen from here
-SILENT = "prunelab.tracking.silent.SilentTracker"
+# Trackers whose only run of a job of which all is stored is its summary.
+TRACKERS = ("prunelab.tracking.silent.SilentTracker", "prunelab.tracking.wandb.WandbTracker")
 # What says how torch and Python work; where the store lies is no such thing.
 VARIABLES = (
     *("OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "ATEN_", "ONEDNN_", "DNNL_", "TORCH_"),
@@ -39,8 +40,8 @@ def key(config: DictConfig) -> str | None:
     """A hash of everything that decides what a command leaves, as it is at this moment.
 
     None where the command is to be run in any case: what decides it is not seen from here (code of one's
-    own, what lies on a server, a GPU), or a run does something beside its report (tracking, ranks, a job of a
-    scheduler).
+    own, what lies on a server, a GPU), or the run is of several processes or a scheduler's job, or is logged
+    otherwise than by its summary.
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
     if not _is_plain(values) or not _alone():
@@ -66,10 +67,10 @@ def key(config: DictConfig) -> str | None:
 
 
 def _is_plain(values: Mapping[str, Any]) -> bool:
-    """Whether it is a run on the CPU that leaves a report, and nothing elsewhere."""
+    """Whether it is a run on the CPU that leaves a report."""
     how = (values["job"], values["until"], values["verbose"], values["devices"])
-    where = (values["logger"]["_target_"], values["trainer"]["accelerator"])
-    return how == ("run", None, False, 1) and where == (SILENT, "cpu")
+    on_cpu = values["trainer"]["accelerator"] == "cpu"
+    return how == ("run", None, False, 1) and on_cpu and values["logger"]["_target_"] in TRACKERS
 
 
 def _alone() -> bool:

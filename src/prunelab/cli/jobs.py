@@ -18,6 +18,7 @@ from prunelab.cli import assembly, provenance
 from prunelab.cli.inputs import reports
 from prunelab.cli.leaving import command, keep_model, show
 from prunelab.cli.licences import licence
+from prunelab.cli.making import instantiate, tracker
 from prunelab.cli.older_rows import described
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
@@ -32,6 +33,7 @@ from prunelab.stages.evaluate import quantities
 from prunelab.stages.pretrain import pretrain as pretraining
 from prunelab.stages.price import price_table
 from prunelab.stages.run import Outcome
+from prunelab.tracking.summary import Summary
 from prunelab.tracking.wandb import WandbTracker
 
 # What a row of a report says of what made it; the folder's provenance.json has the configuration, too.
@@ -52,13 +54,17 @@ def quiet() -> None:
         library.set_verbosity_error()
 
 
-def run(config: DictConfig, folder: Path) -> None:
-    """Score, prune, recover and evaluate; leaves ``report.html``, ``report.json`` and the saved models."""
+def run(config: DictConfig, folder: Path) -> Summary | None:
+    """Score, prune, recover and evaluate; leaves ``report.html``, ``report.json`` and the saved models.
+
+    Returns what was logged of it as a whole; None where it goes ``until`` an earlier stage.
+    """
     request = assembly.request(config)
     bench = assembly.bench(config, lambda task: preflight.check_data(task, request))
     outcome = running.run(bench, request)
     if outcome is not None and ranks.rank() == 0:
         _leave(outcome, folder, config)
+    return outcome.summary if outcome is not None else None
 
 
 def _leave(outcome: Outcome, folder: Path, config: DictConfig) -> None:
@@ -99,12 +105,12 @@ def pretrain(config: DictConfig, folder: Path) -> None:
             f"model={assembly.choice('model')} has no pretraining recipe: only embedded models have one"
         )
     where = assembly.hardware(config)
-    recipe = assembly.instantiate(config.model.pretrain)
+    recipe = instantiate(config.model.pretrain)
     scratch = assembly.pretraining_folder(config, recipe.fingerprint)
     with (
         refusing_disk_errors(scratch),
         shared(scratch.parent.parent),
-        assembly.tracker(config).stage(
+        tracker(config).stage(
             "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
         ) as log,
     ):
@@ -119,15 +125,15 @@ def dashboard(config: DictConfig, folder: Path) -> None:
     """A W&B view over the runs of ``group``; leaves ``dashboard.json``, and in W&B the view where it can."""
     from prunelab.tracking import dashboard as views
 
-    tracker = assembly.tracker(config)
-    metrics = quantities(assembly.instantiate(config.task.metrics, _convert_="all"))
+    chosen = tracker(config)
+    metrics = quantities(instantiate(config.task.metrics, _convert_="all"))
     shown = {name: told for name, told in metrics.items() if told.better and not told.aside}
     project = config.logger.get("project", "prunelab")
     batches = assembly.plain(config.evaluation.timing.batches)
     view = views.Dashboard(project, config.group, shown, batches)
     folder.mkdir(parents=True, exist_ok=True)
     path = views.write(view, folder)
-    url = views.publish(view, tracker) if isinstance(tracker, WandbTracker) else None
+    url = views.publish(view, chosen) if isinstance(chosen, WandbTracker) else None
     SCREEN.tell(f"dashboard: {url or path}")
 
 

@@ -18,12 +18,14 @@ from prunelab.artifacts import Store, address, default_root, record
 from prunelab.artifacts.disk import FAILING
 from prunelab.cli import provenance
 from prunelab.cli.leaving import keep_model, show
+from prunelab.cli.making import tracker
 from prunelab.core.errors import Refusal
 from prunelab.core.remembered import HASHES, remember_in
 from prunelab.core.screen import SCREEN
+from prunelab.tracking.summary import Summary
 
 STAGE, VERSION = "outcome", 1
-TOLD, FILES = "outcome.json", "files"
+TOLD, SUMMARY, FILES = "outcome.json", "summary.json", "files"
 PAGE, REPORT = "report.html", "report.json"
 PAPER = ("summary.md", "summary.tex", "summary.csv")
 MEDIA = ("pictures", "sounds", "previews")  # of a report, whose entries name files
@@ -40,13 +42,16 @@ def serve(key: str, config: DictConfig, folder: Path, overrides: OverridesConf) 
     told = json.loads(content[TOLD]) if content else {}
     if content is None or told["key"] != key or not _holds(store, told["read"]):
         return False
+    log = tracker(config)
     provenance.leave(folder, config.job, overrides, config, told["hardware"])
     _say(told["noted"])
+    Summary.from_json(json.loads(content[SUMMARY])).log(log)
     for state, where in told["models"].items():
         keep_model(store.path(where) / "model", folder / "models" / state, config.keep)
+    # What tells this run from that one: it began after the words were written that a report quotes.
     dates = (told["date"].encode(), provenance.read(folder)["date"].encode())
     for name, data in content.items():
-        if name != TOLD:
+        if name not in (TOLD, SUMMARY):
             path = Path(name).relative_to(FILES)
             _write(folder / path, data.replace(*dates) if path.suffix in WORDS else data)
     rows = json.loads((folder / REPORT).read_text("utf-8"))["rows"]
@@ -54,13 +59,13 @@ def serve(key: str, config: DictConfig, folder: Path, overrides: OverridesConf) 
     return True
 
 
-def keep(key: str, config: DictConfig, folder: Path) -> None:
+def keep(key: str, config: DictConfig, folder: Path, summary: Summary | None) -> None:
     """Keep what a run has just left in its folder; nothing where the store takes no more.
 
     Where computations had something to say it waits for the next run, which says what this one would have
     said with everything stored.
     """
-    if SCREEN.aside:
+    if SCREEN.aside or summary is None:
         return
     store, where = _store(config), _address(key)
     report = json.loads((folder / REPORT).read_text("utf-8"))
@@ -74,6 +79,7 @@ def keep(key: str, config: DictConfig, folder: Path) -> None:
             for name in [*_names(report), *(f"models/{state}/README.md" for state in models)]:
                 _write(partial / FILES / name, (folder / name).read_bytes())
             _write(partial / TOLD, json.dumps(told, indent=1).encode())
+            _write(partial / SUMMARY, json.dumps(summary.as_json(), indent=1).encode())
             store.commit(where, partial, inputs)
     except Refusal:  # of a store that is read-only, or full: all that was asked for is there
         return

@@ -140,14 +140,12 @@ def _hardware(config: DictConfig | None) -> dict[str, Any]:
     own: dict[str, Any] = {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.release()}"}
     if config is None:
         return own
-    from prunelab.cli import assembly
+    from prunelab.cli import making
     from prunelab.costs.machine import hardware
     from prunelab.engine.placement import device
     from prunelab.trainers.hardware import Hardware
 
-    chosen: Hardware = assembly.instantiate(
-        config.trainer, devices=config.devices, precision=config.precision
-    )
+    chosen: Hardware = making.instantiate(config.trainer, devices=config.devices, precision=config.precision)
     found = hardware(device(chosen))
     named = {"device": found.device, "cpu": found.cpu, "threads": found.threads}
     return {**named, "processes": chosen.devices, **own}

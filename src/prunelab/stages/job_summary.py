@@ -12,9 +12,9 @@ from prunelab.stages.bench import Bench
 from prunelab.stages.evaluate import as_values
 from prunelab.stages.measured import Measured
 from prunelab.stages.time import timed
+from prunelab.tracking.summary import Summary
 
 VERSION = 1
-JOB = "summary"
 TAGGED = ("task", "model", "scorer", "granularity", "budget", "recovery")
 BYTES = ("peak_memory_bytes", "disk_bytes")
 CHOICES = (*TAGGED, "bypass", "settings", "seed")
@@ -32,7 +32,7 @@ def summarise(
     found: Sequence[Measured],
     previews: Sequence[Preview],
     told: Mapping[str, Quantity],
-) -> None:
+) -> Summary:
     """Log one run of what a job came to: ``rows`` as the report has them, of what was ``found``, in order.
 
     Numbers stand under ``STATE/NAME``, a metric's interval under ``STATE/NAME/low`` and ``STATE/NAME/high``;
@@ -46,12 +46,11 @@ def summarise(
     last = rows[-1]
     tags = [text(last, field) for field in TAGGED]
     config = {**chosen, "addresses": addresses}
-    with bench.tracker.stage(
-        JOB, config, parents, output, label=label(last, DESCRIBED) or bench.model.name, tags=tags
-    ) as run:
-        run.conclude(dict(numbers(found)), dict(described(rows, told)))
-        for preview in previews:
-            run.show(f"samples/{preview.state}", preview)
+    name = label(last, DESCRIBED) or bench.model.name
+    values, quantities = dict(numbers(found)), dict(described(rows, told))
+    summary = Summary(config, parents, output, name, tags, values, quantities, previews)
+    summary.log(bench.tracker)
+    return summary
 
 
 def choices(rows: Sequence[Row]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
 from prunelab.stages.state import State
 from prunelab.tracking.protocol import Run
+from prunelab.tracking.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +40,14 @@ PREVIEWS = 10  # samples shown side by side in the report
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run hands to the report."""
+    """What a run hands to the report, and what of it was logged as one."""
 
     rows: list[dict[str, Any]]
     previews: list[Preview]
     curves: list[Curve]
     models: Mapping[str, Path]
     facts: Mapping[str, str] = field(default_factory=dict)
+    summary: Summary | None = None
 
     def frame(self) -> "pd.DataFrame":
         """The rows as a pandas DataFrame: see :func:`prunelab.report.data_frame.frame`."""
@@ -201,10 +203,10 @@ def report(bench: Bench, asked: Mapping[str, Request], states: Sequence[State], 
     for line in warnings(rows):
         say(line)
     previews = [_preview(bench, each) for each in found]
-    summarise(bench, rows, found, previews, told)
+    summary = summarise(bench, rows, found, previews, told)
     curves = [_training_curve(state) for state in states if state.history]
     notes = {"examples": bench.task.words} if isinstance(bench.task, OwnSamples) else {}
-    return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, notes)
+    return Outcome(rows, previews, curves, {state.name: state.folder for state in states}, notes, summary)
 
 
 def row(
