@@ -1,6 +1,8 @@
 """Hydra's own switches do what Hydra's documentation says, and the job may stand anywhere among them."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def test_a_switch_answers(command: Command, tmp_path: Path, words: str) -> None:
     for piece in ANSWERS[words]:
         assert piece in "\n".join(ended.out)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_alone_is_what_hydra_prints_and_takes_no_hydra(command: Command, tmp_path: Path) -> None:
+    """In a process of its own, which imports next to nothing."""
+    code = (
+        "import sys; from prunelab.start import main; main(); "
+        "print(*{'hydra', 'omegaconf', 'numpy'} & {*sys.modules}, file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == command("--help", store=tmp_path / "store").out
+    assert ended.stderr == "\n"
 
 
 def test_the_version_is_ours(command: Command, tmp_path: Path) -> None:

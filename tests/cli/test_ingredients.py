@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from prunelab.cli import ingredients, provenance
@@ -109,6 +110,12 @@ def test_what_is_not_seen_from_here_has_no_key(composed: Callable[..., DictConfi
     (Path.cwd() / "mine.py").write_text("class Largest:\n    pass\n")
     with mock.patch.object(sys, "path", [*sys.path, str(Path.cwd())]):
         assert ingredients.key(composed("logger=none", *words.split())) is None
+
+
+def test_jobs_of_a_sweep_have_records_of_their_own(composed: Callable[..., DictConfig]) -> None:
+    config = composed(*GIVEN)
+    HydraConfig.get().mode = RunMode.MULTIRUN
+    assert ingredients.key(config) is None
 
 
 @pytest.mark.parametrize("variable", [{"RANK": "0", "WORLD_SIZE": "1"}, {"SLURM_JOB_ID": "7"}])

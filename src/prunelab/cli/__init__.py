@@ -29,7 +29,7 @@ from prunelab.cli.sbatch import SCRIPTS, script
 from prunelab.cli.swept import resumed, swept
 from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import conf_folder
+from prunelab.core.own_folders import conf_folder
 from prunelab.core.processes import launched, launcher
 from prunelab.core.screen import SCREEN
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.conf import ConfigSourceInfo, HydraConf, OverridesConf
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 
 from prunelab.artifacts.disk import refusing_disk_errors
 from prunelab.artifacts.locks import locked
-from prunelab.cli import elsewhere, ingredients, kept, provenance
+from prunelab.cli import elsewhere, provenance
 from prunelab.cli.announcement import stages
 from prunelab.cli.arguments import SEARCH_PATH, one_line
 from prunelab.cli.job_record import JOB, JobRecord, Value, named
@@ -32,7 +33,9 @@ from prunelab.core import processes, stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.failures import classify
 from prunelab.core.screen import SCREEN
-from prunelab.tracking.summary import Summary
+
+if TYPE_CHECKING:
+    from prunelab.tracking.summary import Summary
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 
@@ -159,6 +162,8 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: R
     if wants_ranks(config):
         in_ranks(config, folder, overrides)
         return
+    from prunelab.cli import ingredients, kept
+
     SCREEN.set(config.quiet, config.verbose, stages(config) if config.job == "run" else None)
     with refusing_disk_errors(folder.absolute(), ELSEWHERE):  # the store's are said further inside
         if processes.first():
@@ -171,7 +176,7 @@ def work(config: DictConfig, folder: Path, overrides: OverridesConf, repeated: R
             kept.keep(known, config, folder, summary)
 
 
-def _computed(config: DictConfig, folder: Path, overrides: OverridesConf) -> Summary | None:
+def _computed(config: DictConfig, folder: Path, overrides: OverridesConf) -> "Summary | None":
     """The job, with all that it takes, which is imported here; of a run, its summary."""
     from prunelab.cli import jobs
 

@@ -22,7 +22,7 @@ from prunelab.cli.reading import folders, read_carefully
 from prunelab.cli.remembering import remember
 from prunelab.core.complaints import shown
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import conf_folder
+from prunelab.core.own_folders import conf_folder
 
 MOST_JOBS = 1000  # of one key in a sweep
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.cli import provenance
@@ -23,7 +24,7 @@ from prunelab.cli.standing import PLACES
 from prunelab.core import processes
 from prunelab.core.contents import files, sha256
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import PACKAGE, conf_folder
+from prunelab.core.own_folders import PACKAGE, conf_folder
 from prunelab.core.processor import processor
 
 OURS = ("prunelab.", "pathlib.Path", "hydra.utils.get_object")  # whose code is seen from here
@@ -74,10 +75,10 @@ def _is_plain(values: Mapping[str, Any]) -> bool:
 
 
 def _alone() -> bool:
-    """Whether one process does the whole job, for no scheduler: a report names whose job it is of."""
-    return processes.world() == 1 and not (
-        processes.launched() or processes.grouped() or processes.scheduled()
-    )
+    """Whether one process does the whole command, for no scheduler: a report names whose job it is of."""
+    if processes.launched() or processes.grouped() or processes.scheduled():
+        return False
+    return HydraConfig.get().mode != RunMode.MULTIRUN
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from prunelab.core.presets import conf_folder
+from prunelab.core.own_folders import conf_folder
 from prunelab.report.schema import Row
 from prunelab.stages.evaluate import quantities
 

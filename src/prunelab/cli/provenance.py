@@ -20,7 +20,7 @@ import prunelab
 from prunelab.cli.arguments import SEARCH_PATH, one_line
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import conf_folder
+from prunelab.core.own_folders import conf_folder
 
 FILE = "provenance.json"
 SCHEMA = 1

@@ -12,7 +12,7 @@ from prunelab.cli.arguments import Arguments, parse_overrides
 from prunelab.cli.checking import swept
 from prunelab.cli.cluster import Cluster, Stage, profile
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import conf_folder
+from prunelab.core.own_folders import conf_folder
 
 SCRIPTS = ("sbatch", "chain")  # the jobs that print a script
 CHAIN = get_args(Stage)

@@ -1,24 +1,16 @@
 """The files of conf/, read for programs: what a name stands for, without Hydra."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from prunelab.core.errors import Refusal
+from prunelab.core.own_folders import EMBEDDED, conf_folder
 
-PACKAGE = Path(__file__).resolve().parent.parent
-EMBEDDED = PACKAGE / "embedded"
 OVERRIDE = "override /"
 HYDRA_S = ("_target_", "_args_", "_convert_")  # what says how an object is made
-
-
-def conf_folder() -> Path:
-    """Where the configuration lies: inside the installed package, else at the top of the checkout."""
-    installed = PACKAGE / "conf"
-    return installed if installed.is_dir() else PACKAGE.parent.parent / "conf"
 
 
 def embedded(name: str) -> str:

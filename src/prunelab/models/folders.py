@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prunelab.core.contents import files, pipeline, sha256
 from prunelab.core.errors import Refusal
-from prunelab.core.presets import EMBEDDED
+from prunelab.core.own_folders import EMBEDDED
 
 CARD = "README.md"
 
