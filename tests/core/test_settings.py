@@ -7,7 +7,19 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from prunelab.core.errors import Refusal
-from prunelab.core.settings import Betas, Count, Number, Runtime, deciding, known_as, runtime, settings
+from prunelab.core.settings import (
+    Agreement,
+    Betas,
+    Count,
+    Later,
+    Number,
+    Runtime,
+    deciding,
+    known_as,
+    left_out,
+    runtime,
+    settings,
+)  # fmt: skip
 
 
 @settings
@@ -67,6 +79,19 @@ def test_how_it_runs_is_declared_and_not_guessed_from_a_name() -> None:
     assert runtime(Own) == frozenset()
     assert runtime(load) == {"device"}
     assert "device" not in deciding(Knobs((0.9, 0.99)))
+
+
+def test_a_setting_that_came_later_is_in_addresses_where_it_says_something() -> None:
+    @settings
+    class Grown:
+        steps: Count = 1
+        stable: Later[Agreement] = None
+
+    assert deciding(Grown(2)) == {"steps": 2}
+    assert deciding(Grown(2, 0.5)) == {"steps": 2, "stable": 0.5}
+    assert left_out(Grown, {"steps": 2, "stable": None}) == {"stable"}
+    with pytest.raises(Refusal, match="stable=0"):
+        Grown(2, 0.0)
 
 
 def test_a_class_that_was_moved_keeps_its_first_name_in_addresses_and_what_is_made_of_it_does_not() -> None:

@@ -1,5 +1,7 @@
 """Latent shift against a loop that removes one element at a time and shares no code with the scorer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,14 +9,14 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.halves import Averaged
 from prunelab.core.scores import keep_all
 from prunelab.core.units import Unit
-from prunelab.engine.observe import observe
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.stages.bench import Part
 from prunelab.stages.prune import slimmed
-from prunelab.stages.score import check_scorer
+from prunelab.stages.score import check_scorer, follow
 from prunelab.trainers.hardware import Hardware
 
 PROMPTS = [
@@ -29,9 +31,14 @@ class Prompts:
         return [PROMPTS[i % len(PROMPTS)] for i in draws]
 
 
+def followed(model: PipelineModel, units: list[Unit], scorer: LatentShift) -> Averaged:
+    scores = follow(scorer.passes(model, units, Prompts()), Hardware())
+    assert isinstance(scores, Averaged)
+    return scores
+
+
 def scored(model: PipelineModel, units: list[Unit], scorer: LatentShift) -> Tensor:
-    statistics = observe(scorer.observation(model, units, Prompts()), Hardware(), "score")
-    scores = scorer.reduce(statistics, units)
+    scores = followed(model, units, scorer)
     return torch.cat([scores[unit.name] for unit in units])
 
 
@@ -63,17 +70,28 @@ def latents(model: PipelineModel, samples: int, steps: int) -> np.ndarray:
 def test_equals_removing_one_element_at_a_time(model: PipelineModel, granularity: str) -> None:
     units = model.units([granularity], ["denoiser"])[::9]
     dense = latents(model, 4, 2)[:, -1]
-    scores = scored(model, units, LatentShift(samples=4, steps=2, batch_size=5))
-    expected = []
+    scores = followed(model, units, LatentShift(samples=4, steps=2, batch_size=5))
+    expected = []  # by all samples, and by either half of them
     for unit in units:
         for element in range(unit.elements):
             plan = keep_all(units)
             plan[unit.name][element] = False
             without = latents(slimmed(model, units, plan), 4, 2)[:, -1]
-            mean = np.linalg.norm(without.mean(0) - dense.mean(0))
-            std = np.linalg.norm(without.std(0) - dense.std(0))
-            expected.append(mean + std)
-    assert np.allclose(scores.numpy(), expected, rtol=2e-3, atol=1e-4)
+            pairs = [(without[part], dense[part]) for part in (slice(4), slice(2), slice(2, 4))]
+            means = [np.linalg.norm(one.mean(0) - other.mean(0)) for one, other in pairs]
+            stds = [np.linalg.norm(one.std(0) - other.std(0)) for one, other in pairs]
+            expected.append(np.add(means, stds))
+    found = [torch.stack([scores[unit.name], *scores.of_halves(unit)], dim=1) for unit in units]
+    assert np.allclose(torch.cat(found).numpy(), expected, rtol=2e-3, atol=1e-4)
+
+
+def test_rounds_that_never_agree_take_all_samples_and_score_as_without(model: PipelineModel) -> None:
+    units = model.units(["block"], ["denoiser"])[:3]
+    knobs = LatentShift(samples=5, steps=1, batch_size=8, ddof=1)
+    scores = followed(model, units, replace(knobs, stable=1 - 1e-12))
+    assert (scores.samples, scores.halves) == (5, (4, 1))
+    every = torch.cat([scores[unit.name] for unit in units])
+    torch.testing.assert_close(every, scored(model, units, knobs), rtol=1e-4, atol=0)
 
 
 @torch.no_grad()
@@ -134,7 +152,7 @@ def test_a_batch_gives_its_own_elements_and_equal_prompts_are_embedded_once(
     monkeypatch.setattr(model, "embed", lambda prompts: asked.append(tuple(prompts)) or embed(prompts))
     units = model.units(["block"], ["denoiser"])[:9]
     scorer = LatentShift(samples=2, steps=1, batch_size=4)
-    observation = scorer.observation(model, units, Prompts())
+    observation = next(scorer.passes(model, units, Prompts()))
     given = [observation.observe(rows, torch.device("cpu")) for rows in observation.batches[1:3]]
     for first, statistics in zip((2, 4), given, strict=True):
         for value in statistics.values():

@@ -1,6 +1,7 @@
 """Taylor scores against plain loops over tensors that share no code with the scorer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 from processes import run_ranks
 from safetensors.torch import load_file
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.halves import Averaged, agreements
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor, prefix
@@ -160,6 +163,16 @@ class Curve:
         return latents.new_zeros(len(latents), 6)
 
 
+class Later(Pictures):
+    """The same pictures from a later one on."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def media(self, draws: range) -> Tensor:
+        return super().media(range(self.start + draws.start, self.start + draws.stop))
+
+
 ROWS = Unit("denoiser", "", "channel", 6, (Slice("weight", 0),), Gate("", "input"), "")
 
 
@@ -183,13 +196,36 @@ def test_the_prefix_of_a_known_loss_curve(
     monkeypatch.setattr("prunelab.scorers.taylor.FIRST", first)
     model = Curve()
     scorer = Taylor(samples=4, threshold=threshold, stride=stride, batch_size=3)
-    got = follow(scorer.passes(model, [ROWS], Pictures()), Hardware())[ROWS.name]
+    got = follow(scorer.passes(model, [ROWS], Pictures()), Hardware())
+    assert isinstance(got, Averaged)
     assert model.embedded == 2, "once per batch, whatever the passes and the timesteps"
     weight = model.components["denoiser"].weight.numpy()
     pictures = Pictures().media(range(4)).double().flatten(1).numpy() / 255
-    gradient = sum(np.outer(weight @ picture, picture) for picture in pictures) * 2 / 6 / 4
     share = sum(float(Curve.curve[t]) for t in chosen)
-    assert np.allclose(got.numpy(), share * np.abs(weight * gradient).sum(axis=1), rtol=1e-6)
+    halves = zip(got.of_halves(ROWS), (pictures[:3], pictures[3:]), strict=True)  # batches of three and one
+    for found, some in [(got[ROWS.name], pictures), *halves]:
+        gradient = sum(np.outer(weight @ picture, picture) for picture in some) * 2 / 6 / len(some)
+        assert np.allclose(found.numpy(), share * np.abs(weight * gradient).sum(axis=1), rtol=1e-6)
+
+
+def test_rounds_double_until_halves_agree() -> None:
+    """Agreement is Spearman's of two scorings, each of its own half; out of reach, all samples are taken."""
+    knobs = Taylor(samples=12, threshold=None, stride=4, batch_size=4)
+    plain, soon, never = (
+        follow(replace(knobs, stable=stable).passes(Curve(), [ROWS], Pictures()), Hardware())
+        for stable in (None, 0.01, 1 - 1e-12)
+    )
+    assert isinstance(soon, Averaged)
+    assert isinstance(never, Averaged)
+    assert (soon.samples, soon.halves) == (8, (4, 4))
+    halves = [
+        follow(replace(knobs, samples=4).passes(Curve(), [ROWS], Later(start)), Hardware())[ROWS.name]
+        for start in (0, 4)
+    ]
+    agreed = agreements(soon, [ROWS], {})["denoiser/channel"]
+    assert agreed == pytest.approx(spearmanr(*halves).statistic, abs=1e-12)
+    torch.testing.assert_close(never[ROWS.name], plain[ROWS.name], rtol=1e-12, atol=0)
+    assert (never.samples, never.halves) in [(12, (8, 4)), (8, (4, 4))], "perfect agreement may come"
 
 
 def test_prefix_on_its_own() -> None:
@@ -231,6 +267,10 @@ def test_knobs_that_mean_nothing_are_refused() -> None:
         Taylor(threshold=1.0)
     with pytest.raises(Refusal, match="stride=0"):
         Taylor(stride=0)
+    with pytest.raises(Refusal, match=r"scorer\.threshold=null, or scorer\.stable=null"):
+        Taylor(stable=0.9)
+    with pytest.raises(Refusal, match="stable=1"):
+        Taylor(threshold=None, stable=1.0)
 
 
 def test_two_ranks_score_as_one_does(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.draws import integers, normal
+from prunelab.core.halves import Averaged
 from prunelab.core.units import Unit
 from prunelab.data.digits import Digits
 from prunelab.engine.observe import observe
@@ -36,8 +37,10 @@ def examples() -> Examples:
     return Examples()
 
 
-def scored(model: PipelineModel, units: list[Unit], scorer: Wanda, examples: Examples) -> dict[str, Tensor]:
-    return dict(follow(scorer.passes(model, units, examples), Hardware()))
+def scored(model: PipelineModel, units: list[Unit], scorer: Wanda, examples: Examples) -> Averaged:
+    scores = follow(scorer.passes(model, units, examples), Hardware())
+    assert isinstance(scores, Averaged)
+    return scores
 
 
 @torch.no_grad()
@@ -78,13 +81,34 @@ def test_linear_weights_by_a_loop(
     scores = scored(model, units, Wanda(samples=SAMPLES, batch_size=4), examples)
     for unit in units:
         linear = model.components[component].get_submodule(unit.path)
-        total = [0.0] * linear.in_features
-        for sample in inputs_of(model, linear, examples):
-            for token in sample.reshape(-1, linear.in_features).double():
-                total = [sum_ + x * x for sum_, x in zip(total, token.tolist(), strict=True)]
-        norms = torch.tensor([math.sqrt(each / SAMPLES) for each in total], dtype=torch.float64)
-        expected = linear.weight.double().abs() * norms
-        assert torch.allclose(scores[unit.name].reshape(expected.shape), expected, rtol=1e-4, atol=1e-12)
+        seen = inputs_of(model, linear, examples)
+        parts = [(scores[unit.name], seen), *zip(scores.of_halves(unit), (seen[:4], seen[4:]), strict=True)]
+        for found, samples in parts:
+            total = [0.0] * linear.in_features
+            for sample in samples:
+                for token in sample.reshape(-1, linear.in_features).double():
+                    total = [sum_ + x * x for sum_, x in zip(total, token.tolist(), strict=True)]
+            norms = torch.tensor([math.sqrt(each / len(samples)) for each in total], dtype=torch.float64)
+            expected = linear.weight.double().abs() * norms
+            assert torch.allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-12)
+
+
+def test_rounds_stop_where_halves_agree_and_take_all_where_they_never_do(
+    model: PipelineModel, examples: Examples
+) -> None:
+    units = some(model, "text_encoder", "weight", ["layers.1.mlp.fc2"])
+    soon, never = (
+        scored(model, units, Wanda(samples=6, batch_size=2, stable=stable), examples)
+        for stable in (0.5, 1 - 1e-12)
+    )
+    assert (soon.samples, soon.halves) == (6, (3, 3)), "two rounds at least"
+    assert (never.samples, never.halves) == (6, (3, 3))
+    torch.testing.assert_close(
+        never[units[0].name],
+        scored(model, units, Wanda(samples=6), examples)[units[0].name],
+        rtol=1e-4,
+        atol=0,
+    )
 
 
 def test_convolution_weights_by_a_loop(model: PipelineModel, examples: Examples) -> None:

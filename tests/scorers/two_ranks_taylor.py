@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from prunelab.core.halves import Averaged
 from prunelab.core.units import Gate, Slice, Unit
 from prunelab.engine import ranks
 from prunelab.scorers.taylor import Taylor
@@ -61,8 +62,10 @@ def main(folder: Path) -> None:
     ranks.start()
     scorer = Taylor(samples=4, threshold=0.3, batch_size=1)
     scores = follow(scorer.passes(Uneven(), [ROWS], Examples()), Hardware(devices=ranks.world()))
+    assert isinstance(scores, Averaged)
+    halves = dict(zip(("first half", "second half"), scores.of_halves(ROWS), strict=True))
     if ranks.rank() == 0:
-        save_file(dict(scores), folder / "result.safetensors")
+        save_file({**scores, **halves}, folder / "result.safetensors")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def observations(model: PipelineModel) -> Iterator[tuple[str, Observation]]:
     judged = SimpleNamespace(features=MEDIA, predictions={}, confidences={})
     task: Any = SimpleNamespace(stored=lambda media: media, judged=lambda media: judged)
     knobs = Evaluation(seeds=1, samples=4, batch_size=4)
-    yield "latent shift", LatentShift(**FEW).observation(model, operators[:3], EXAMPLES)
+    yield "latent shift", next(LatentShift(**FEW).passes(model, operators[:3], EXAMPLES))
     yield "wanda", next(Wanda(**FEW, padding=False).passes(model, weights, EXAMPLES))
     yield "losses", next(Taylor(**FEW, stride=500).passes(model, operators, EXAMPLES))
     yield "gradients", next(Taylor(**FEW, stride=500, threshold=None).passes(model, operators, EXAMPLES))

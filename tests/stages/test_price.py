@@ -73,7 +73,7 @@ def calibration(make_bench: Callable[..., Bench], tmp_path: Path) -> Calibration
 def test_latent_shift(model: PipelineModel, calibration: Calibration, guidance: float) -> None:
     scorer = LatentShift(samples=2, steps=2, guidance=guidance, batch_size=4)
     units = model.units(["block"], ["denoiser"])[:2]
-    observation = scorer.observation(model, units, calibration)
+    observation = next(scorer.passes(model, units, calibration))
     with counted(model) as passes:
         for rows in observation.batches:
             observation.observe(rows, torch.device("cpu"))

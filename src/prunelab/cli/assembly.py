@@ -14,7 +14,7 @@ from prunelab.cli.making import instantiate, tracker
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
 from prunelab.core.remembered import HASHES, remember_in
-from prunelab.core.settings import known_as, runtime
+from prunelab.core.settings import known_as, left_out
 from prunelab.core.sparsity import Sparsity
 from prunelab.core.tasks import Task
 from prunelab.engine import ranks
@@ -57,7 +57,8 @@ def _addressed(settings: Any) -> Any:
         if target is None:
             return {key: _addressed(value) for key, value in settings.items()}
         kind = hydra.utils.get_object(target)
-        deciding = {key: _addressed(value) for key, value in settings.items() if key not in runtime(kind)}
+        out = left_out(kind, settings)
+        deciding = {key: _addressed(value) for key, value in settings.items() if key not in out}
         return {**deciding, "_target_": known_as(kind, target)}
     if isinstance(settings, list):
         return [_addressed(each) for each in settings]

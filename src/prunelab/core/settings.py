@@ -64,6 +64,9 @@ def _differ(values: Sequence[str]) -> bool:
 HOW = "says how it runs"
 Runtime = Annotated[T, HOW]  # a setting that decides no result: it stays out of every address
 
+LATER = "came later"
+Later = Annotated[T | None, LATER]  # None is as it was before there was the setting: it stays out, too
+
 Count = Annotated[int, Strict(), Ge(1), Le(MOST)]
 NonNegativeCount = Annotated[int, Strict(), Ge(0), Le(MOST)]
 Several = Annotated[int, Strict(), Ge(2), Le(MOST)]
@@ -77,6 +80,7 @@ Positive = Annotated[Number, Gt(0)]
 NonNegative = Annotated[Number, Ge(0)]
 Fraction = Annotated[Number, Ge(0), Le(1)]
 Share = Annotated[Number, Ge(0), Lt(1)]
+Agreement = Annotated[Number, Gt(0), Lt(1)]  # of ranks
 Decay = Share  # of an average, per step
 Betas = Annotated[Sequence[Decay], Len(2, 2), Must("are not two numbers in [0, 1), such as [0.9,0.999]")]
 
@@ -142,12 +146,23 @@ def refusal(error: ValidationError, prefix: str, fields: Sequence[str] = ()) -> 
 
 def runtime(target: Any) -> frozenset[str]:
     """The arguments of a class or function that are declared as ``Runtime``."""
+    return _declared(target, HOW)
+
+
+def left_out(target: Any, given: Mapping[str, Any]) -> frozenset[str]:
+    """Which of the settings given to a class or function stay out of addresses: see Runtime and Later."""
+    nothing = {name for name in _declared(target, LATER) if given.get(name) is None}
+    return runtime(target) | nothing
+
+
+def _declared(target: Any, mark: str) -> frozenset[str]:
+    """The arguments of a class or function whose type bears a mark."""
     holds = target if dataclasses.is_dataclass(target) or not inspect.isclass(target) else target.__init__
     try:
         hints = get_type_hints(holds, include_extras=True)
     except (NameError, TypeError):  # annotations that only a type checker can read
         return frozenset()
-    return frozenset(name for name, hint in hints.items() if HOW in getattr(hint, "__metadata__", ()))
+    return frozenset(name for name, hint in hints.items() if mark in getattr(hint, "__metadata__", ()))
 
 
 def known_as(kind: Any, place: str) -> str:
@@ -157,5 +172,6 @@ def known_as(kind: Any, place: str) -> str:
 
 def deciding(value: Any) -> dict[str, Any]:
     """The settings of a dataclass that decide its result, by name."""
-    left_out = runtime(type(value))
-    return {name: held for name, held in dataclasses.asdict(value).items() if name not in left_out}
+    held = dataclasses.asdict(value)
+    out = left_out(type(value), held)
+    return {name: each for name, each in held.items() if name not in out}

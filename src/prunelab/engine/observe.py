@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from prunelab.core.observation import Observation
+from prunelab.core.observation import EARLY, Observation
 from prunelab.engine import ranks
 from prunelab.engine.placement import placed
 from prunelab.trainers.hardware import Hardware
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 
 
 def observe(observation: Observation, hardware: Hardware, describe: str) -> dict[str, Tensor]:
-    """The sum of every statistic over all batches and ranks, dense, float64 on the CPU."""
+    """The sum of every statistic over all batches and ranks, dense, float64 on the CPU.
+
+    With a ``cut`` the sums of the first half, too: twice the memory.
+    """
     sums: dict[str, Tensor] = {}
 
     def add(batch: int, result: Mapping[str, Tensor]) -> None:
+        early = (batch + 1) * observation.batch_size <= observation.cut
         for name, value in result.items():
-            if name not in sums:
-                sums[name] = torch.zeros(value.shape, dtype=torch.float64)
-            sums[name] += value.detach().to("cpu", torch.float64)
+            own = value.detach().to("cpu", torch.float64)
+            for each in (name, f"{EARLY}{name}")[: 1 + early]:
+                if each not in sums:
+                    sums[each] = torch.zeros(value.shape, dtype=torch.float64)
+                sums[each] += own
 
     _run(observation, hardware, describe, add)
     for shapes in ranks.gather({name: value.shape for name, value in sums.items()}):

@@ -22,6 +22,7 @@ Text = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 WholeShare = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Correlation = Annotated[float, Field(ge=-1.001, le=1.001, allow_inf_nan=False)]  # to round-off
 Described = Annotated[Quantity, BeforeValidator(Quantity.from_json)]
 State = Literal["dense", "pruned", "recovered", "scratch"]
 Count = Annotated[int, Field(ge=0, le=10**18)]
@@ -121,12 +122,24 @@ class Provenance(Part):
     job: dict[Text, Text] = {}
 
 
+class Stability(Part):
+    """How far two halves of a scorer's samples agree: Spearman by component/granularity; null without ranks.
+
+    samples: how many were seen, ``of`` at most so many. halves: how many of them each half had.
+    """
+
+    samples: Count
+    of: Count
+    halves: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    spearman: dict[Text, Correlation | None]
+
+
 class Evaluated(Part):
     """A row: one model, evaluated.
 
     conditions: what its numbers depend on beside the model; rows compare where these agree. control: its
-    scorer is there to be beaten. layers: the removed share of each unit, in the network's order. addresses:
-    of what it was made from, the stage after each.
+    scorer is there to be beaten. layers: the removed share of each unit, in the network's order. stability:
+    of scores that samples were drawn for. addresses: of what it was made from, the stage after each.
     """
 
     state: State
@@ -147,6 +160,7 @@ class Evaluated(Part):
     conditions: dict[Text, Text] = {}
     control: bool = False
     layers: dict[Text, WholeShare] = {}
+    stability: Stability | None = None
     addresses: dict[Text, Text] = {}
     provenance: Provenance | None = None
 

@@ -9,9 +9,9 @@ mean and std taken over the samples, per latent entry. What the paper leaves ope
 norms, ``per_timestep`` (the sum over the sampler's steps instead of the last latents), ``ddof``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache
-from operator import floordiv, mod
+from itertools import accumulate
 from typing import ClassVar
 
 import torch
@@ -19,12 +19,12 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.halves import Averaged, Reading, averaged
 from prunelab.core.meanings import EXACT, Meaning
-from prunelab.core.observation import Observation
+from prunelab.core.observation import EARLY, Observation
 from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration, Model
-from prunelab.core.scores import Scores
-from prunelab.core.settings import Count, NonNegativeCount, Number, Seed, settings
+from prunelab.core.settings import Agreement, Count, Later, NonNegativeCount, Number, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.surgery.gating import gated
 
@@ -34,12 +34,13 @@ class LatentShift:
     """``samples`` prompts with one noise each, ``steps`` of the sampler under ``guidance``.
 
     ``batch_size`` (ablation, sample) pairs go through the sampler at once: gates are per sample, so one
-    batch holds many elements' ablations. Set it to ``samples`` for one ablation at a time.
+    batch holds many elements' ablations. Set it to ``samples`` for one ablation at a time. stable: samples
+    are taken in doubling rounds until the ranks by both halves of them agree by this (Spearman).
 
     The price is (1 + elements) * samples * steps forward passes of one sample, twice that under guidance, and
-    two float64 latents of memory per element (with ``per_timestep`` two per step): cheap for operators and
-    heads, dear for neurons. Channels through norms are left out: gated off, they still count in the norm's
-    statistics, so what would be measured is not their removal.
+    four float64 latents of memory per element (with ``per_timestep`` four per step), two of which are sums
+    over half of the samples: cheap for operators and heads, dear for neurons. Channels through norms are left
+    out: gated off, they still count in the norm's statistics, so what would be measured is not their removal.
     """
 
     means: ClassVar[Meaning] = EXACT
@@ -54,6 +55,7 @@ class LatentShift:
     ddof: NonNegativeCount = 0
     batch_size: Count = 64
     seed: Seed = 0
+    stable: Later[Agreement] = None
 
     def __post_init__(self) -> None:
         """Refuse a standard deviation of nothing."""
@@ -66,48 +68,83 @@ class LatentShift:
         each = self.samples * self.steps * under_guidance(model, self.guidance)
         return Price(ablations * each, batch=self.batch_size * under_guidance(model, self.guidance))
 
-    def observation(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> Observation:
+    def passes(
+        self, model: Model, units: Sequence[Unit], calibration: Calibration
+    ) -> Generator[Observation, Mapping[str, Tensor], Averaged]:
         """Every element's ablation of every sample, and the dense model's samples first."""
-        ablations = Ablations(self, model, units, calibration.prompts(range(self.samples)))
-        return Observation(model, ablations.rows, self.batch_size, ablations.observe)
+        prompts = calibration.prompts(range(self.samples))
+        ends = list(accumulate((unit.elements for unit in units), initial=1))
+        rows = {unit.name: slice(*own) for unit, *own in zip(units, ends, ends[1:], strict=False)}
 
-    def reduce(self, statistics: Mapping[str, Tensor], units: Sequence[Unit]) -> Scores:
-        """Scores from the summed latents, shape (1 + elements, steps, ...), row 0 the dense model."""
-        mean = statistics["sum"] / self.samples
-        variance = (statistics["squares"] - self.samples * mean**2).clamp(min=0) / (self.samples - self.ddof)
-        shift = self._distance(mean) + self._distance(variance.sqrt())
-        return dict(zip([u.name for u in units], shift.split([u.elements for u in units]), strict=True))
+        def observation(part: range, cut: int) -> Observation:
+            ablations = Ablations(self, model, units, prompts, part, cut)
+            return Observation(model, ablations.rows, self.batch_size, ablations.observe)
+
+        def needs(unit: Unit, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            names = ("sum", "squares")
+            return {name: torch.cat([sums[name][:1], sums[name][rows[unit.name]]]) for name in names}
+
+        reading = Reading(units, needs, lambda _, sums, samples: self._shift(sums, samples))
+        return (yield from averaged(self.samples, self.stable, self.samples // 2, observation, reading))
+
+    def _shift(self, statistics: Mapping[str, Tensor], samples: int) -> Tensor:
+        """Scores from summed latents, shape (1 + elements, steps, ...), row 0 the dense model."""
+        mean = statistics["sum"] / samples
+        freedom = max(1, samples - self.ddof)  # of one sample, which half of a few may be, all deviate by 0
+        variance = (statistics["squares"] - samples * mean**2).clamp(min=0) / freedom
+        return self._distance(mean) + self._distance(variance.sqrt())
 
     def _distance(self, statistic: Tensor) -> Tensor:
-        difference = (statistic[1:] - statistic[:1]).flatten(2).norm(dim=2)
+        difference = (statistic - statistic[:1]).flatten(2).norm(dim=2)[1:]
         return (difference**2 if self.squared else difference).sum(dim=1)
 
 
 class Ablations:
-    """The rows (ablation, sample), ablation by ablation; ablation 0 is of nothing."""
+    """The rows (ablation, sample of ``part``), ablation by ablation; ablation 0 is of nothing."""
 
     def __init__(
-        self, knobs: LatentShift, model: Model, units: Sequence[Unit], prompts: Sequence[str]
+        self,
+        knobs: LatentShift,
+        model: Model,
+        units: Sequence[Unit],
+        prompts: Sequence[str],
+        part: range,
+        cut: int,
     ) -> None:
         self.knobs, self.model, self.units, self.prompts = knobs, model, units, prompts
+        self.part, self.cut = part, cut
         self.elements = [(unit, i) for unit in units for i in range(unit.elements)]
-        self.rows = (1 + len(self.elements)) * knobs.samples
+        self.rows = (1 + len(self.elements)) * len(part)
         # Batches repeat each other's prompts. Embedded in other company they would differ by round-off.
-        self.embed = lru_cache(max(1, knobs.samples // knobs.batch_size))(model.embed)
+        self.embed = lru_cache(max(1, len(part) // knobs.batch_size))(model.embed)
 
     def observe(self, rows: range, device: torch.device) -> dict[str, Tensor]:
-        """Sums and sums of squares of the latents, shape (1 + elements, steps, ...), of these ablations."""
-        ablation, sample = ([place(row, self.knobs.samples) for row in rows] for place in (floordiv, mod))
+        """Sums and sums of squares of the latents, shape (1 + elements, steps, ...), of these ablations.
+
+        Those of the samples before ``cut`` are given beside them.
+        """
+        ablation, sample = zip(*(self._pair(row) for row in rows), strict=True)
         latents = self._latents(ablation, sample, device).transpose(0, 1).double()
-        found = torch.tensor(ablation).unique_consecutive(return_inverse=True)
-        seen, index = (numbers.to(device) for numbers in found)
+        early = [place for place, number in enumerate(sample) if number < self.cut]
+        found: dict[str, Tensor] = {}
+        for name, values in {"sum": latents, "squares": latents**2}.items():
+            found[name] = self._summed(ablation, values)
+            if early:
+                own = values[torch.tensor(early, device=device)]
+                found[f"{EARLY}{name}"] = self._summed([ablation[place] for place in early], own)
+        return found
 
-        def summed(values: Tensor) -> Tensor:
-            own = values.new_zeros(len(seen), *values.shape[1:]).index_add(0, index, values)
-            shape = (1 + len(self.elements), *values.shape[1:])
-            return torch.sparse_coo_tensor(seen[None], own, shape, check_invariants=False)
+    def _pair(self, row: int) -> tuple[int, int]:
+        ablation, sample = divmod(row, len(self.part))
+        return ablation, self.part[sample]
 
-        return {"sum": summed(latents), "squares": summed(latents**2)}
+    def _summed(self, ablations: Sequence[int], values: Tensor) -> Tensor:
+        """``values`` of shape (rows, ...) added up by ablation: sparse, (1 + elements, ...)."""
+        found = torch.tensor(ablations).unique_consecutive(return_inverse=True)
+        seen, index = (numbers.to(values.device) for numbers in found)
+        own = values.new_zeros(len(seen), *values.shape[1:]).index_add(0, index, values)
+        shape = (1 + len(self.elements), *values.shape[1:])
+        return torch.sparse_coo_tensor(seen[None], own, shape, check_invariants=False)
 
     def _latents(self, ablation: Sequence[int], sample: Sequence[int], device: torch.device) -> Tensor:
         """Latents after the observed steps, shape (steps or 1, rows, ...)."""

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.errors import Refusal
+from prunelab.core.halves import Averaged, Reading, averaged, between_batches
 from prunelab.core.meanings import STRUCTURED, Meaning
-from prunelab.core.observation import Observation
+from prunelab.core.observation import EARLY, Observation
 from prunelab.core.prices import Price
 from prunelab.core.protocols import Calibration, Model
-from prunelab.core.scores import Scores
-from prunelab.core.settings import Count, Seed, Share, settings
+from prunelab.core.settings import Agreement, Count, Later, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
 from prunelab.scorers.loss_gradients import LOSSES, Denoising, key, parameters_of
 
@@ -40,7 +40,8 @@ class Taylor:
     """``samples`` training examples with one noise each, at every ``stride``-th timestep from 0 on.
 
     threshold: a share in [0, 1), or None for all timesteps. crossing: whether the first timestep below it is
-    included. ``batch_size`` examples are seen at once.
+    included. ``batch_size`` examples are seen at once. stable: with all timesteps, examples are taken in
+    doubling rounds until the ranks by both halves of them agree by this (Spearman).
     """
 
     means: ClassVar[Meaning] = STRUCTURED
@@ -52,6 +53,15 @@ class Taylor:
     batch_size: Count = 16
     seed: Seed = 0
     crossing: bool = False
+    stable: Later[Agreement] = None
+
+    def __post_init__(self) -> None:
+        """Refuse rounds of samples whose timesteps would depend on the samples after them."""
+        if self.stable is not None and self.threshold is not None:
+            raise Refusal(
+                f"scorer.stable={self.stable} adds samples round by round, scorer.threshold={self.threshold} "
+                "chooses timesteps by all of them: use scorer.threshold=null, or scorer.stable=null"
+            )
 
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
         """Every sample at every timestep; a prefix that ends before has fewer backward passes."""
@@ -60,19 +70,22 @@ class Taylor:
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
-    ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
+    ) -> Generator[Observation, Mapping[str, Tensor], Averaged]:
         """A few timesteps after another with losses and gradients, until the threshold ends the prefix."""
         timesteps = torch.arange(0, model.timesteps, self.stride)
         denoising = Denoising(model, calibration, self.seed)
-        asked = Asked(model, denoising, parameters_of(model, units), self.samples, self.batch_size)
+        cut = between_batches(self.samples, self.batch_size)
+        asked = Asked(model, denoising, parameters_of(model, units), self.batch_size)
+        reading = Reading(units, needs, partial(self._read, model.components))
         if self.threshold is None:
-            gradients = yield asked.gradients(timesteps)
-        else:
-            gradients = yield from self._within(self.threshold, asked, timesteps)
-        return {unit.name: self._score(unit, model.components[unit.component], gradients) for unit in units}
+            look = partial(asked.gradients, timesteps)
+            return (yield from averaged(self.samples, self.stable, cut, look, reading))
+        every = (range(self.samples), cut)
+        gradients = yield from self._within(self.threshold, asked, every, timesteps)
+        return Averaged(gradients, self.samples, cut, reading)
 
     def _within(
-        self, threshold: float, asked: "Asked", timesteps: Tensor
+        self, threshold: float, asked: "Asked", every: tuple[range, int], timesteps: Tensor
     ) -> Generator[Observation, Mapping[str, Tensor], Mapping[str, Tensor]]:
         """The gradients summed over the prefix.
 
@@ -83,28 +96,34 @@ class Taylor:
         start = 0
         while len(losses) < len(timesteps) and not crossed(losses, threshold):
             start, before = len(losses), added(before, last)
-            last = dict((yield asked.gradients(timesteps[start : start + pace(losses, threshold)])))
-            losses = torch.cat([losses, last.pop(LOSSES)])
+            seen = yield asked.gradients(timesteps[start : start + pace(losses, threshold)], *every)
+            last, losses = _gradients(seen), torch.cat([losses, seen[LOSSES]])
         known = len(losses)
         if known < len(timesteps):
-            losses = torch.cat([losses, (yield asked.losses(timesteps[known:]))[LOSSES]])
+            losses = torch.cat([losses, (yield asked.losses(timesteps[known:], every[0]))[LOSSES]])
         count = prefix(losses, threshold, self.crossing)
         if count == known:
             return added(before, last)
         start, before = (start, before) if count >= start else (0, {})
         if count == start:
             return before
-        again = dict((yield asked.gradients(timesteps[start:count])))
-        return added(before, {name: each for name, each in again.items() if name != LOSSES})
+        return added(before, _gradients((yield asked.gradients(timesteps[start:count], *every))))
 
-    def _score(self, unit: Unit, component: nn.Module, gradients: Mapping[str, Tensor]) -> Tensor:
+    def _read(
+        self,
+        components: Mapping[str, nn.Module],
+        unit: Unit,
+        gradients: Mapping[str, Tensor],
+        samples: int,
+    ) -> Tensor:
         """float64 of shape (elements,); the mean over the examples, as the loss is one."""
+        component = components[unit.component]
         weights = {piece.parameter: component.get_parameter(piece.parameter) for piece in unit.slices}
         matrices = [piece for piece in unit.slices if weights[piece.parameter].ndim > 1]
         score = torch.zeros(unit.elements, dtype=torch.float64)
         for piece in unit.slices if self.importance == "squared" or not matrices else matrices:
             weight = piece.view(weights[piece.parameter].detach(), unit.elements).double().cpu()
-            gradient = piece.view(gradients[key(unit, piece)], unit.elements) / self.samples
+            gradient = piece.view(gradients[key(unit, piece)], unit.elements) / samples
             score += self._importance(weight * gradient, piece, piece in matrices)
         return score
 
@@ -127,18 +146,27 @@ class Asked:
     model: Model
     denoising: Denoising
     parameters: Mapping[str, nn.Parameter]
-    samples: int
     batch_size: int
 
-    def gradients(self, timesteps: Tensor) -> Observation:
-        """Gradients, summed over the timesteps, and losses."""
+    def gradients(self, timesteps: Tensor, part: range, cut: int) -> Observation:
+        """Gradients, summed over the timesteps, and losses, of these samples."""
         look = partial(self.denoising.gradients, self.parameters, timesteps)
-        return Observation(self.model, self.samples, self.batch_size, look)
+        return Observation(self.model, len(part), self.batch_size, look, part.start, cut)
 
-    def losses(self, timesteps: Tensor) -> Observation:
+    def losses(self, timesteps: Tensor, part: range) -> Observation:
         """Losses alone."""
         look = partial(self.denoising.losses, timesteps)
-        return Observation(self.model, self.samples, self.batch_size, look)
+        return Observation(self.model, len(part), self.batch_size, look, part.start)
+
+
+def needs(unit: Unit, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the unit's parameters."""
+    return {name: gradients[name] for name in (key(unit, piece) for piece in unit.slices)}
+
+
+def _gradients(seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was seen but for the losses, whose timesteps differ from pass to pass."""
+    return {name: each for name, each in seen.items() if name not in (LOSSES, f"{EARLY}{LOSSES}")}
 
 
 def added(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,12 +25,12 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from prunelab.core.draws import integers, normal
+from prunelab.core.halves import Averaged, Reading, averaged, between_batches
 from prunelab.core.meanings import SINGLE_WEIGHTS, Meaning
 from prunelab.core.observation import Observation, Sums
 from prunelab.core.prices import Price
 from prunelab.core.protocols import Calibration, Conditions, Model
-from prunelab.core.scores import Scores
-from prunelab.core.settings import Count, Seed, settings
+from prunelab.core.settings import Agreement, Count, Later, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.scorers.calibrated import latents_of
 
@@ -39,7 +39,8 @@ from prunelab.scorers.calibrated import latents_of
 class Wanda:
     """``samples`` training examples, ``batch_size`` at a time, each at one noise and timestep.
 
-    padding: whether the text encoder's padding tokens count, as they do in the study.
+    padding: whether the text encoder's padding tokens count, as they do in the study. stable: samples are
+    taken in doubling rounds until the ranks by both halves of them agree by this (Spearman).
     """
 
     means: ClassVar[Meaning] = SINGLE_WEIGHTS
@@ -49,6 +50,7 @@ class Wanda:
     padding: bool = True
     batch_size: Count = 16
     seed: Seed = 0
+    stable: Later[Agreement] = None
 
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
         """One pass of every sample, where weights of the denoiser are asked for."""
@@ -57,14 +59,21 @@ class Wanda:
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
-    ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
-        """One observation: the squares of every unit's inputs; then the weights are read."""
+    ) -> Generator[Observation, Mapping[str, Tensor], Averaged]:
+        """The squares of every unit's inputs; then the weights are read."""
         inputs = Inputs(self, model, units, calibration)
-        squares = yield Observation(model, self.samples, self.batch_size, inputs.observe)
-        return {
-            unit.name: _score(unit, model.components[unit.component], squares[unit.name] / self.samples)
-            for unit in units
-        }
+
+        def observation(part: range, cut: int) -> Observation:
+            return Observation(model, len(part), self.batch_size, inputs.observe, part.start, cut)
+
+        def needs(unit: Unit, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {unit.name: sums[unit.name]}
+
+        def read(unit: Unit, squares: Mapping[str, Tensor], samples: int) -> Tensor:
+            return _score(unit, model.components[unit.component], squares[unit.name] / samples)
+
+        cut = between_batches(self.samples, self.batch_size)
+        return (yield from averaged(self.samples, self.stable, cut, observation, Reading(units, needs, read)))
 
 
 def _score(unit: Unit, component: nn.Module, squares: Tensor) -> Tensor:

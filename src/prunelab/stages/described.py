@@ -7,7 +7,7 @@ from typing import Any
 
 from prunelab.core.errors import Refusal
 from prunelab.core.presets import name_of
-from prunelab.core.settings import known_as, runtime
+from prunelab.core.settings import known_as, left_out
 from prunelab.stages.bench import Part
 
 
@@ -31,9 +31,10 @@ def described(value: Any) -> Any:
     kind = type(value)
     if not is_dataclass(value):
         raise Refusal(f"a {kind.__name__} is no dataclass: its results could not be told from another's")
-    settings = [each.name for each in fields(value) if each.init and each.name not in runtime(kind)]
-    target = known_as(kind, place(kind))
-    return {"_target_": target, **{name: described(getattr(value, name)) for name in settings}}
+    settings = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    deciding = settings.keys() - left_out(kind, settings)
+    own = {name: described(each) for name, each in settings.items() if name in deciding}
+    return {"_target_": known_as(kind, place(kind)), **own}
 
 
 def place(kind: type[Any]) -> str:

@@ -37,13 +37,15 @@ def conditions(bench: Bench, request: Request) -> dict[str, str]:
 
 
 def facts(bench: Bench, measured: Measured, request: Request) -> dict[str, Any]:
-    """The fields of a row that follow from what it is of: its control, layers, and addresses."""
+    """The fields of a row that follow from what it is of: its control, layers, stable scores, addresses."""
     state = measured.state
     found: dict[str, Any] = {"addresses": lineage(bench.store, measured.samples.address)}
     if state.name != "dense" and getattr(type(request.scorer.value), "control", False):
         found["control"] = True
     if state.name == "pruned":
         found["layers"] = layers(bench, state)
+    if state.stability:
+        found["stability"] = dict(state.stability)
     return found
 
 

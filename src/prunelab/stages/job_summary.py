@@ -11,6 +11,7 @@ from prunelab.report.schema import ACHIEVED, COUNTS, Row
 from prunelab.stages.bench import Bench
 from prunelab.stages.evaluate import as_values
 from prunelab.stages.measured import Measured
+from prunelab.stages.stability import numbers as agreement
 from prunelab.stages.time import timed
 from prunelab.tracking.summary import Summary
 
@@ -74,6 +75,7 @@ def numbers(found: Sequence[Measured]) -> Iterator[tuple[str, float]]:
         values |= {name: cost[name] for name in (*COUNTS, *BYTES)}
         values |= timed(cost)
         values |= {f"hours/{name}": hours for name, hours in state.hours.items()}
+        values |= agreement(state.stability)
         yield from ((f"{state.name}/{name}", value) for name, value in values.items() if value is not None)
 
 

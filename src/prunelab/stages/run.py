@@ -27,6 +27,7 @@ from prunelab.stages.recover import recover
 from prunelab.stages.reopened import reopened
 from prunelab.stages.request import Request, fitted
 from prunelab.stages.score import load_history, score
+from prunelab.stages.stability import load_stability
 from prunelab.stages.state import State
 from prunelab.tracking.protocol import Run
 from prunelab.tracking.summary import Summary
@@ -111,12 +112,13 @@ def pruned(bench: Bench, request: Request, units: Sequence[Unit]) -> list[State]
 
 
 def pruned_state(bench: Bench, artifact: Artifact, *scores: Artifact) -> State:
-    """The pruned model, with the losses of its last scores where these were trained."""
+    """The pruned model, with what its last scores left: the losses of trained ones, how stable others are."""
     spent = [each.hours for each in scores]
     known = [hours for hours in spent if hours is not None]
     hours = {"scoring": sum(known) if len(known) == len(spent) else None}
-    history = load_history(scores[-1])
-    return replace(reopened_state(bench, "pruned", artifact, artifact), history=history, hours=hours)
+    state = reopened_state(bench, "pruned", artifact, artifact)
+    history, stable = load_history(scores[-1]), load_stability(scores[-1])
+    return replace(state, history=history, hours=hours, stability=stable)
 
 
 def in_rounds(

@@ -15,9 +15,10 @@ from prunelab.core.units import Unit, overlap
 from prunelab.engine.observe import observe
 from prunelab.engine.optimise import optimise
 from prunelab.engine.placement import device, placed
-from prunelab.stages.bench import Artifact, Bench, Part, Write, say, write_json, write_tensors
+from prunelab.stages.bench import Artifact, Bench, Part, Write, say, tell, write_json, write_tensors
 from prunelab.stages.history import History
 from prunelab.stages.layers import log_scores
+from prunelab.stages.stability import line, load_stability, numbers, stability, write_stability
 from prunelab.surgery.gating import gated, gates_of
 from prunelab.tracking.protocol import Run
 from prunelab.trainers.hardware import Hardware
@@ -83,7 +84,8 @@ def score(
 
     ``bypass`` says where the units' bypasses come from. ``previous`` is the pruned model of the round
     before: what its plan removed is gated off while scoring, and stays the first to go. Trained scores
-    have their losses in ``history.json``; an interrupted training resumes at its last checkpoint.
+    have their losses in ``history.json``; an interrupted training resumes at its last checkpoint. Scores of
+    samples have in ``stability.json`` how far two halves of these agree, which is said.
     """
     plan = previous.tensors("plan.safetensors") if previous else {}
     parents = {"previous": previous.address} if previous else {}
@@ -92,18 +94,25 @@ def score(
         history = History(partial / "history.json", run)
         with gated(bench.model.components, units, gates_of(plan, device(bench.hardware))):
             scores = compute(bench, scorer.value, units, partial / "checkpoints", history)
-        scores = first_to_go(scores, plan)
         check_scores(scores, units)
+        stable = stability(scores, getattr(scorer.value, "samples", 0), units, plan)
+        scores = first_to_go(scores, plan)
         log_scores(run, scores, units)
+        run.conclude(numbers(stable))
 
         def write(folder: Path) -> None:
             write_tensors(folder / "scores.safetensors", scores)
+            write_stability(folder, stable)
             if history.entries():
                 write_json(folder / "history.json", history.entries())
 
         return write
 
-    return bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make, parents)
+    made = bench.artifact("score", scorer.name, VERSION, inputs(bench, scorer, units, bypass), make, parents)
+    known = load_stability(made)
+    if known:
+        tell(line(known))
+    return made
 
 
 def first_to_go(scores: Scores, plan: Plan) -> Scores:

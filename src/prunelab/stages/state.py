@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from prunelab.core.protocols import Model
 
@@ -14,6 +15,7 @@ class State:
     hours: of all processes together that its scoring and its recovery took, where that is known.
     history: the losses of its training (of the scores, or of the recovery), one mapping with ``step`` per
         logged step.
+    stability: by how much two halves of its scorer's samples agree, as ``stability.json`` has it.
     """
 
     name: str
@@ -23,3 +25,4 @@ class State:
     achieved: Mapping[str, float | None]
     history: Sequence[Mapping[str, float]] = ()
     hours: Mapping[str, float | None] = field(default_factory=dict)
+    stability: Mapping[str, Any] | None = None
