@@ -43,15 +43,11 @@ browser:
 	command -v chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
 		|| echo "no Chromium: install it as root on Debian, or as your system does"
 
-# Beside what a user would write instead; on two quiet cores some ten minutes.
+# Beside what a user would write instead, in one table in the end; on two quiet cores some fifteen minutes.
 bench: export OMP_WAIT_POLICY := PASSIVE
 bench: export OMP_NUM_THREADS := 1
 bench: install
-	$(BIN)/python benchmarks/peers.py
-	$(BIN)/python benchmarks/commands.py
-	$(BIN)/python benchmarks/many_ablations_per_forward.py
-	$(BIN)/python benchmarks/checkpointed_sampling.py
-	$(BIN)/python benchmarks/real_sizes.py
+	$(BIN)/python benchmarks/goals.py
 
 demo: install
 	$(BIN)/prunelab experiment=demo

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from goals import noted
 from torch import Tensor
 
 from prunelab.core.draws import normal
@@ -90,6 +91,8 @@ def row(passage: Passage, steps: int, rounds: int) -> str:
             seconds.append(timed(lambda c=checkpointed: passage.gradient(steps, c), passage.device))  # type: ignore[misc]
     ratios = [b / a for a, b in zip(times[False], times[True], strict=True)]
     slow = [statistics.median(seconds) for seconds in times.values()]
+    noted(f"gradient through {steps} steps: plain peak over checkpointed peak", [memory[0] / memory[1]])
+    noted(f"gradient through {steps} steps: checkpointed time over plain time", ratios)
     return (
         f"{steps:5d}  {memory[0]:10.2f} {memory[1]:12.2f} {memory[0] / memory[1]:7.1f}  "
         f"{slow[0]:8.3f} {slow[1]:12.3f} {statistics.median(ratios):6.2f} "

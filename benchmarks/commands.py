@@ -14,12 +14,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from goals import load, noted
+
+NOTHING, HELP, AGAIN = (
+    "the command, nothing stored",
+    "prunelab --help",
+    "the same command again, everything stored",
+)
+WANTED = {HELP: 0.5, AGAIN: 5.0}  # CPU seconds, of the demo
 
 
 def seconds(arguments: Sequence[str]) -> float:
@@ -44,21 +52,19 @@ def main() -> None:
         again = ("-m", "prunelab", *(asked.words or ["experiment=demo"]), *store)
         calls = {
             "import torch, diffusers": ("-c", "import torch, diffusers"),
-            "prunelab --help": ("-m", "prunelab", "--help"),
-            "the same command again, everything stored": again,
+            HELP: ("-m", "prunelab", "--help"),
+            AGAIN: again,
         }
         first = seconds(again)
         times: dict[str, list[float]] = {name: [] for name in calls}
         for _ in range(asked.rounds):
             for name, call in calls.items():
                 times[name].append(seconds(call))
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    print(
-        f"load of the machine {load} on {os.cpu_count()} cores; CPU seconds, medians of {asked.rounds} rounds"
-    )
-    print(f"{'the command, nothing stored':45} {first:7.2f}")
+    print(f"{load()}; CPU seconds, medians of {asked.rounds} rounds")
+    demo = not asked.words  # whose seconds have a goal
+    print(noted(NOTHING, [first], most=100.0 if demo else None, unit=" s").line())
     for name, values in times.items():
-        print(f"{name:45} {statistics.median(values):7.2f} [{min(values):.2f}, {max(values):.2f}]")
+        print(noted(name, values, most=WANTED.get(name) if demo else None, unit=" s").line())
 
 
 if __name__ == "__main__":

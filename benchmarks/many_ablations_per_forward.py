@@ -17,6 +17,7 @@ import time
 from dataclasses import replace
 
 import torch
+from goals import noted
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -67,9 +68,7 @@ def main() -> None:
     )
     for name, values in times.items():
         print(f"{name:24} median {statistics.median(values):.2f} s of {[f'{value:.2f}' for value in values]}")
-    print(
-        f"ratio, pair by pair      median {statistics.median(ratios):.2f} of {[f'{r:.2f}' for r in ratios]}"
-    )
+    print(noted("latent shift, one operator at a time over many per forward", ratios).line())
     print(
         f"scores: largest relative difference {float(((first - second).abs() / first).max()):.1e}, ", end=""
     )

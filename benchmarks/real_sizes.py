@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from goals import load, noted
 from torch import nn
 
 from prunelab.core.draws import normal
@@ -109,8 +110,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", help="fp32, bf16 or fp16")
     parser.add_argument("--planned", default="flux_dev", help="what is slimmed without its weights")
     asked = parser.parse_args()
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    print(f"load of the machine {load} on {os.cpu_count()} cores; {asked.model} in {asked.precision}")
+    print(f"{load()}; {asked.model} in {asked.precision}")
     print(ROW.format("", "peak, GiB", "CPU s", "wall s"))
     name, precision = asked.model, asked.precision
     with tempfile.TemporaryDirectory() as place:
@@ -121,7 +121,11 @@ def main() -> None:
             row(f"{each.name}: opened, two steps", sampled, name, each, asked.side, precision)["GiB"]
             for each in (dense, small)
         ]
-    print(f"slimmed / dense at the peak: {peaks[1] / peaks[0]:.2f}")
+    print(
+        noted(
+            f"{name}, two steps: peak of the slimmed model over the dense one's", [peaks[1] / peaks[0]]
+        ).line()
+    )
     row(f"{asked.planned} slimmed without weights", without_weights, asked.planned, asked.share)
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py [--processes 1 2] [--samples 64] [--steps 20] [--rounds 3] [--strategy ddp]
 
-The embedded text-to-image model: Wanda's scores of its heads, fine-tuning, and the sampling of an evaluation,
+The embedded text-to-image model: Taylor scores of its heads, fine-tuning, and the sampling of an evaluation,
 through the engine that a job goes through. The processes of a number do the same work between them. Each
 part runs once unmeasured, then ``rounds`` times; printed are medians over the rounds of the slowest rank's
 seconds, and the speed relative to the first number of processes, over what would be perfect.
@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from goals import load, noted
+
 from prunelab.api import open_model, open_task
 from prunelab.core.presets import made, preset
 from prunelab.core.protocols import Model
@@ -40,6 +42,7 @@ from prunelab.stages.score import follow
 from prunelab.trainers.hardware import Hardware
 
 PARTS = ("scoring", "recovery", "evaluation")
+WANTED = ("scoring", 1, 2)  # is to be 1.9 times as fast
 
 
 def scoring(model: Model, task: Task, samples: int, hardware: Hardware) -> None:
@@ -91,8 +94,8 @@ def _timed(call: Callable[[], None]) -> float:
     return max(ranks.gather(time.perf_counter() - start))
 
 
-def of(processes: int, arguments: argparse.Namespace, words: list[str]) -> dict[str, float]:
-    """The median seconds of each part in so many processes; one is this one."""
+def of(processes: int, arguments: argparse.Namespace, words: list[str]) -> dict[str, list[float]]:
+    """Seconds of each part in so many processes, round by round; one is this one."""
     if processes == 1:
         found = measured(arguments)
     else:
@@ -102,7 +105,7 @@ def of(processes: int, arguments: argparse.Namespace, words: list[str]) -> dict[
             if failure is not None:
                 sys.exit(f"{failure.refusal}{failure.traceback}")
             found = json.loads(file.read_text())
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+    return found
 
 
 def main() -> None:
@@ -122,16 +125,22 @@ def main() -> None:
         if ranks.rank() == 0:
             arguments.write.write_text(json.dumps(found))
         return
-    print(f"tiny_t2i, {arguments.strategy}; seconds, and the share of a perfect speed-up")
+    print(f"{load()}; tiny_t2i, {arguments.strategy}; seconds, and the share of a perfect speed-up")
     print("processes  " + "  ".join(f"{name:>16}" for name in PARTS))
     base: dict[str, float] = {}
+    first = arguments.processes[0]
     for processes in arguments.processes:
-        seconds = of(processes, arguments, sys.argv[1:])
-        base = base or {name: processes * value for name, value in seconds.items()}
-        shares = {name: base[name] / (processes * value) for name, value in seconds.items()}
+        rounds = of(processes, arguments, sys.argv[1:])
+        seconds = {name: statistics.median(values) for name, values in rounds.items()}
+        base = base or seconds
+        shares = {name: first * base[name] / (processes * value) for name, value in seconds.items()}
         print(
             f"{processes:9d}  " + "  ".join(f"{seconds[n]:9.2f} {shares[n]:5.0%} " for n in PARTS), flush=True
         )
+        for part in PARTS if processes != first else ():
+            speeds = [base[part] / value for value in rounds[part]]
+            name = f"{part} in {processes} processes: its speed over that in {first}"
+            print(noted(name, speeds, least=1.9 if (part, first, processes) == WANTED else None).line())
 
 
 if __name__ == "__main__":

@@ -411,10 +411,14 @@ def test_every_python_block_runs(
 
 
 TOYS = {  # what makes a benchmark quick; others are run with the settings they have
+    "channels": ("--rounds", "1"),
     "checkpointed_sampling": ("--batch", "1", "--rounds", "1", "--steps", "2"),
     "commands": ("--rounds", "1", "--", "--help"),
+    "goals": ("knapsack.py --help",),
+    "knapsack": ("--elements", "60", "--units", "3", "--shares", "0.3"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
     "many_ablations_per_forward": ("--samples", "1", "--rounds", "1"),
+    "recovery": ("--steps", "2", "--rounds", "1", "--batch", "1"),
     "real_sizes": ("--model", "tiny_t2i", "--side", "4", "--planned", "tiny_t2v"),
     "scaling": ("--processes", "1", "--samples", "2", "--steps", "1", "--rounds", "1"),
 }
@@ -425,6 +429,7 @@ def test_every_benchmark_runs(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [str(file), *TOYS.get(file.stem, ())])
+    monkeypatch.syspath_prepend(file.parent)  # as it is for a script
     runpy.run_path(str(file), run_name="__main__")
     assert capsys.readouterr().out
 
