@@ -1,6 +1,6 @@
 """Scoring many operators' ablations in one forward against one operator at a time.
 
-    python benchmarks/many_ablations_per_forward.py [--samples 8] [--rounds 5]
+    python benchmarks/many_ablations_per_forward.py [--samples 8] [--rounds 5] [--stride 4]
 
 Both score the same operators of the embedded text-to-image model with latent shift, in turn, in one process.
 Printed are the times' ratio, and how far the two scores differ.
@@ -47,9 +47,10 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=8, help="calibration samples per operator")
     parser.add_argument("--rounds", type=int, default=5, help="how often either is timed")
+    parser.add_argument("--stride", type=int, default=4, help="every such operator is scored")
     arguments = parser.parse_args()
     model = PipelineModel.open("tiny_t2i", embedded="tiny_t2i")
-    units = model.units(["operator"], ["denoiser"])[::4]
+    units = model.units(["operator"], ["denoiser"])[:: arguments.stride]
     prompts = ShuffledExamples(Digits(train_size=64).train(), 0)
     many = LatentShift(samples=arguments.samples, steps=5, batch_size=BATCH)
     ways = {"one operator at a time": replace(many, batch_size=arguments.samples), "many per forward": many}

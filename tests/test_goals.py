@@ -1,4 +1,4 @@
-"""The table that the benchmarks end with: what is reached, by how much what is not, and scripts that end badly."""
+"""The table that the benchmarks end with: goals reached, or by how much not, and scripts that end badly."""
 
 import runpy
 import sys
