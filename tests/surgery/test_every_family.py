@@ -3,7 +3,7 @@
 Half an hour: run by ``make test-families`` alone. The tests of the parts run always, on fewer families.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,20 +21,18 @@ from prunelab.budgets.groups import Groups
 from prunelab.budgets.uniform import Uniform
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.random import Random
 from prunelab.stages.bench import Bench
 from prunelab.stages.prune import slimmed
 from prunelab.surgery.gating import gated, gates_of
+from prunelab.surgery.portable import settled
 
 pytestmark = pytest.mark.acceptance
 GRANULARITIES = sorted(
     path.stem for path in (Path(__file__).parents[2] / "conf" / "granularity").glob("*.yaml")
 )
-BUDGETS: dict[str, Any] = {
-    **dict.fromkeys(("channel", "free_channel", "norm_group"), Uniform()),
-    **dict.fromkeys(("weight", "conv_weight"), Groups()),
-}
 # What test_any_pipeline.py holds to be refused by name: there is nothing to sample, or to open.
 REFUSED = {
     *("text_to_video", "hunyuan_video_15", "motif_video", "sana_sprint", "stable_cascade_prior"),
@@ -64,17 +62,24 @@ def task() -> Any:
 
 
 def granularities(model: Any) -> Iterator[str]:
+    """Those of which there are two elements and more: something goes, and something stays."""
     for granularity in GRANULARITIES:
-        if model.units([granularity], ["denoiser"]):
+        if sum(unit.elements for unit in model.units([granularity], ["denoiser"])) > 1:
             yield granularity
+
+
+def budget_of(units: Sequence[Unit]) -> Any:
+    """Single weights are cut by matrix, what keeps equally many in each run by layer."""
+    if any(unit.matrix is not None for unit in units):
+        return Groups()
+    return Uniform() if any(unit.runs for unit in units) else Everywhere()
 
 
 def plan(bench: Bench, granularity: str) -> tuple[Any, Any]:
     """Random scores under a budget, planned and pruned as a run does; and the plan."""
     scored = prunelab.score(bench, Random(), granularity)
-    budget = BUDGETS.get(granularity, Everywhere())
-    share = 0.5 if sum(unit.elements for unit in scored.units) > 1 else 1.0
-    return prunelab.plan(bench, scored, budget, share), prunelab.prune(bench, scored, budget, share)
+    budget = budget_of(scored.units)
+    return prunelab.plan(bench, scored, budget, 0.5), prunelab.prune(bench, scored, budget, 0.5)
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
@@ -111,10 +116,10 @@ def test_pruned_at_every_granularity_and_opened_again(name: str, pruned: Pruned,
         cell = f"{name} {granularity}"
         pruned.folders[cell] = (str(place), call(small))
         pruned.here[cell] = drawn_here(smaller, small, folder)
-        check_stock(cell, pruned)
+        check_stock(cell, small.denoiser, pruned)
 
 
-def check_stock(cell: str, pruned: Pruned) -> None:
+def check_stock(cell: str, denoiser: str, pruned: Pruned) -> None:
     """Without any code, where the pruned shape is a stock configuration."""
     place, given = pruned.folders[cell]
     stock = pruned.place / f"{cell} stock"
@@ -123,6 +128,7 @@ def check_stock(cell: str, pruned: Pruned) -> None:
     except Refusal:
         return
     plain = DiffusionPipeline.from_pretrained(stock)
+    settled(getattr(plain, denoiser))  # diffusers leaves tensors where they lie in the file
     plain.set_progress_bar_config(disable=True)
     made = torch.as_tensor(plain(generator=torch.Generator().manual_seed(0), **given)[0])
     assert torch.equal(made, pruned.here[cell]), cell
