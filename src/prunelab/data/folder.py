@@ -45,7 +45,8 @@ def chosen(
     names = {name: file for name, file in names.items() if not _special(name)}
     reader = builder or _reader(names)
     kinds = sorted(suffix for suffix, of in READERS.items() if of == reader)
-    found = [name for name in names if _suffix(name) in kinds or _describes(name, reader)]
+    describing = METADATA if reader == "imagefolder" else ()
+    found = [name for name in names if _suffix(name) in kinds or PurePosixPath(name).name in describing]
     if builder is None:
         found = _of_split(found, split)
     if not found:
@@ -55,10 +56,6 @@ def chosen(
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def _describes(name: str, reader: str) -> bool:
-    return reader == "imagefolder" and PurePosixPath(name).name in METADATA
 
 
 def _special(name: str) -> bool:

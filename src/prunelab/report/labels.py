@@ -63,18 +63,13 @@ def _spoken(row: Row, field: str) -> str:
     return f"{value} of {of}" if field == "requested" and value and of else value
 
 
-def _granularity(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else "+".join(value)
-
-
-def _requested(value: float | Mapping[str, float]) -> str:
-    return shares(value).replace(".0 %", " %")
-
-
 def shares(requested: float | Mapping[str, float]) -> str:
     """A sparsity that was asked for in plain words: a share, or each name with its own."""
     asked = Sparsity(requested).shares.items()
     return ", ".join(f"{name} {share(each)}".strip() for name, each in asked)
 
 
-WORDING: dict[str, Callable[[Any], str]] = {"granularity": _granularity, "requested": _requested}
+WORDING: dict[str, Callable[[Any], str]] = {
+    "granularity": lambda value: value if isinstance(value, str) else "+".join(value),
+    "requested": lambda value: shares(value).replace(".0 %", " %"),
+}

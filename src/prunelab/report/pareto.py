@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from prunelab.report.comparable import comparable
-from prunelab.report.labels import text
-from prunelab.report.methods import methods
+from prunelab.report.labels import label, text, varying
 from prunelab.report.schema import Row
 from prunelab.report.speed import latency_of_dense
-from prunelab.report.summary import Group, Spread
+from prunelab.report.summary import Group, Spread, over_seeds
 from prunelab.report.titles import main_metrics, quantity, titled
 
 COSTS = {"nonzeros": "non-zero parameters", "macs": "multiply-accumulates", "latency": "latency"}
@@ -98,13 +97,29 @@ def paretos(rows: Sequence[Row]) -> list[Pareto]:
 
 def _of_set(rows: Sequence[Row], name: str) -> Iterator[Pareto]:
     dense = next((row for row in rows if row["state"] == "dense"), None)
-    if dense is None or len({(method, _asked(group)) for method, group in methods(rows)}) < 2:
+    places = {(method, text(group.rows[0], "requested")) for method, group in methods(rows)}
+    if dense is None or len(places) < 2:
         return
     for metric in main_metrics(rows):
         kind, found = quantity(rows, metric), tuple(points(rows, metric, Group.interval))
         value = dense["metrics"].get(metric, {}).get("value")
         scaled = None if value is None else value * kind.scale
         yield Pareto(titled(kind), kind.shown_unit, kind.better, found, scaled, name)
+
+
+def methods(rows: Sequence[Row]) -> list[tuple[str, Group]]:
+    """The rows over seeds but the dense ones, each group after its method.
+
+    That is those of its choices (but sparsity and seed) that differ, the scorer first.
+    """
+    fields = [field for field in varying(rows) if field not in ("requested", "seed", "scorer")]
+    named = []
+    for group in over_seeds(rows):
+        if group.state == "dense":
+            continue
+        words = (text(group.rows[0], "scorer"), label(group.rows[0], fields), group.repeat)
+        named.append((" · ".join(filter(None, words)), group))
+    return named
 
 
 def points(rows: Sequence[Row], metric: str, interval: Callable[[Group, str], Spread | None]) -> list[Point]:
@@ -121,7 +136,7 @@ def points(rows: Sequence[Row], metric: str, interval: Callable[[Group, str], Sp
             costs = {cost: left_of(group, dense, cost, seen) for cost in COSTS} if dense else {}
             left = {cost: share for cost, share in costs.items() if share is not None}
             value, low, high = (scale * number for number in spread)
-            who = (method, text(first, "scorer"), group.state, _asked(group), left)
+            who = (method, text(first, "scorer"), group.state, text(first, "requested"), left)
             found.append(Point(*who, value, low, high, len(group.rows), bool(first.get("control"))))
     return found
 
@@ -162,7 +177,3 @@ def _time_left(row: Row, dense: Row) -> float | None:
     own, base = row["cost"]["latency_ms"], latency_of_dense(row, dense)
     shared = next((name for name in base if name in own and base[name]["median"]), None)
     return None if shared is None else FULL * own[shared]["median"] / base[shared]["median"]
-
-
-def _asked(group: Group) -> str:
-    return text(group.rows[0], "requested")

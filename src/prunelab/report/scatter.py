@@ -98,7 +98,9 @@ def _draw(axes: Axes, plot: Pareto, cost: str, drawn_as: dict[str, Mark]) -> Non
         axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
-    _draw_front(axes, plot, cost)
+    # A staircase: what the best model of at most this cost reaches.
+    x, y = zip(*plot.front(cost), strict=True)
+    axes.step([*x, max(FULL, *x)], [*y, y[-1]], where="post", color=INK, linewidth=1.3, alpha=0.75, zorder=2)
     shown = [point for point in plot.points if cost in point.left]
     named = sorted(shown, key=lambda point: (point.method, point.state))
     for (method, state), points in groupby(named, key=lambda point: (point.method, point.state)):
@@ -141,12 +143,6 @@ def _logarithmic(plot: Pareto) -> bool:
     values = [point.quality for point in plot.points] + ([] if plot.dense is None else [plot.dense])
     lows = [point.low for point in plot.points]
     return plot.better == "lower" and min(*values, *lows) > 0 and max(values) > SPAN * min(values)
-
-
-def _draw_front(axes: Axes, plot: Pareto, cost: str) -> None:
-    """A staircase: what the best model of at most this cost reaches."""
-    x, y = zip(*plot.front(cost), strict=True)
-    axes.step([*x, max(FULL, *x)], [*y, y[-1]], where="post", color=INK, linewidth=1.3, alpha=0.75, zorder=2)
 
 
 def _draw_points(axes: Axes, points: Sequence[Point], cost: str, mark: Mark, state: str) -> None:

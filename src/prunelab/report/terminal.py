@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
@@ -50,22 +51,20 @@ def _below(rows: Sequence[Row]) -> RichTable:
 
     Means over seeds. No number is cut in 80 columns: choices wrap, and metrics that do not fit stay away.
     """
-    blocks: dict[str, list[Group]] = {}
-    for group in over_seeds(rows):
-        blocks.setdefault(group.label, []).append(group)
-    columns = _fitting([group for members in blocks.values() for group in members], main_metrics(rows))
+    found = over_seeds(rows)
+    choices = [group.label for group in found]
+    groups = sorted(found, key=lambda group: choices.index(group.label))
+    columns = _fitting(groups, main_metrics(rows))
     drawn = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     drawn.add_column("", overflow="fold", min_width=NARROWEST)
     drawn.add_column("", no_wrap=True)
     for column in columns:
         drawn.add_column(Text("\n".join(column.heading)), justify="right", no_wrap=True)
-    start = 0
-    for choice, members in blocks.items():
-        own = slice(start, start + len(members))
-        states = "\n".join(group.state for group in members)
-        drawn.add_row(Text(choice), states, *("\n".join(column.cells[own]) for column in columns))
-        start += len(members)
-    groups = [group for members in blocks.values() for group in members]
+    for choice, block in groupby(range(len(groups)), key=lambda number: groups[number].label):
+        numbers = list(block)
+        states = "\n".join(groups[number].state for number in numbers)
+        cells = ("\n".join(column.cells[number] for number in numbers) for column in columns)
+        drawn.add_row(Text(choice), states, *cells)
     drawn.caption = "\n".join(["means over seeds, ± the distance of the farthest seed", *_floors(groups)])
     return drawn
 

@@ -74,22 +74,14 @@ class Dashboard:
         ws, wr = _library(), _panels()
         panels: list[Any] = []
         for metric, quantity in self.metrics.items():
-            columns = [
-                *(wr.ParallelCoordinatesPlotColumn(metric=wr.Config(name)) for name in CHOICES),
-                *(
-                    wr.ParallelCoordinatesPlotColumn(
-                        metric=wr.SummaryMetric(f"{state}/{metric}"), inverted=quantity.better == "lower"
-                    )
-                    for state in ("pruned", "recovered")
-                ),
-            ]
-            panels.append(wr.ParallelCoordinatesPlot(title=f"Choices and {quantity.title}", columns=columns))
-            bars = wr.BarPlot(
-                title=f"{quantity.title} of each scorer",
-                metrics=[wr.SummaryMetric(f"recovered/{metric}")],
-                groupby=wr.Config("scorer"),
-            )
-            panels.append(bars)
+            before, after = (wr.SummaryMetric(f"{state}/{metric}") for state in ("pruned", "recovered"))
+            columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(name)) for name in CHOICES]
+            for one in (before, after):
+                lower = quantity.better == "lower"
+                columns.append(wr.ParallelCoordinatesPlotColumn(metric=one, inverted=lower))
+            title, bars = f"Choices and {quantity.title}", f"{quantity.title} of each scorer"
+            panels.append(wr.ParallelCoordinatesPlot(title=title, columns=columns))
+            panels.append(wr.BarPlot(title=bars, metrics=[after], groupby=wr.Config("scorer")))
         return ws.Section(name="Methods at equal budget: filter by config.requested", panels=panels)
 
 
