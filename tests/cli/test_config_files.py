@@ -4,8 +4,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from omegaconf import OmegaConf
+
+from prunelab.cli import checking
+from prunelab.cli.arguments import parse
+from prunelab.core.presets import embedded
 
 Command = Callable[..., Any]
 
@@ -142,3 +148,17 @@ def test_looking_at_groups_copies_no_schemas() -> None:
     first, second = (source.load_config("hydra/config").config for _ in range(2))
     assert first == second
     assert first is not second
+
+
+def test_a_command_that_sets_no_keys_is_composed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes most of the time before the first line on the screen."""
+    OmegaConf.register_new_resolver("embedded", embedded, replace=True)
+    monkeypatch.chdir(tmp_path)
+    checking._composed.cache_clear()
+    for words, times in ((["scorer=taylor"], 1), (["scorer=wanda", "sparsity=0.2"], 2)):
+        composed = mock.Mock(wraps=checking.compose)
+        with mock.patch.object(checking, "compose", composed):
+            checking.check(parse(words))
+        assert composed.call_count == times

@@ -44,8 +44,7 @@ def check(arguments: Arguments) -> list[DictConfig]:
             _check_override(override, arguments, known[override.key_or_group])
         groups = {key for key, names in known.items() if names}
         for words in _lines(arguments.overrides):
-            as_run = arguments.as_run(words)
-            config = _check_composed(primary, as_run, {*groups, SEARCH_PATH})
+            config = _check_composed(primary, arguments.as_run(words), {*groups, SEARCH_PATH}, words)
             if not arguments.asks:
                 check_inputs(config, arguments.job)
             configs.append(config)
@@ -128,14 +127,17 @@ def swept(override: Override) -> list[str]:
     return [f"{key}={value}" for value in values_of(override)]
 
 
-def _check_composed(primary: str, words: Sequence[str], groups: Container[str]) -> DictConfig:
+def _check_composed(
+    primary: str, words: Sequence[str], groups: Container[str], given: Sequence[str]
+) -> DictConfig:
     """The configuration of a job; refuses one that does not compose or holds impossible values.
 
-    Files are chosen by overrides of ``groups``; the others set keys of what was chosen.
+    Files are chosen by overrides of ``groups``; the others that were ``given`` set keys of what was chosen.
+    Where there are none the two compositions are one.
     """
     overrides = parse_overrides(words)
-    chosen = [str(each.input_line) for each in overrides if each.key_or_group in groups]
-    plain = [each for each in overrides if each.key_or_group not in groups]
+    plain = [each for each in overrides if each.key_or_group not in groups and each.input_line in given]
+    chosen = [str(each.input_line) for each in overrides if each not in plain]
     before = _as_written(_composed(primary, tuple(chosen)))
     for override in plain:
         _check_key(before, override)
