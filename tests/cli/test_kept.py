@@ -19,7 +19,7 @@ from prunelab.artifacts import Store
 from prunelab.cli import cell, ingredients, kept
 from prunelab.core.errors import Refusal
 from prunelab.core.screen import SCREEN
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 
 Command = Callable[..., Any]
 DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")

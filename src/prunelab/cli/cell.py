@@ -35,7 +35,7 @@ from prunelab.core.failures import classify
 from prunelab.core.screen import SCREEN
 
 if TYPE_CHECKING:
-    from prunelab.tracking.summary import Summary
+    from prunelab.tracking.summary_run import Summary
 
 ELSEWHERE = "set hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir) to one that can"
 

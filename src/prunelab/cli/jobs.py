@@ -33,7 +33,7 @@ from prunelab.stages.evaluate import quantities
 from prunelab.stages.pretrain import pretrain as pretraining
 from prunelab.stages.price import price_table
 from prunelab.stages.run import Outcome
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 from prunelab.tracking.wandb import WandbTracker
 
 # What a row of a report says of what made it; the folder's provenance.json has the configuration, too.

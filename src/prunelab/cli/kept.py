@@ -22,7 +22,7 @@ from prunelab.cli.making import tracker
 from prunelab.core.errors import Refusal
 from prunelab.core.remembered import HASHES, remember_in
 from prunelab.core.screen import SCREEN
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 
 STAGE, VERSION = "outcome", 1
 TOLD, SUMMARY, FILES = "outcome.json", "summary.json", "files"

@@ -13,7 +13,7 @@ from prunelab.stages.evaluate import as_values
 from prunelab.stages.measured import Measured
 from prunelab.stages.stability import numbers as agreement
 from prunelab.stages.time import timed
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 
 VERSION = 1
 TAGGED = ("task", "model", "scorer", "granularity", "budget", "recovery")

@@ -30,7 +30,7 @@ from prunelab.stages.score import load_history, score
 from prunelab.stages.stability import load_stability
 from prunelab.stages.state import State
 from prunelab.tracking.protocol import Run
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 
 if TYPE_CHECKING:
     import pandas as pd

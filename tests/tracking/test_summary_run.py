@@ -8,7 +8,7 @@ from unittest import mock
 
 from prunelab.core.previews import Preview
 from prunelab.core.quantities import Quantity
-from prunelab.tracking.summary import Summary
+from prunelab.tracking.summary_run import Summary
 
 SUMMARY = Summary(
     config={"scorer": "magnitude", "addresses": {"dense": "dense-a-0123456789ab"}, "settings": None},
