@@ -1,11 +1,14 @@
 """What tensors without numbers answer, and that tensors with numbers are asked."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from prunelab.costs.answering import Answering
 from prunelab.costs.macs import macs
+from prunelab.costs.shapes import Shortcuts
 
 META = torch.device("meta")
 
@@ -69,3 +72,28 @@ class Guarded(nn.Module):
 
 def test_a_forward_that_reads_its_mask_is_counted() -> None:
     assert macs(Guarded(), {"states": torch.ones(2, 5, 3), "mask": torch.ones(2, 5)}).total == 2 * 5 * 3 * 4
+
+
+def test_shapes_alone_are_found_without_the_long_programs_of_the_meta_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Linear layers, norms and attention are answered, in a pipeline's call as in a recorded one."""
+    asked: list[str] = []
+    known = Shortcuts.known
+
+    def noted(self: Shortcuts, func: Any, args: Any, given: Any) -> Any:
+        found = known(self, func, args, given)
+        if found is not NotImplemented:
+            asked.append(str(func._overloadpacket))
+        return found
+
+    monkeypatch.setattr(Shortcuts, "known", noted)
+    block = nn.TransformerEncoderLayer(8, 2, 16, device=META, batch_first=True)
+    given = torch.empty(2, 5, 8, device=META)
+    plain = block(given)
+    for mode in (Answering(), Shortcuts()):
+        asked.clear()
+        with torch.inference_mode(), mode:
+            found = block(given)
+        assert (found.shape, found.dtype, found.is_meta) == (plain.shape, plain.dtype, True)
+        assert {"aten.linear", "aten.layer_norm", "aten.scaled_dot_product_attention"} <= set(asked)

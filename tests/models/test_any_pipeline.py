@@ -180,8 +180,8 @@ def test_what_is_not_supported_is_refused_by_name(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", sorted(NOT_OPENED))
 def test_a_call_that_fails_is_one_line(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"does not come as far as its denoiser: .* call: in the model"):
-        Opened(name, FAMILIES[name](), tmp_path / "model").noise()  # Bria FIBO's falls at the empty prompt
+    with pytest.raises(Refusal, match=r"for the prompt '.*': .*Error: .* \+model\.open\.call"):
+        Opened(name, FAMILIES[name](), tmp_path / "model").noise()
 
 
 def test_a_folder_of_no_denoiser_is_refused(model: PipelineModel, tmp_path: Path) -> None:

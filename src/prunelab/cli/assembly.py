@@ -20,6 +20,7 @@ from prunelab.core.tasks import Task
 from prunelab.engine import ranks
 from prunelab.stages.bench import Bench, Part
 from prunelab.stages.request import Request
+from prunelab.tracking.silent import SilentTracker
 from prunelab.trainers.hardware import Hardware
 from prunelab.walkers.walk import add
 
@@ -90,7 +91,7 @@ def task(config: DictConfig) -> Task:
 def bench(config: DictConfig, check: Callable[[Task], None] | None = None, shapes: bool = False) -> Bench:
     """Everything the stages work with; what ``check`` refuses is refused before the model is opened.
 
-    ``shapes``: to plan, weights are not read.
+    ``shapes``: to plan, weights are not read and nothing is logged.
     """
     where = hardware(config)
     store = Store(config.store or default_root())
@@ -98,7 +99,8 @@ def bench(config: DictConfig, check: Callable[[Task], None] | None = None, shape
     chosen = task(config)
     if check is not None:
         check(chosen)
-    return Bench(store, tracker(config), where, model(config, shapes), chosen)
+    logged = SilentTracker() if shapes else tracker(config)
+    return Bench(store, logged, where, model(config, shapes), chosen)
 
 
 def request(config: DictConfig) -> Request:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
+
+from prunelab.costs.shapes import Shortcuts
 
 _aten = torch.ops.aten
 
@@ -24,33 +25,28 @@ class Answering:
 
     ``bool(tensor)`` is True and ``tensor.item()`` is 1; ``torch.equal`` is True; ``nonzero`` finds, and a
     mask selects, every element; a tensor that is copied to the CPU is full of ones there; parts of sizes that
-    do not add up are equal ones. All else is computed as it would be without it.
+    do not add up are equal ones. All else has the shapes that it would have without it. Gradients are not
+    followed: what is made within it is made in inference mode.
     """
 
     def __init__(self) -> None:
         self._modes = ExitStack()
 
     def __enter__(self) -> None:
-        for mode in (_Answers(), _Lists()):
+        for mode in (torch.inference_mode(), _Answers(), _Lists()):
             self._modes.enter_context(mode)
 
     def __exit__(self, *error: Any) -> None:
         self._modes.__exit__(*error)
 
 
-class _Answers(TorchDispatchMode):
+class _Answers(Shortcuts):
     """Functions whose result would be numbers, or a shape that depends on them."""
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Presume what a function of a tensor without numbers gives, or call it."""
-        given = kwargs or {}
-        if args and isinstance(args[0], Tensor) and args[0].is_meta and func in _ANSWERS:
-            answer = _ANSWERS[func](*args, **given)
-            if answer is not NotImplemented:
-                return answer
-        return func(*args, **given)
+    def known(self, func: Any, args: Sequence[Any], given: dict[str, Any]) -> Any:
+        """What is presumed of a function of a tensor without numbers."""
+        presumed = _ANSWERS[func](*args, **given) if func in _ANSWERS else NotImplemented
+        return super().known(func, args, given) if presumed is NotImplemented else presumed
 
 
 class _Lists(TorchFunctionMode):

@@ -61,9 +61,9 @@ def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
     inputs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(example_inputs))
     counter = _Counter()
     spent = _count_by_call(model, counter)
-    # Inference mode shows the counter whole linear layers; elsewhere torch takes them apart beforehand.
-    # The fused attention kernels have no entry in torch's table of FLOPs on every device; MATH has.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter, Answering():
+    # The fused attention kernels have no entry in torch's table of FLOPs on every device; MATH has. What is
+    # entered last is asked first, so the counter sees whole linear layers.
+    with sdpa_kernel(SDPBackend.MATH), Answering(), counter:
         model(**inputs)
     return Macs(
         total=counter.total // FLOPS_PER_MAC,

@@ -3,11 +3,12 @@
 On the meta device torch runs these as long programs in Python; their answers fit into a line each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _aten = torch.ops.aten
 
@@ -81,3 +82,29 @@ _ANSWERS: dict[Any, Callable[..., Answer | None]] = {
     **dict.fromkeys((_aten.silu, _aten.gelu, _aten.relu, _aten.sigmoid, _aten.tanh), _elementwise),
     **dict.fromkeys((_aten.add, _aten.sub, _aten.mul, _aten.div), _elementwise),
 }
+
+
+class Shortcuts(TorchDispatchMode):
+    """Within it and inference mode, a forward pass on the meta device takes an eighth of the time.
+
+    Elsewhere torch takes functions such as a linear layer apart before any mode sees them.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The function's result: answered, or put together from its parts, or torch's own."""
+        given = kwargs or {}
+        if not (args and isinstance(args[0], Tensor) and args[0].is_meta):
+            return func(*args, **given)
+        known = self.known(func, args, given)
+        if known is not NotImplemented:
+            return known
+        with self:
+            parts = func.decompose(*args, **given)
+        return func(*args, **given) if parts is NotImplemented else parts
+
+    def known(self, func: Any, args: Sequence[Any], given: dict[str, Any]) -> Any:
+        """The answer to a function of a tensor without numbers; NotImplemented where there is none."""
+        short = answer(func._overloadpacket, tuple(args), given)
+        return NotImplemented if short is None else short.result

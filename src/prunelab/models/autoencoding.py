@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,7 +96,7 @@ class Autoencoding:
         steps = (self._seen(LARGE) - shifts) / LARGE
         count = self._latents(0.0).numel()
         digits, places = torch.arange(count), torch.zeros(count, dtype=torch.long)
-        for power in range(_digits(count)):
+        for power in range(len(np.base_repr(count - 1, BASE))):
             digit = (digits // BASE**power % BASE).float()
             places += ((self._seen(digit) - shifts) / steps).round().long() * BASE**power
         if steps.shape[0] != count or not torch.equal(places.sort().values, digits):
@@ -121,14 +122,6 @@ class Autoencoding:
         parameter = next(self.autoencoder.parameters())
         blank = torch.zeros(1, *self.latent_shape, device=parameter.device, dtype=parameter.dtype)
         return blank + (values.reshape(blank.shape).to(blank) if isinstance(values, Tensor) else values)
-
-
-def _digits(count: int) -> int:
-    """How many digits numbers below ``count`` have."""
-    found = 1
-    while BASE**found < count:
-        found += 1
-    return found
 
 
 def _mean(found: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -9,6 +10,7 @@ from typing import Any, Self, Unpack
 import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import SamplingOptions
@@ -93,7 +95,7 @@ class PipelineModel:
         for component, module in components.items():
             object.__setattr__(pipeline, self.attributes[component], module)
         other = type(self)(self.name, pipeline, self._fingerprint, self.call, self.media, self.precision)
-        other.calls.blanks = self.calls.blanks
+        other.calls.heard, other.calls.blanks = self.calls.heard, self.calls.blanks
         return other
 
     def fingerprint(self) -> str:
@@ -144,21 +146,34 @@ class PipelineModel:
         if component == "vae":
             shape = self._autoencoding.picture_shape
             return {"sample": torch.zeros(batch, *shape, device=self.device(component))}
-        with listening(self.components[component]) as heard:
-            read = Conditions(("",) * batch) if self.prompted and component != "denoiser" else None
-            inputs = self.calls.first_inputs(read or self.calls.blank(batch), batch)
-            if component == "denoiser":
-                heard.append(inputs.arguments)
-            if not heard:  # what stands behind the loop, such as a vocoder
-                with torch.no_grad():
-                    self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
-        if not heard:
+        heard = self._heard(batch)
+        if not heard[component]:  # what stands behind the loop, such as a vocoder
+            with listening(self.components[component]) as heard[component], torch.no_grad():
+                self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
+        if not heard[component]:
             raise Refusal(
                 f"{self.name} does not run its {component} for prompts: it can neither be counted nor traced"
             )
-        return {
-            name: value for name, value in heard[0].items() if name != "return_dict" and not _empty(value)
-        }
+        told = {name: each for name, each in heard[component][0].items() if name != "return_dict"}
+        # Shapes alone come from inference mode, which what is returned outlives.
+        told = tree_map_only(Tensor, lambda each: each.clone() if each.is_inference() else each, told)
+        return {name: each for name, each in told.items() if not _empty(each)}
+
+    def _heard(self, batch: int) -> dict[str, list[dict[str, Any]]]:
+        """The arguments of each component's forward passes on the way to the denoiser's first.
+
+        Of shapes alone they are heard once: no pruning of a part changes them.
+        """
+        if batch in self.calls.heard:
+            return self.calls.heard[batch]
+        self.calls.blanks.pop(batch, None)  # with what was made of it, so that the encoders are asked
+        with ExitStack() as stack:
+            others = [name for name in self.components if name != "denoiser"]
+            found = {name: stack.enter_context(listening(self.components[name])) for name in others}
+            found["denoiser"] = [self.calls.first_inputs(self.calls.blank(batch), batch).arguments]
+        if self.device().type == "meta":
+            self.calls.heard[batch] = found
+        return found
 
     def embed(self, prompts: Sequence[str]) -> Conditions | None:
         """Conditions of the prompts, which are read once; None where the model is unconditional."""
@@ -185,9 +200,8 @@ class PipelineModel:
         if tokenizer is None:  # a class is one token, and never padding
             return torch.ones(len(prompts), 1, dtype=torch.bool)
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        mask: Tensor = tokenizer(
-            list(prompts), max_length=self._prompt_length, **options
-        ).attention_mask.bool()
+        read = tokenizer(list(prompts), max_length=self._prompt_length, **options)
+        mask: Tensor = read.attention_mask.bool()
         return mask
 
     @cached_property

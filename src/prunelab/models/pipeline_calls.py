@@ -36,7 +36,8 @@ class Calls:
         self.denoiser: Any = getattr(pipeline, attribute)
         self._takes = takes(type(pipeline))
         self._output_shape: torch.Size | None = None
-        self.blanks: dict[int, Conditions | None] = {}  # of shapes alone, which no pruning of a part changes
+        self.blanks: dict[int, Conditions | None] = {}  # by batch: of shapes alone, which no pruning changes
+        self.heard: dict[int, dict[str, list[dict[str, Any]]]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -87,9 +88,7 @@ class Calls:
         parts = {"scheduler": scheduler or self.scheduler(), **self._parts(conditions)}
         shapes = Answering() if self.device.type == "meta" else nullcontext()
         with shapes, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(
-                0
-            )  # some draw by the global generator what they are not given: classes
+            torch.default_generator.manual_seed(0)  # some draw classes that they are not given
             return called(self.pipeline, self.denoiser, given, denoise, advance, **parts)
 
     def _parts(self, conditions: Conditions | None) -> dict[str, Any]:
@@ -106,11 +105,11 @@ class Calls:
         except REFUSALS as error:
             if isinstance(error, Refusal):
                 raise
-            kind, reason = type(self.pipeline).__name__, " ".join(str(error).split())[:200]
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            asked_for = f" for the prompt {conditions.prompts[0]!r}" if conditions else ""
             raise Refusal(
-                f"the {kind} {self.name} does not come as far as its denoiser: "
-                f"{reason or type(error).__name__}; what its call is to be given stands under call: in the "
-                "model's yaml"
+                f"the {type(self.pipeline).__name__} {self.name} does not come as far as its denoiser"
+                f"{asked_for}: {words}; what its call lacks can be given as +model.open.call.NAME=VALUE"
             ) from error
         return inputs
 
@@ -126,16 +125,9 @@ class Calls:
         """Latents after every step, shape (steps or 1, batch, ...)."""
         scheduler = self.scheduler(quadratic)
         sampler = Sampler(scheduler, latents, **options)
-        result: Tensor = self(
-            conditions,
-            len(latents),
-            sampler.denoise,
-            sampler.advance,
-            scheduler=scheduler,
-            steps=steps,
-            guidance=guidance,
-            generator=generators(latents) or None,
-        )
+        told: dict[str, Any] = {"scheduler": scheduler, "steps": steps, "guidance": guidance}
+        told["generator"] = generators(latents) or None
+        result: Tensor = self(conditions, len(latents), sampler.denoise, sampler.advance, **told)
         return result
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions | None) -> Tensor:
@@ -158,9 +150,7 @@ class Calls:
         factor = (first - second) / (at - later)
         count = self.pipeline.scheduler.config.get("num_train_timesteps", 1000)
         usual = ((1.0, 0.0), (1 / count, 0.0), (-1 / count, 1.0))
-        exact = (
-            1e-4 if self.denoiser.dtype == torch.float32 else 0.05
-        )  # a time may be told in the model's own
+        exact = 1e-4 if self.denoiser.dtype == torch.float32 else 0.05  # told in the model's own
         found = next((each for each in usual if abs(factor / each[0] - 1) < exact), None)
         return found or (factor, first - factor * at)
 

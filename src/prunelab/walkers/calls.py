@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map_only
 from transformers.cache_utils import Cache
 
 from prunelab.costs.meta_copy import meta_copy
+from prunelab.costs.shapes import Shortcuts
 from prunelab.surgery.pruned_layers import parameter_names
 
 SMALL = 20_000_000  # parameters of a component that is run as it is, not on the meta device
@@ -135,12 +136,14 @@ def recorded(root: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     return Recording({}, {}, None)
 
 
-@torch.no_grad()
 def _run(root: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     device = next((parameter.device for parameter in root.parameters()), torch.device("cpu"))
     found: dict[str, Call] = {}
     moved = tree_map_only(Tensor, lambda tensor: tensor.to(device), dict(inputs))
+    quick = (torch.inference_mode(), Shortcuts()) if device.type == "meta" else (torch.no_grad(),)
     with ExitStack() as stack:
+        for mode in quick:
+            stack.enter_context(mode)
         for path, module in root.named_modules():
             hook = module.register_forward_hook(partial(_record, found, path), with_kwargs=True)
             stack.callback(hook.remove)
@@ -229,10 +232,12 @@ def _other_width(value: Tensor, argument: Tensor) -> int | None:
 def _shapes(given: Any) -> Any:
     """Floats by their shapes, and without what is remembered from call to call."""
 
+    @torch.inference_mode(False)  # whoever calls the module with them may want gradients
     def shape(held: Tensor | Cache) -> Tensor | None:
         if isinstance(held, Cache):
             return None
-        detached = held.detach()
-        return detached.to("meta") if held.is_floating_point() or held.is_complex() else detached.clone()
+        if not (held.is_floating_point() or held.is_complex()):
+            return held.detach().clone()
+        return torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device="meta")
 
     return tree_map_only((Tensor, Cache), shape, given, is_leaf=lambda each: isinstance(each, Cache))
