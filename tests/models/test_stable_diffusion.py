@@ -1,8 +1,13 @@
 """The model's own loops against diffusers' pipeline and against formulas written out."""
 
+from typing import Any
+
+import pytest
 import torch
+from torch import Tensor
 
 from prunelab.core.draws import normal
+from prunelab.models import pipeline
 from prunelab.models.pipeline import PipelineModel
 
 PROMPTS = ["a red seven on a blue background", "a white two on a black background"]
@@ -41,6 +46,25 @@ def test_encoding_and_decoding_are_inverse_enough(model: PipelineModel) -> None:
     images = torch.as_tensor(Digits(0, 10, 32).test()[:]["image"])
     error = (model.decode(model.encode(images)) * 255 - images).pow(2).mean()
     assert 10 * torch.log10(255**2 / error) > 26  # dB
+
+
+@torch.no_grad()
+def test_pictures_of_real_size_are_decoded_a_few_at_once(
+    model: PipelineModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents, sizes = normal(model.latent_shape, 0, range(5), "test"), []
+    decoder: Any = model.components["vae"]
+    whole, decode = model.decode(latents), decoder.decode
+
+    def counted(few: Tensor, *args: Any, **kwargs: Any) -> Any:
+        sizes.append(len(few))
+        return decode(few, *args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "AT_ONCE", 2 * latents[0].numel() + 1)
+    monkeypatch.setattr(decoder, "decode", counted)
+    chunked = model.decode(latents)
+    assert sizes == [2, 2, 1]
+    assert torch.allclose(chunked, whole, rtol=0, atol=1e-5)  # round-off
 
 
 def test_the_sampler_is_differentiable(model: PipelineModel) -> None:

@@ -29,6 +29,8 @@ from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.saving import save_pipeline
 from prunelab.walkers.model_units import units_of
 
+AT_ONCE = 2**17  # numbers of latents that are decoded at once: of 8 pictures of Stable Diffusion, 2 of SDXL
+
 
 class PipelineModel:
     """A pipeline with its parts as components: ``denoiser``, ``vae``, and the others under their own names.
@@ -252,10 +254,14 @@ class PipelineModel:
         return self._autoencoding.encode(kind.to_pictures(media, shape))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents to pictures in [0, 1] or sounds in [-1, 1], channels first."""
-        if self.media:
-            return self.media.from_pictures(self._autoencoding.decode(latents))
-        return Plain(self.makes).made(self.calls.decode(latents))
+        """Latents to pictures in [0, 1] or sounds in [-1, 1], channels first; a few of real size at once."""
+
+        def made(few: Tensor) -> Tensor:
+            if self.media:
+                return self.media.from_pictures(self._autoencoding.decode(few))
+            return Plain(self.makes).made(self.calls.decode(few))
+
+        return torch.cat([made(few) for few in latents.split(max(1, AT_ONCE // latents[0].numel()))])
 
 
 def _empty(value: Any) -> bool:
