@@ -33,11 +33,16 @@ BATCH = 64
 
 def scores(model: PipelineModel, units: list[Unit], scorer: LatentShift, prompts: ShuffledExamples) -> Tensor:
     """One score per operator, batch by batch."""
-    observation, totals = scorer.observation(model, units, prompts), Sums()
+    passes, totals = scorer.passes(model, units, prompts), Sums()
+    observation = next(passes)
     for rows in observation.batches:
         for name, value in observation.observe(rows, torch.device("cpu")).items():
             totals.add(name, value.to_dense())
-    return torch.cat(list(scorer.reduce(totals, units).values()))
+    try:
+        passes.send(totals)
+    except StopIteration as done:
+        return torch.cat(list(done.value.values()))
+    raise AssertionError("latent shift looks once")
 
 
 def main() -> None:

@@ -107,12 +107,17 @@ def latent_shift(setting: Setting) -> Row:
         return torch.stack(shifts)
 
     def ours() -> Tensor:
-        observation, totals = scorer.observation(setting.model, units, setting.examples), Sums()
+        passes, totals = scorer.passes(setting.model, units, setting.examples), Sums()
+        observation = next(passes)
         with torch.no_grad():
             for rows in observation.batches:
                 for name, value in observation.observe(rows, torch.device("cpu")).items():
                     totals.add(name, value.to_dense())
-        return torch.cat(list(scorer.reduce(totals, units).values()))
+        try:
+            passes.send(totals)
+        except StopIteration as done:
+            return torch.cat(list(done.value.values()))
+        raise AssertionError("latent shift looks once")
 
     units = [unit for unit in units if alone(unit)]
     return Row("latent shift, default batch; one ablation at a time", peer, ours, 1.0)
