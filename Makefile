@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install test test-slurm test-families lint browser demo bench docs lock clean
+.PHONY: install test test-slurm test-families lint browser demo bench bench-gpu docs lock clean
 
 install: $(STAMP)
 
@@ -48,6 +48,10 @@ bench: export OMP_WAIT_POLICY := PASSIVE
 bench: export OMP_NUM_THREADS := 1
 bench: install
 	$(BIN)/python benchmarks/goals.py
+
+# Where there is no GPU, every row says so.
+bench-gpu: install
+	$(BIN)/python benchmarks/gpu.py
 
 demo: install
 	$(BIN)/prunelab experiment=demo

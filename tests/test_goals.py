@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "goals.py"
 
@@ -55,3 +56,13 @@ def test_rows_of_all_scripts_come_into_one_table(
         "of none 3.00 [2.00, 4.00] >= 2.50 reached",
         "bad.py ended badly: see above",
     ]
+
+
+def test_without_a_gpu_its_rows_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    rows = runpy.run_path(str(SCRIPT.with_name("gpu.py")), run_name="__main__")["ROWS"]
+    assert [f"{name}: not run: no GPU" for name in rows] == capsys.readouterr().out.splitlines()[1:]

@@ -414,6 +414,7 @@ TOYS = {  # what makes a benchmark quick; others are run with the settings they 
     "channels": ("--rounds", "1"),
     "checkpointed_sampling": ("--batch", "1", "--rounds", "1", "--steps", "2"),
     "commands": ("--rounds", "1", "--", "--help"),
+    "gpu": ("--toy", "--rounds", "1"),
     "goals": ("commands.py --help",),
     "knapsack": ("--elements", "60", "--units", "3", "--shares", "0.3"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
