@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from prunelab.core.observation import EARLY, Observation
 from prunelab.engine import ranks
+from prunelab.engine.arithmetic import computing
 from prunelab.engine.placement import placed
 from prunelab.trainers.hardware import Hardware
 
@@ -74,6 +75,11 @@ def _run(observation: Observation, hardware: Hardware, describe: str, keep: "Kee
     watched = _idle.pop(key, None) or trainer(hardware, [], inference_mode=False)  # one that failed is gone
     watched.callbacks = [Signals(), Progression(describe, len(mine))]  # type: ignore[attr-defined]  # a connector sets it
     where = watched.strategy.root_device
-    with placed(observation.model, where, hardware.offload), Watching(observation, keep) as watching:
+    model = observation.model
+    with (
+        placed(model, where, hardware.offload),
+        computing(hardware, [model]),
+        Watching(observation, keep) as watching,
+    ):
         watched.predict(watching, numbers)
     _idle[key] = watched  # and none that failed

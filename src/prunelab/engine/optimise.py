@@ -16,6 +16,7 @@ from prunelab.core import stopping
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Optimisation
 from prunelab.engine import ranks
+from prunelab.engine.arithmetic import computing
 from prunelab.engine.sharding import Sharding, shares
 from prunelab.schedules.schedule import Schedule
 from prunelab.trainers.hardware import Hardware
@@ -87,12 +88,14 @@ def optimise(
         batch_size=None,
         sampler=Remaining(fitting, schedule.steps),
         num_workers=hardware.workers,
+        pin_memory=hardware.pinned and torch.cuda.is_available(),
     )
     if ranks.rank() == 0:
         folder.mkdir(parents=True, exist_ok=True)
     start = ranks.broadcast(newest(folder))
     objective.trained.train()
-    with stopping.deferred():
+    beside = objective.frozen if isinstance(objective, Assisted) else ()
+    with stopping.deferred(), computing(hardware, beside):
         fitting.fit(Fitting(objective, schedule, log, sharding), steps, ckpt_path=start)
     if sharding is not None:
         sharding.undo()

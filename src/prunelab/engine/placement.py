@@ -8,12 +8,14 @@ import torch
 from prunelab.core import processes
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model
+from prunelab.engine.arithmetic import check_compiler
 from prunelab.engine.offloading import visiting
 from prunelab.trainers.hardware import Hardware
 
 
 def check_hardware(hardware: Hardware) -> None:
-    """Refuse an accelerator, a strategy or a precision that this machine or Lightning does not have."""
+    """Refuse an accelerator, a strategy, a precision or a compiler that is not there."""
+    check_compiler(hardware)
     if (hardware.accelerator, hardware.strategy, hardware.precision) == ("cpu", "auto", "32-true"):
         return  # every machine has these, and Lightning takes seconds to import
     from lightning.pytorch.utilities.exceptions import MisconfigurationException

@@ -1,6 +1,7 @@
 """The schedule of one training, of pretraining, of learned gates or of a recovery."""
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -25,7 +26,8 @@ class Schedule:
     steps: optimiser steps. batch_size: draws per step over all ranks. warmup: steps of linear warm-up.
     decay: "cosine" (to zero at the last step) or "constant". clip: largest gradient norm, None for no limit.
     ema: decay per step of the weight average that replaces the weights at the end, None for no average.
-    optimiser: "adamw", or "adamw_8bit" with its state in 8 bits (Dettmers et al. 2022, of bitsandbytes).
+    optimiser: "adamw", "adamw_fused" in one kernel for all weights, which differs by round-off, or
+    "adamw_8bit" with its state in 8 bits (Dettmers et al. 2022, of bitsandbytes).
     """
 
     steps: Count
@@ -37,7 +39,7 @@ class Schedule:
     decay: Literal["cosine", "constant"] = "cosine"
     clip: Positive | None = 1.0
     ema: Decay | None = None
-    optimiser: Literal["adamw", "adamw_8bit"] = "adamw"
+    optimiser: Literal["adamw", "adamw_fused", "adamw_8bit"] = "adamw"
     checkpoint_every: Runtime[Count] = 100
 
     def __post_init__(self) -> None:
@@ -57,4 +59,6 @@ def kind(name: str) -> Any:
     """The class of an optimiser; refuses one that is not installed."""
     if name == "adamw":
         return torch.optim.AdamW
+    if name == "adamw_fused":
+        return partial(torch.optim.AdamW, fused=True)
     return extra("bitsandbytes", "schedule.optimiser=adamw_8bit", "eight-bit").optim.AdamW8bit

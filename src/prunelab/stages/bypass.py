@@ -123,7 +123,7 @@ def _inputs(bench: Bench, changing: Sequence[Unit], bypass: Part[Bypasses]) -> d
         "units": [unit.name for unit in changing],
         "bypass": dict(bypass.settings),
         "data": bench.task.fingerprint(),
-        "precision": bench.hardware.precision,
+        "precision": bench.hardware.arithmetic,
     }
 
 

@@ -51,7 +51,7 @@ def _encode(bench: Bench, examples: Examples, split: str) -> Tensor:
         "data": bench.task.fingerprint(),
         "split": split,
         "count": len(examples),
-        "precision": bench.hardware.precision,
+        "precision": bench.hardware.arithmetic,
     }
     return bench.artifact("encode", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]
 

@@ -106,7 +106,7 @@ def sample(bench: Bench, model: Model, identity: str, evaluation: Part[Evaluatio
         "data": bench.task.fingerprint(),
         "labels": list(bench.task.labels),
         "judge": bench.task.judge_fingerprint(),
-        "precision": bench.hardware.precision,
+        "precision": bench.hardware.arithmetic,
     }
     return bench.artifact("sample", bench.model.name, SAMPLE_VERSION, inputs, make, {"model": identity})
 

@@ -23,7 +23,7 @@ SIDES = ("down_blocks", "mid_block", "up_blocks")  # in the order in which a U-N
 def conditions(bench: Bench, request: Request) -> dict[str, str]:
     """What a row's numbers depend on beside what was pruned: rows compare where all of it agrees."""
     knobs = request.evaluation.value
-    settings = [dict(request.evaluation.settings), request.metrics, bench.hardware.precision]
+    settings = [dict(request.evaluation.settings), request.metrics, bench.hardware.arithmetic]
     drawn = f"{knobs.seeds} x {knobs.samples} samples, {knobs.steps} steps, guidance {knobs.guidance:g}"
     machine, data = hardware(device(bench.hardware)), getattr(bench.task, "data", bench.task)
     where = machine.cpu if machine.device == "cpu" else machine.device

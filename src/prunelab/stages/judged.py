@@ -34,7 +34,7 @@ def judge_real(bench: Bench, count: int) -> Artifact:
         "judge": bench.task.judge_fingerprint(),
         "labels": list(bench.task.labels),
         "count": count,
-        "precision": bench.hardware.precision,
+        "precision": bench.hardware.arithmetic,
     }
     return bench.artifact("judge", "test", VERSION, inputs, make)
 

@@ -121,7 +121,7 @@ class OwnSamples:
             "data": bench.task.fingerprint(),
             "split": split,
             "count": len(prompts),
-            "precision": bench.hardware.precision,
+            "precision": bench.hardware.arithmetic,
             **self.how,
         }
         return bench.artifact("own", split, VERSION, inputs, make).tensors("latents.safetensors")["latents"]

@@ -101,7 +101,7 @@ def recover(
         "recovery": dict(recovery.settings),
         "teacher": bench.model.fingerprint(),
         "data": bench.task.fingerprint(),
-        "precision": bench.hardware.precision,
+        "precision": bench.hardware.arithmetic,
         "scratch": scratch,
     }
     version = VERSION + SCRATCH if scratch else VERSION

@@ -153,7 +153,7 @@ def inputs(bench: Bench, scorer: Part[AnyScorer], units: Sequence[Unit], bypass:
         "bypass": bypass,
         "scorer": dict(scorer.settings),
         "data": bench.task.fingerprint() if observes else None,
-        "precision": bench.hardware.precision if observes else None,
+        "precision": bench.hardware.arithmetic if observes else None,
     }
 
 

@@ -1,7 +1,8 @@
-"""How a job runs: nothing here changes a result beyond what the precision does."""
+"""How a job runs: nothing here changes a result beyond what the arithmetic does."""
 
 from typing import Literal
 
+from prunelab.core.errors import Refusal
 from prunelab.core.settings import NonNegativeCount, Processes, settings
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
@@ -16,6 +17,10 @@ class Hardware:
     precision: Lightning's name; it decides results, and so enters every address.
     workers: loader processes per rank; 0 prepares batches in the training process. offload: whether text
     encoders and autoencoders are on the device only while they run, when samples and scores are made.
+    pinned: whether a training's batches wait for a GPU in memory that is copied from faster.
+    tf32: whether a GPU may round the factors of float32 matrix products to 10 bits. channels_last: whether
+    the denoiser's convolutions have their channels last in memory. compiler: torch.compile's backend for the
+    denoiser's forward pass; "eager" follows it and compiles nothing. These three change results by round-off.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "cpu"
@@ -24,3 +29,18 @@ class Hardware:
     precision: Precision = "32-true"
     workers: NonNegativeCount = 0
     offload: bool = False
+    pinned: bool = False
+    tf32: bool = False
+    channels_last: bool = False
+    compiler: Literal["none", "inductor", "eager"] = "none"
+
+    def __post_init__(self) -> None:
+        """Refuse what weights that are shared out cannot do."""
+        if self.strategy == "fsdp" and (self.channels_last or self.compiler != "none"):
+            raise Refusal("trainer.strategy=fsdp goes with neither channels_last nor a compiler: use ddp")
+
+    @property
+    def arithmetic(self) -> str:
+        """What of this decides results, as addresses have it: the precision alone, unless there is more."""
+        more = [name for name in ("tf32", "channels_last") if getattr(self, name)]
+        return " ".join([self.precision, *more, *[self.compiler] * (self.compiler != "none")])
