@@ -39,7 +39,9 @@ from prunelab.costs.timetable import timetable
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.random import Random
+from prunelab.stages.score import follow
 from prunelab.surgery.slimming import slim
+from prunelab.trainers.hardware import Hardware
 
 Measured = tuple[str, Sequence[float], str]  # name, values, unit
 
@@ -88,11 +90,10 @@ def ablations(asked: Asked) -> Iterator[Measured]:
     calibration = open_task("t2i", data=data).calibration(0)
     many = LatentShift(samples=2 if asked.toy else 8, steps=1 if asked.toy else 5, batch_size=256)
 
-    @torch.no_grad()
+    hardware = Hardware(accelerator="cpu" if asked.toy else "gpu")
+
     def run(scorer: LatentShift) -> None:
-        observation = scorer.observation(model, units, calibration)
-        for rows in observation.batches:
-            observation.observe(rows, asked.device)
+        follow(scorer.passes(model, units, calibration), hardware)
 
     one = replace(many, batch_size=many.samples)
     run(many)  # warm-up
