@@ -62,7 +62,7 @@ def _in_tf32() -> Iterator[None]:
 
 
 @contextmanager
-def _channels_last(module: nn.Module) -> Iterator[None]:
+def _channels_last(module: Any) -> Iterator[None]:
     module.to(memory_format=torch.channels_last)
     try:
         yield
