@@ -40,6 +40,17 @@ def test_a_mask_selects_all_and_a_copy_is_full_of_ones() -> None:
         assert [part.shape for part in tensor.split([1, 2], dim=1)] == [(2, 1, 5), (2, 2, 5)]
 
 
+def test_numbers_are_known_until_something_is_written() -> None:
+    with Answering():
+        known = torch.full((4,), 3, device=META)
+        assert (known + known).tolist() == [6, 6, 6, 6]
+        copied = known.cpu()
+        copied[0] = 7  # another tensor
+        assert known.tolist() == [3, 3, 3, 3]
+        known[:2] = 5  # a view of it
+        assert known.tolist() == [1, 1, 1, 1]
+
+
 def test_what_has_numbers_is_computed_and_what_has_none_keeps_its_shapes() -> None:
     def asked(tensor: Tensor) -> list[object]:
         mask = tensor > 3

@@ -303,9 +303,41 @@ TENSORS = {
 }
 
 
+def by_mask(t: Any) -> Tensor:
+    """What a mask selects, before what it leaves out."""
+    mask = t.s[0] > 0
+    return torch.cat([t.s[mask], t.s[~mask], t.s[: t.whole.sum(dim=1).tolist()[0]]]) @ t.s
+
+
+def by_size(t: Any) -> Tensor:
+    """A height and a width that were put into a tensor, for each of a batch."""
+    sizes = torch.tensor([2, 3], device=t.x.device).reshape(-1).unsqueeze(0).repeat(2, 1)
+    rows = [each[:, : height * width] for each, (height, width) in zip(t.x.flatten(2), sizes, strict=True)]
+    return torch.stack(rows) @ t.x.flatten(2)[:, :, :6].mT
+
+
+def by_expert(t: Any) -> Tensor:
+    """Each of eight experts is given the tokens that chose it, or all equally many."""
+    chosen = t.q[0, 0].topk(2).indices.flatten()
+    given = torch.full((8,), 2, device=t.s.device).tolist()
+    counts = [*chosen.bincount().cpu().numpy().tolist(), *given]
+    return torch.cat([t.s[:1].expand(count, 4) @ t.s for count in counts])
+
+
+def cast(t: Any) -> Tensor:
+    """Nothing is cast, in the words that models have for it."""
+    device = t.s.device.type
+    with torch.autocast(device, enabled=False), torch.autocast(device, torch.bfloat16, enabled=False):
+        return t.s @ t.s
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        by_mask,
+        by_size,
+        by_expert,
+        cast,
         lambda t: F.scaled_dot_product_attention(t.q, t.k, t.v),
         lambda t: F.scaled_dot_product_attention(t.q, t.k, t.v, attn_mask=t.v[0, 0, :1].new_zeros(5, 7)),
         lambda t: F.scaled_dot_product_attention(t.q, t.q, t.q, is_causal=True, scale=2.0),
