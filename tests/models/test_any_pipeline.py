@@ -13,6 +13,7 @@ from torch import Tensor
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.costs.counts import Counts
 from prunelab.models.pipeline import PipelineModel
 from prunelab.models.process import deterministic
 from prunelab.models.seams import takes
@@ -182,6 +183,26 @@ def test_what_is_not_supported_is_refused_by_name(name: str, tmp_path: Path) -> 
 def test_a_call_that_fails_is_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"for the prompt '.*': .*Error: .* \+model\.open\.call"):
         Opened(name, FAMILIES[name](), tmp_path / "model").noise()
+
+
+def test_what_is_not_run_to_sample_costs_nothing_and_cannot_be_pruned() -> None:
+    """The weights of a motion adapter were copied into the U-Net."""
+    small = FAMILIES["animate_diff"]()
+    model = PipelineModel("animate", small.pipeline, "", small.call)
+    adapter = model.components["motion_adapter"]
+    counted = Counts(model).of(model, "motion_adapter")
+    assert counted.total == 0
+    assert counted.by_module.keys() == dict(adapter.named_modules()).keys()
+    assert model.units(["operator"], ["denoiser"])
+    with pytest.raises(Refusal, match="animate does not run its motion_adapter to sample"):
+        model.units(["operator"], ["motion_adapter"])
+
+
+def test_an_encoder_of_letters_is_counted_with_some_to_write() -> None:
+    small = FAMILIES["hunyuan_image"]()
+    model = PipelineModel("letters", small.pipeline, "", small.call)
+    read = model.example_inputs("text_encoder_2", 2)
+    assert read["input_ids"].shape == (1, small.pipeline.tokenizer_2_max_length)
 
 
 def test_a_folder_of_no_denoiser_is_refused(model: PipelineModel, tmp_path: Path) -> None:

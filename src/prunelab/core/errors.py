@@ -12,5 +12,9 @@ class Refusal(ValueError):
         super().__init__("".join(map(_printable, str(line))))
 
 
+class NotRun(Refusal):
+    """A component that a sampling does not run, asked for what only a forward pass of it can tell."""
+
+
 def _printable(character: str) -> str:
     return character if character.isprintable() else repr(character)[1:-1]

@@ -76,7 +76,7 @@ class Model(Protocol):
         """
 
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
-        """Keyword arguments of one forward pass of ``component``."""
+        """Keyword arguments of one forward pass of ``component``; NotRun where sampling has none."""
 
     def embed(self, prompts: Sequence[str]) -> Conditions | None:
         """Conditions of the prompts; None where the model is unconditional."""

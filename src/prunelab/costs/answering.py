@@ -29,8 +29,8 @@ class Answering:
     mask selects, every element; a tensor that is copied to the CPU is full of ones there; parts of sizes that
     do not add up are equal ones. Numbers that are known are not presumed: sizes that were put into a tensor,
     how many elements a mask has in all, how often ``bincount`` finds each of what ``topk`` chose among, such
-    as the experts of a layer (equally often). All else has the shapes that it would have without it. Gradients
-    are not followed: what is made within it is made in inference mode; autocast changes nothing.
+    as the experts of a layer (equally often). All else has the shapes that it would have without it.
+    Gradients are not followed: what is made within it is made in inference mode; autocast changes nothing.
     """
 
     def __init__(self) -> None:

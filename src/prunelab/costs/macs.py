@@ -72,6 +72,11 @@ def macs(module: nn.Module, example_inputs: Mapping[str, Any]) -> Macs:
     )
 
 
+def none_of(module: nn.Module) -> Macs:
+    """The MACs of a module that is not run."""
+    return Macs(0, 0, dict.fromkeys((path for path, _ in module.named_modules()), 0))
+
+
 def _count_by_call(model: nn.Module, counter: "_Counter") -> dict[nn.Module, int]:
     """FLOPs spent in the calls of each module that is called, filled in while ``model`` runs.
 

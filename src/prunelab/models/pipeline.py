@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from prunelab.core.errors import Refusal
+from prunelab.core.errors import NotRun, Refusal
 from prunelab.core.protocols import SamplingOptions
 from prunelab.core.settings import Floats, Made, Place, Text, Weights
 from prunelab.core.units import Unit
@@ -24,12 +24,13 @@ from prunelab.models.origins import opened
 from prunelab.models.parts import parts_of
 from prunelab.models.pipeline_calls import Calls
 from prunelab.models.process import Process, process_of
-from prunelab.models.seams import FEATURES, listening
+from prunelab.models.seams import FEATURES, listening, takes
 from prunelab.surgery.carried import structure_of, zeroed_in
 from prunelab.surgery.saving import save_pipeline
 from prunelab.walkers.model_units import units_of
 
 AT_ONCE = 2**17  # numbers of latents that are decoded at once: of 8 pictures of Stable Diffusion, 2 of SDXL
+LETTERS = '"a"'  # a prompt with something to write, which some encoders read alone
 
 
 class PipelineModel:
@@ -149,17 +150,18 @@ class PipelineModel:
             shape = self._autoencoding.picture_shape
             return {"sample": torch.zeros(batch, *shape, device=self.device(component))}
         heard = self._heard(batch)
-        if not heard[component]:  # what stands behind the loop, such as a vocoder
+        if not heard[component]:  # what reads letters, or stands behind the loop, such as a vocoder
             with listening(self.components[component]) as heard[component], torch.no_grad():
+                if "prompt" in takes(type(self.pipeline)):
+                    self.calls.first_inputs(Conditions((LETTERS,) * batch), batch)
                 self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
         if not heard[component]:
-            raise Refusal(
-                f"{self.name} does not run its {component} for prompts: it can neither be counted nor traced"
-            )
+            raise NotRun(f"{self.name} does not run its {component} to sample: prune other components of it")
         told = {name: each for name, each in heard[component][0].items() if name != "return_dict"}
         # Shapes alone come from inference mode, which what is returned outlives.
         told = tree_map_only(Tensor, lambda each: each.clone() if each.is_inference() else each, told)
-        return {name: each for name, each in told.items() if not _empty(each)}
+        empty = [name for name, each in told.items() if each is None or (isinstance(each, dict) and not each)]
+        return {name: each for name, each in told.items() if name not in empty}
 
     def _heard(self, batch: int) -> dict[str, list[dict[str, Any]]]:
         """The arguments of each component's forward passes on the way to the denoiser's first.
@@ -262,8 +264,3 @@ class PipelineModel:
             return Plain(self.makes).made(self.calls.decode(few))
 
         return torch.cat([made(few) for few in latents.split(max(1, AT_ONCE // latents[0].numel()))])
-
-
-def _empty(value: Any) -> bool:
-    """Whether an argument says nothing."""
-    return value is None or (isinstance(value, dict) and not value)

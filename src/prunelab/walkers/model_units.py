@@ -11,6 +11,8 @@ from prunelab.core.units import Unit
 from prunelab.walkers.reshaping_operators import shape_changing
 from prunelab.walkers.walk import walk
 
+RUN = ("denoiser", "vae")  # for every sample; of others it is asked
+
 
 def units_of(
     model: str,
@@ -24,13 +26,15 @@ def units_of(
 
     model: what messages call it; parts: its components by name; inputs: keyword arguments of one forward
     pass of a component, for a batch of so many. Raises Refusal for a component that the model does not have
-    and for an unknown granularity.
+    or does not run, and for an unknown granularity.
     """
     unknown = [name for name in components if name not in parts]
     if unknown:
         raise Refusal(f"unknown component {unknown[0]!r}: {model} has {', '.join(parts)}")
     units: list[Unit] = []
     for name in components:
+        if name not in RUN:
+            inputs(name, 1)
         units += walk(name, parts[name], granularity, partial(inputs, name, 1))
         if bypasses and "operator" in granularity:
             units += shape_changing(name, parts[name])
