@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
+from prunelab.surgery.tiling import decoded, encoded
 
 BASE = 32  # digits of this base are told apart in half precision, scaled as they are
 LARGE = 1024.0
@@ -47,7 +48,7 @@ class Autoencoding:
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Of a posterior the mean, so that nothing is drawn; of a VQModel what decoding quantises."""
-        found = self.autoencoder.encode(self._arranged(pictures).to(self._dtype))
+        found = encoded(self.autoencoder, self._arranged(pictures).to(self._dtype))
         plain = _mean(found).reshape(len(pictures), -1).float()
         places, factors, shifts = (each.to(plain.device) for each in self._inverse)
         if plain.shape[1] != len(places):
@@ -74,8 +75,7 @@ class Autoencoding:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures of about [-1, 1], before anything is cut off."""
-        pictures: Tensor = self.autoencoder.decode(self.path(latents)).sample
-        return pictures
+        return decoded(self.autoencoder, self.path(latents))
 
     @property
     def _dtype(self) -> torch.dtype:

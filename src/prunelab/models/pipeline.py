@@ -157,11 +157,11 @@ class PipelineModel:
                 self.calls.decode(torch.zeros(batch, *self.latent_shape, device=self.device()))
         if not heard[component]:
             raise NotRun(f"{self.name} does not run its {component} to sample: prune other components of it")
-        told = {name: each for name, each in heard[component][0].items() if name != "return_dict"}
         # Shapes alone come from inference mode, which what is returned outlives.
-        told = tree_map_only(Tensor, lambda each: each.clone() if each.is_inference() else each, told)
+        first = heard[component][0]
+        told = tree_map_only(Tensor, lambda each: each.clone() if each.is_inference() else each, first)
         empty = [name for name, each in told.items() if each is None or (isinstance(each, dict) and not each)]
-        return {name: each for name, each in told.items() if name not in empty}
+        return {name: each for name, each in told.items() if name not in (*empty, "return_dict")}
 
     def _heard(self, batch: int) -> dict[str, list[dict[str, Any]]]:
         """The arguments of each component's forward passes on the way to the denoiser's first.

@@ -20,6 +20,7 @@ from prunelab.models.process import deterministic
 from prunelab.models.sampling import Sampler, generators
 from prunelab.models.seams import Denoise, Forward, Heard, Inputs, Stepped, alike, called, replaced, takes
 from prunelab.models.spacing import QuadraticSampler
+from prunelab.surgery.tiling import tiled
 
 # What pipelines raise for settings that they cannot run with.
 REFUSALS = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
@@ -170,7 +171,7 @@ class Calls:
 
     def decode(self, latents: Tensor) -> Any:
         """What the pipeline makes of these latents: media as it returns them."""
-        return self._ended(latents)[0]
+        return tiled(getattr(self.pipeline, "vae", None), lambda: self._ended(latents))[0]
 
     def _ended(self, latents: Tensor) -> Any:
         """What the call returns when its loop leaves these latents, or what is heard behind the loop."""
