@@ -144,6 +144,6 @@ def hunyuan_video() -> AutoencoderKLHunyuanVideo:
 def oobleck() -> AutoencoderOobleck:
     """Stable Audio's, on the waveform."""
     return AutoencoderOobleck(
-        encoder_hidden_size=4, downsampling_ratios=[2, 4], channel_multiples=[1, 2], decoder_channels=4,
+        encoder_hidden_size=8, downsampling_ratios=[2, 4], channel_multiples=[1, 2], decoder_channels=4,
         decoder_input_channels=4, audio_channels=2, sampling_rate=64,
     )  # fmt: skip
