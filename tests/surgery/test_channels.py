@@ -13,6 +13,7 @@ import torch_pruning
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
+from families import FAMILIES
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -89,6 +90,25 @@ def test_gate_equals_slim_where_units_say_so(either: Model, granularity: str, sh
     smaller = slim(root, units, plan)(**inputs)[0]
     assert (simulated - smaller).abs().max() <= ROUND_OFF * max(1, float(simulated.abs().max()))
     assert (simulated - root(**inputs)[0]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["consistency", "deepfloyd_if", "kandinsky_22", "latent_consistency"])
+def test_channels_of_every_kind_of_condition_go(name: str) -> None:
+    """A table of classes, a pooled text, a picture without a text, a guidance; samplers without weights."""
+    small = FAMILIES[name]()
+    model = PipelineModel(name, small.pipeline, name, call=small.call)
+    units, root = model.units(["channel"], ["denoiser"]), model.components["denoiser"]
+    inputs = model.example_inputs("denoiser", 1)
+    inputs["sample"] = torch.randn(inputs["sample"].shape, generator=generator(0, 0, "inputs"))
+    plan, dense = random_plan(units, 0.5), root(**inputs)[0]
+    made = slim(root, units, plan)(**inputs)[0]
+    assert made.shape == dense.shape
+    assert (made - dense).abs().max() > 1e-3
+    exact = [unit for unit in units if unit.exact]
+    with gated({"denoiser": root}, exact, gates_of(plan)):
+        simulated = root(**inputs)[0]
+    torch.testing.assert_close(slim(root, exact, plan)(**inputs)[0], simulated)
 
 
 @torch.no_grad()

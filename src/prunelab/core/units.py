@@ -86,11 +86,15 @@ class Gate:
 
 @dataclass(frozen=True)
 class Counter:
-    """An attribute that counts elements: ``Attention.heads`` (block 1), ``Attention.inner_dim``."""
+    """An attribute that counts elements: ``Attention.heads`` (block 1), ``Attention.inner_dim``.
+
+    among: how many share them equally where it counts those of one, as a head's channels.
+    """
 
     module: str
     attribute: str
     block: int = 1
+    among: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Any diffusers pipeline as a model: opened by its folder, asked through its own call."""
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -160,8 +161,10 @@ class PipelineModel:
         # Shapes alone come from inference mode, which what is returned outlives.
         first = heard[component][0]
         told = tree_map_only(Tensor, lambda each: each.clone() if each.is_inference() else each, first)
-        empty = [name for name, each in told.items() if each is None or (isinstance(each, dict) and not each)]
-        return {name: each for name, each in told.items() if name not in (*empty, "return_dict")}
+        asked = inspect.signature(self.components[component].forward).parameters.values()
+        needed = {each.name for each in asked if each.default is each.empty}
+        empty = {name for name, each in told.items() if not isinstance(each, Tensor) and each in (None, {})}
+        return {name: each for name, each in told.items() if name not in (empty - needed) | {"return_dict"}}
 
     def _heard(self, batch: int) -> dict[str, list[dict[str, Any]]]:
         """The arguments of each component's forward passes on the way to the denoiser's first.

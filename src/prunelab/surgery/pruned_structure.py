@@ -36,6 +36,7 @@ WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.GroupNorm: ("num_channels", "num_groups"),
     nn.LayerNorm: ("normalized_shape",),
     nn.RMSNorm: ("normalized_shape",),
+    nn.Embedding: ("num_embeddings", "embedding_dim"),
     Kept: ("out_features",),
 }
 WEIGHTS = "weights"  # the width of a norm that keeps no attribute for it: how many weights it has
@@ -43,8 +44,9 @@ WEIGHTS = "weights"  # the width of a norm that keeps no attribute for it: how m
 HEADS = ("heads", "num_heads", "num_attention_heads", "n_heads", "n_local_heads")
 KEY_HEADS = ("kv_heads", "num_kv_heads", "num_key_value_heads", "n_kv_heads", "n_local_kv_heads")
 SHARING = ("num_key_value_groups", "n_rep")  # heads of queries for each head of keys
+HEAD = "dim_per_head"  # the channels of one head
 INNER = ("inner_dim", "inner_kv_dim", "kv_inner_dim", "mlp_hidden_dim")
-COUNTS = (*HEADS, *KEY_HEADS, *SHARING, *INNER, "channels", "out_channels")
+COUNTS = (*HEADS, *KEY_HEADS, *SHARING, *INNER, HEAD, "channels", "out_channels")
 # What a module may become, and what may then be said besides.
 FATES: dict[str, tuple[str, ...]] = {
     "input": ("returns", "streams"),
@@ -190,7 +192,8 @@ def _attributes(module: nn.Module) -> tuple[str, ...]:
 
 
 def _check_count(path: str, module: nn.Module, name: str, value: Any) -> None:
-    dense, least = _dense(module, name), 0 if isinstance(module, nn.Linear) else 1
+    dense = _dense(module, name)
+    least = dense if name == "num_embeddings" else int(not isinstance(module, nn.Linear))  # words stay
     if type(value) is not int or not least <= value <= dense:
         _refuse(f"needs a whole number from {least} to {dense} for {name} of {path}, not", value)
 
@@ -275,12 +278,12 @@ def _shape(module: nn.Module, rows: int | None) -> tuple[int, ...] | None:
             return (module.out_features if rows is None else rows, module.in_features)
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
-        case nn.GroupNorm():
-            return (module.num_channels,)
+        case nn.Embedding():
+            return (module.num_embeddings, module.embedding_dim)
+        case nn.GroupNorm() | Kept():
+            return (module.out_features if isinstance(module, Kept) else module.num_channels,)
         case nn.LayerNorm() | nn.RMSNorm():
             return tuple(module.normalized_shape)
-        case Kept():
-            return (module.out_features,)
     return None if rows is None else (rows,)
 
 

@@ -113,7 +113,7 @@ def _resized(
             entry[attribute] = width - (unit.elements - kept) * piece.block
     for counter in unit.counters:
         entry = entries.setdefault(counter.module, dict(modules.get(counter.module, {})))
-        entry[counter.attribute] = kept * counter.block
+        entry[counter.attribute] = kept * counter.block // counter.among
     return entries
 
 

@@ -13,8 +13,10 @@ feed-forwards and of the time embedding: exact, so factors between 0 and 1 mean 
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal, cast
 
 import torch
@@ -30,7 +32,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.units import Counter, Gate, Slice, Unit
 from prunelab.costs.meta_copy import meta_copy
 from prunelab.surgery.pruned_layers import Bias, Skip
-from prunelab.surgery.pruned_structure import Kept
+from prunelab.surgery.pruned_structure import HEAD, HEADS, Kept
 from prunelab.walkers.calls import Calls
 from prunelab.walkers.granularity import Granularity
 
@@ -55,11 +57,12 @@ class Member:
         return isinstance(self.module, nn.BatchNorm2d)
 
     def slices(self, block: int) -> list[Slice]:
-        """The slices of its parameters: columns of what reads the channels, rows of what makes them."""
+        """The slices of its parameters: columns of what reads the channels or looks them up, else rows."""
         if self.side == "in":
             return [Slice(f"{self.path}.weight", 1, block, offset) for offset in self.offsets]
         names = [name for name, _ in self.module.named_parameters(recurse=False) if not self.stands_in]
-        return [Slice(f"{self.path}.{name}", 0, block, offset) for offset in self.offsets for name in names]
+        dim = 1 if isinstance(self.module, nn.Embedding) else 0
+        return [Slice(f"{self.path}.{name}", dim, block, offset) for offset in self.offsets for name in names]
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,12 @@ def channels(component: str, root: nn.Module, calls: Calls) -> Iterator[Unit]:
         attentions = _attentions(root, coupling)
         groups = [each.module.num_groups for each in coupling.norms if isinstance(each.module, nn.GroupNorm)]
         heads = [cast(Attention, root.get_submodule(path)).heads for path in attentions]
-        runs = math.lcm(*map(int, groups), *map(int, heads))
+        pools = _pools(root, coupling)
+        runs = math.lcm(*map(int, groups), *map(int, heads), *(each.among for each in pools))
         if coupling.width % runs == 0:
             inner = [Counter(path, name) for path in attentions for name in ("inner_dim", "inner_kv_dim")]
-            counters = (*inner, *_sampler_counters(root, coupling))
-            exact = not coupling.norms and not attentions
+            counters = (*inner, *pools, *_sampler_counters(root, coupling))
+            exact = not coupling.norms and not attentions and not pools
             yield _unit(component, "channel", coupling, coupling.width, runs, counters, exact)
 
 
@@ -155,12 +159,22 @@ def _attentions(root: nn.Module, coupling: Coupling) -> list[str]:
     return [path for path in paths if path and isinstance(root.get_submodule(path), Attention)]
 
 
+def _pools(root: nn.Module, coupling: Coupling) -> list[Counter]:
+    """Attentions that count the channels of one head, as the one does that pools a text for a U-Net."""
+    around = {each.path.rpartition(".")[0]: None for each in coupling.members if each.side == "out"}
+    kept = {path: vars(root.get_submodule(path)) for path in around}
+    return [
+        Counter(path, HEAD, among=kept[path][name])
+        for path, name in product(around, HEADS)
+        if HEAD in kept[path] and coupling.width == kept[path].get(name, 0) * kept[path][HEAD]
+    ]
+
+
 def _own_groups(norm: Member, width: int) -> int:
     """The number of groups of a norm that sees exactly these channels, else 0."""
-    match norm.module:
-        case nn.GroupNorm() if norm.module.num_channels == width and norm.offsets == (0,):
-            return int(norm.module.num_groups)
-    return 0
+    module: Any = norm.module
+    alone = isinstance(module, nn.GroupNorm) and module.num_channels == width and norm.offsets == (0,)
+    return int(module.num_groups) if alone else 0
 
 
 def _sampler_counters(root: nn.Module, coupling: Coupling, block: int = 1) -> list[Counter]:
@@ -179,7 +193,7 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
     """Every set of coupled channels, less the denoiser's own inputs and outputs.
 
     What conditions are projected to counts as an input: with a table of classes it is what others have
-    outside of the denoiser, where its width cannot go.
+    outside of the denoiser, where its width cannot go, and a guidance is added to the waves of the time.
     """
     if not isinstance(root, UNet2DModel | UNet2DConditionModel):
         return
@@ -190,8 +204,7 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
             graph = torch_pruning.DependencyGraph().build_dependency(
                 shadow, examples, output_transform=lambda output: output[0], verbose=False
             )
-        projection = getattr(shadow, "encoder_hid_proj", None)
-        fixed = [*shadow.conv_out.modules(), *([] if projection is None else projection.modules())]
+        fixed = [part for each in _fixed(shadow) for part in each.modules()]
         found = [_coupling(graph, group, shadow) for group in graph.get_all_groups(ignored_layers=fixed)]
     except (TypeError, ValueError) as error:
         raise Refusal(
@@ -203,20 +216,36 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
     yield from sorted(found, key=lambda coupling: order[coupling.source])
 
 
+def _fixed(shadow: Any) -> list[nn.Module]:
+    """The modules that make what is as wide as something that no layer makes."""
+    guidance = getattr(getattr(shadow, "time_embedding", None), "cond_proj", None)
+    found = (shadow.conv_out, getattr(shadow, "encoder_hid_proj", None), guidance)
+    return [each for each in found if each is not None]
+
+
 def _traceable(shadow: Any) -> Any:
     """A U-Net whose removed modules are wired as they were: what comes out is as wide as what goes in.
 
-    What flows instead may be a constant, which leaves no trace; and where a sampler lost its convolution
-    nothing tells of the channels that it counts.
+    What flows instead may be a constant, which leaves no trace; and where a sampler has no convolution, or
+    lost it, nothing tells of the channels that it counts.
     """
     for module in list(shadow.modules()):
         if isinstance(module, Bias):
             module.residual = module.width is None
         elif isinstance(module, Skip) and module.becomes == "nothing" and module.width is None:
             module.becomes = "input"
-        elif isinstance(module, Upsample2D | Downsample2D) and type(module.conv) is Skip:
-            module.conv = nn.BatchNorm2d(module.channels, device="meta").eval()
+        elif isinstance(module, Upsample2D | Downsample2D):
+            _shown(module)
     return shadow
+
+
+def _shown(sampler: Any) -> None:
+    """Let one without a convolution pass its channels through a layer that stands in."""
+    layer = nn.BatchNorm2d(sampler.channels, device="meta").eval()
+    if isinstance(sampler.conv, nn.AvgPool2d):
+        sampler.conv = nn.Sequential(OrderedDict(pool=sampler.conv, projection=layer))
+    elif sampler.conv is None or type(sampler.conv) is Skip:
+        sampler.conv, sampler.use_conv, sampler.name = layer, True, "conv"
 
 
 def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
@@ -229,7 +258,7 @@ def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
     members = {}
     for item in items:
         module = item.dep.target.module
-        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _as_wide(module)
+        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _only_makes(module)
         number, path = paths[module]
         module = root.get_submodule(path)
         offsets = _offsets(path, item.idxs, item.root_idxs, width)
@@ -237,9 +266,10 @@ def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
     return Coupling(width, tuple(members[key] for key in sorted(members)))
 
 
-def _as_wide(module: nn.Module) -> bool:
-    """Whether a layer gives as many channels as it reads."""
-    return isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.BatchNorm2d | Kept | nn.Parameter)
+def _only_makes(module: nn.Module) -> bool:
+    """Whether a layer gives as many channels as it reads, or reads none."""
+    norms = nn.GroupNorm | nn.LayerNorm | nn.BatchNorm2d
+    return isinstance(module, norms | Kept | nn.Parameter | nn.Embedding)
 
 
 def _check_period(graph: Any, group: Any, width: int) -> None:
