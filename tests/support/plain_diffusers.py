@@ -46,8 +46,11 @@ def drawn_here(model: Any, small: Small, folder: Path) -> Tensor:
     return torch.as_tensor(plain(generator=torch.Generator().manual_seed(0), **call(small))[0])
 
 
-def drawn_there(place: Path, families: dict[str, Any], used: dict[str, str]) -> tuple[dict[str, Tensor], Any]:
-    """What elsewhere.py made and found of the pruned folders ``families`` (folder and call by name)."""
+def drawn_there(place: Path, families: dict[str, Any], used: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
+    """What elsewhere.py made and found of the pruned folders ``families`` (folder and call by name).
+
+    used: of those that are used in more ways, the denoiser's attribute and the dense model's folder.
+    """
     (place / "asked.json").write_text(json.dumps({"families": families, "used": used}))
     python = environment(place / "environment")
     cache = {"HF_HOME": str(place / "hub"), "HF_MODULES_CACHE": str(place / "modules")}

@@ -17,7 +17,7 @@ from diffusers import AutoModel, DiffusionPipeline
 from diffusers.utils import hub_utils
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -53,6 +53,54 @@ def uploaded(pipeline: Any, place: Path) -> list[str]:
     return sorted(sent)
 
 
+def adapted(denoiser: Any, modules: list[str]) -> dict[str, Tensor]:
+    """The weights of an adapter of those modules, which is added to ``denoiser``."""
+    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=modules))
+    for name, parameter in denoiser.named_parameters():
+        if "lora_B" in name:
+            nn.init.ones_(parameter)
+    weights: dict[str, Tensor] = get_peft_model_state_dict(denoiser)
+    return weights
+
+
+def refused(pipeline: Any, adapter: Path) -> str:
+    """What loading raises; nothing where it does not."""
+    try:
+        pipeline.load_lora_weights(adapter)
+    except (RuntimeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def shared(folder: Path, attribute: str, call: dict[str, Any], place: Path, dense: Path) -> dict[str, Any]:
+    """Adapters in files: one of the pruned model itself, and one of the dense model; and offloading."""
+    pipeline = opened(folder)
+    before = drawn(pipeline, call)
+    saved = {}
+    for name, model, modules in (
+        ("own", folder, ["to_q", "to_v", "to_out.0"]),
+        ("dense", dense, ["to_out.0", "proj_out"]),
+    ):
+        other = opened(model)
+        layers = {f"{attribute}_lora_layers": adapted(getattr(other, attribute), modules)}
+        saved[name] = place / f"{attribute} {name}"
+        other.save_lora_weights(saved[name], **layers)
+        if name == "own":
+            after = drawn(other, call)
+    pipeline.load_lora_weights(saved["own"])
+    found: dict[str, Any] = {"loaded": torch.equal(drawn(pipeline, call), after)}
+    pipeline.set_adapters("default_0", 0.5)
+    half = drawn(pipeline, call)
+    found["scaled"] = not torch.equal(half, after) and not torch.equal(half, before)
+    pipeline.unload_lora_weights()
+    found["unloaded"] = torch.equal(drawn(pipeline, call), before)
+    found["refused"] = refused(pipeline, saved["dense"])
+    found["kept"] = torch.equal(drawn(pipeline, call), before)
+    pipeline = opened(folder)
+    pipeline.enable_model_cpu_offload(device="cpu")
+    return {**found, "offloaded": torch.equal(drawn(pipeline, call), before)}
+
+
 def used(folder: Path, attribute: str, call: dict[str, Any], place: Path) -> dict[str, Any]:
     """What one does with an opened model beside sampling from it."""
     pipeline = opened(folder)
@@ -85,9 +133,10 @@ def main(place: Path) -> None:
         with tempfile.TemporaryDirectory(dir=place) as again:
             pipeline.save_pretrained(again)
             made[f"{name} again"] = drawn(opened(Path(again)), call)
-    for name, attribute in asked["used"].items():
+    for name, (attribute, dense) in asked["used"].items():
         folder, call = asked["families"][name]
         found[name] = used(Path(folder), attribute, call, place)
+        found[name] |= shared(Path(folder), attribute, call, place, Path(dense))
     save_file(made, place / "made.safetensors")
     (place / "found.json").write_text(json.dumps(found))
 

@@ -3,6 +3,7 @@
 Its packages are those of this environment but one; what is tried there, in one process, is in elsewhere.py.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def pruned(model: Model, granularity: list[str], components: list[str]) -> Model
 
 @pytest.fixture(scope="module")
 def elsewhere(family: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
-    place, here, asked = tmp_path_factory.mktemp("elsewhere"), {}, {}
+    place, here, asked, used = tmp_path_factory.mktemp("elsewhere"), {}, {}, {}
     for name, times in FAMILIES.items():
         small, folder = family(name)
         model: Any = PipelineModel.open(name, str(folder), call=small.call)
@@ -59,7 +60,9 @@ def elsewhere(family: Callable[[str], Any], tmp_path_factory: pytest.TempPathFac
         model.save(place / name)
         asked[name] = (str(place / name), call(small))
         here[name] = drawn_here(model, small, folder)
-    return Elsewhere(here, *drawn_there(place, asked, USED))
+        if name in USED:
+            used[name] = (USED[name], str(folder))
+    return Elsewhere(here, *drawn_there(place, asked, used))
 
 
 def test_prunelab_is_not_there(elsewhere: Elsewhere) -> None:
@@ -91,6 +94,34 @@ def test_it_compiles(elsewhere: Elsewhere, name: str) -> None:
 def test_it_takes_an_adapter_and_lets_go_of_it(elsewhere: Elsewhere, name: str) -> None:
     found = elsewhere.found[name]
     assert (found["adapted"], found["moved"], found["restored"]) == (True, True, True)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_its_own_adapter_is_saved_loaded_scaled_and_unloaded(elsewhere: Elsewhere, name: str) -> None:
+    found = elsewhere.found[name]
+    assert (found["loaded"], found["scaled"], found["unloaded"]) == (True, True, True)
+
+
+# Diffusers would make room for it in Flux, and the pipeline would no longer run.
+DENSE_ADAPTER = {
+    "stable_diffusion": "RuntimeError: .*size mismatch",
+    "flux_dev": r"ValueError: the adapter is one of another model: .*proj_out reads \d+ features, not 80, since",
+}
+
+
+@pytest.mark.parametrize("name", USED)
+def test_an_adapter_of_the_dense_model_is_refused_and_changes_nothing(
+    elsewhere: Elsewhere, name: str
+) -> None:
+    found = elsewhere.found[name]
+    assert re.match(DENSE_ADAPTER[name], found["refused"], re.DOTALL)
+    assert found["kept"] is True
+
+
+@pytest.mark.parametrize("name", USED)
+def test_its_parts_can_be_offloaded(elsewhere: Elsewhere, name: str) -> None:
+    """On the CPU itself, which is where diffusers' hooks can be tried without an accelerator."""
+    assert elsewhere.found[name]["offloaded"] is True
 
 
 @pytest.mark.parametrize("name", USED)

@@ -87,6 +87,26 @@ def settled(model: Any) -> Any:
     return model
 
 
+@torch.no_grad()
+def narrow_again(model: nn.Module, structure: Mapping[str, Any]) -> str | None:
+    """Take back what a loader of adapters widened to make room for one; what it was, None where nothing.
+
+    Diffusers widens layers of Flux, with zeros behind the weights that there were: so it adds channels to what
+    the model reads, and so a layer that was pruned would no longer fit what comes in.
+    """
+    widened, modules = None, dict(model.named_modules())
+    steps = (step.items() for step in structure["steps"])
+    reads = {path: entry["in_features"] for step in steps for path, entry in step if "in_features" in entry}
+    for path, width in reads.items():
+        module = modules.get(path)  # none where what holds it went later
+        module = getattr(module, "base_layer", module)  # under an adapter
+        if isinstance(module, nn.Linear) and module.in_features > width:
+            widened = widened or f"{path} reads {width} features, not {module.in_features}"
+            module.in_features = width
+            module.weight.data = module.weight.data[:, :width].clone()
+    return widened
+
+
 def pruned_class(base: Any) -> Any:
     """The subclass of a diffusers or transformers model class that follows ``structure`` when it is built."""
 
@@ -110,6 +130,13 @@ def pruned_class(base: Any) -> Any:
         base.save_pretrained(self, save_directory, *args, **kwargs)
         carry_code(Path(save_directory))
 
+    def load_lora_adapter(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the base does; one of the dense model is refused (ValueError), and leaves the model as it was."""
+        widened = narrow_again(self, self.config["structure"])
+        if widened:
+            raise ValueError(f"the adapter is one of another model: {widened}, since it was pruned")
+        return base.load_lora_adapter(self, *args, **kwargs)
+
     # diffusers keeps the config keys that the signature names, so it has to be the base's plus one.
     signature = inspect.signature(base.__init__)
     extra = inspect.Parameter("structure", inspect.Parameter.KEYWORD_ONLY, default=None)
@@ -122,6 +149,8 @@ def pruned_class(base: Any) -> Any:
         "save_pretrained": save_pretrained,
         "__module__": MODULE,
     }
+    if hasattr(base, "load_lora_adapter"):
+        body["load_lora_adapter"] = load_lora_adapter
     return type(f"{PRUNED}{base.__name__}", (base,), body)
 
 
