@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from prunelab.costs.numbers import FEW, Numbers, know, numbers_of
+from prunelab.costs.known_numbers import FEW, Numbers, know, numbers_of
 from prunelab.costs.shapes import Shortcuts
 
 _aten = torch.ops.aten
