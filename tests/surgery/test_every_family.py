@@ -35,7 +35,7 @@ GRANULARITIES = sorted(
 )
 # What test_any_pipeline.py holds to be refused by name: there is nothing to sample, or to open.
 REFUSED = {
-    *("text_to_video", "hunyuan_video_15", "motif_video", "sana_sprint", "stable_cascade_prior"),
+    *("text_to_video", "hunyuan_video_15", "motif_video"),
     *("ace_step", "bria_fibo"),
 }
 SUPPORTED = sorted({*FAMILIES} - REFUSED)

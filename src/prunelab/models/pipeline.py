@@ -148,7 +148,9 @@ class PipelineModel:
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Keyword arguments of one forward pass at the model's own resolution and prompt length."""
         if component == "vae":
-            return {"sample": torch.zeros(batch, *self._autoencoding.picture_shape, device=self.device("vae"))}
+            return {
+                "sample": torch.zeros(batch, *self._autoencoding.picture_shape, device=self.device("vae"))
+            }
         heard = self._heard(batch)
         if not heard[component]:  # what reads letters, or stands behind the loop, such as a vocoder
             with listening(self.components[component]) as heard[component], torch.no_grad():
@@ -207,8 +209,7 @@ class PipelineModel:
             return torch.ones(len(prompts), 1, dtype=torch.bool)
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         read = tokenizer(list(prompts), max_length=self._prompt_length, **options)
-        mask: Tensor = read.attention_mask.bool()
-        return mask
+        return torch.as_tensor(read.attention_mask).bool()
 
     @cached_property
     def _prompt_length(self) -> int:

@@ -43,8 +43,7 @@ class Calls:
     @property
     def device(self) -> torch.device:
         """Where the denoiser is."""
-        found: torch.device = next(self.denoiser.parameters()).device
-        return found
+        return torch.device(next(self.denoiser.parameters()).device)
 
     @property
     def told(self) -> float:
@@ -86,7 +85,7 @@ class Calls:
         if self.device.type != "meta":
             more = {"generator": torch.Generator(self.device).manual_seed(0), **more}
         given |= {name: value for name, value in more.items() if name in self._takes}
-        parts = {"scheduler": scheduler or self.scheduler(), **self._parts(conditions)}
+        parts = {"scheduler": self.scheduler() if scheduler is None else scheduler, **self._parts(conditions)}
         shapes = Answering() if self.device.type == "meta" else nullcontext()
         with shapes, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # some draw classes that they are not given
@@ -124,12 +123,16 @@ class Calls:
         **options: Any,
     ) -> Tensor:
         """Latents after every step, shape (steps or 1, batch, ...)."""
-        scheduler = self.scheduler(quadratic)
-        sampler = Sampler(scheduler, latents, **options)
-        told: dict[str, Any] = {"scheduler": scheduler, "steps": steps, "guidance": guidance}
-        told["generator"] = generators(latents) or None
-        result: Tensor = self(conditions, len(latents), sampler.denoise, sampler.advance, **told)
-        return result
+        sampler = Sampler(self.scheduler(quadratic), latents, **options)
+        told: dict[str, Any] = {"scheduler": sampler.scheduler, "steps": steps, "guidance": guidance}
+        told |= {"generator": generators(latents) or None, "output_type": "latent"}
+        try:
+            self(conditions, len(latents), sampler.denoise, sampler.advance, **told)
+        except ValueError as error:
+            raise Refusal(
+                f"{self.name} refuses {steps} steps: {' '.join(str(error).split())[:200]}"
+            ) from error
+        return torch.stack(sampler.passed).to(latents.dtype)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions | None) -> Tensor:
         """The prediction for noisy latents (b, ...) at the scheduler's timesteps (b,)."""

@@ -78,7 +78,7 @@ class Sampler:
         own = alike(result[0][: len(self.start)], self.start.shape)
         self.passed = [own] if self.last else [*self.passed, own]
         if self.steps == len(self.scheduler.timesteps):
-            raise Heard(torch.stack(self.passed).to(self.latents.dtype))
+            raise Heard(None)  # a loop that leaves the last timestep out ends by itself
         return result
 
     def _first(self, latents: Tensor) -> Tensor:

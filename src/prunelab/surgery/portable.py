@@ -91,8 +91,8 @@ def settled(model: Any) -> Any:
 def narrow_again(model: nn.Module, structure: Mapping[str, Any]) -> str | None:
     """Take back what a loader of adapters widened to make room for one; what it was, None where nothing.
 
-    Diffusers widens layers of Flux, with zeros behind the weights that there were: so it adds channels to what
-    the model reads, and so a layer that was pruned would no longer fit what comes in.
+    Diffusers widens layers of Flux, with zeros behind the weights that there were: so it adds channels to
+    what the model reads, and so a layer that was pruned would no longer fit what comes in.
     """
     widened, modules = None, dict(model.named_modules())
     steps = (step.items() for step in structure["steps"])
@@ -131,7 +131,7 @@ def pruned_class(base: Any) -> Any:
         carry_code(Path(save_directory))
 
     def load_lora_adapter(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """As the base does; one of the dense model is refused (ValueError), and leaves the model as it was."""
+        """As the base does; one of the dense model is refused (ValueError) and changes nothing."""
         widened = narrow_again(self, self.config["structure"])
         if widened:
             raise ValueError(f"the adapter is one of another model: {widened}, since it was pruned")
