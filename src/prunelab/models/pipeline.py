@@ -148,9 +148,8 @@ class PipelineModel:
     def example_inputs(self, component: str, batch: int) -> dict[str, Any]:
         """Keyword arguments of one forward pass at the model's own resolution and prompt length."""
         if component == "vae":
-            return {
-                "sample": torch.zeros(batch, *self._autoencoding.picture_shape, device=self.device("vae"))
-            }
+            shape = self._autoencoding.picture_shape
+            return {"sample": torch.zeros(batch, *shape, device=self.device("vae"))}
         heard = self._heard(batch)
         if not heard[component]:  # what reads letters, or stands behind the loop, such as a vocoder
             with listening(self.components[component]) as heard[component], torch.no_grad():

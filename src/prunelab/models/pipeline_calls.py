@@ -129,9 +129,8 @@ class Calls:
         try:
             self(conditions, len(latents), sampler.denoise, sampler.advance, **told)
         except ValueError as error:
-            raise Refusal(
-                f"{self.name} refuses {steps} steps: {' '.join(str(error).split())[:200]}"
-            ) from error
+            why = " ".join(str(error).split())[:200]
+            raise Refusal(f"{self.name} refuses {steps} steps: {why}") from error
         return torch.stack(sampler.passed).to(latents.dtype)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Conditions | None) -> Tensor:
@@ -203,8 +202,7 @@ class Calls:
             raise Heard(z)
 
         with replaced(autoencoder, decode=hear), torch.no_grad():
-            found: Tensor = self._ended(latents)
-        return found
+            return torch.as_tensor(self._ended(latents))
 
 
 def _prepare_on_cpu(scheduler: Any) -> None:

@@ -113,8 +113,7 @@ class Preconditioned:
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """``c_in (x + s eps)``."""
         levels = _like(self._levels(timesteps), latents)
-        result: Tensor = self.scheduler.precondition_inputs(latents + levels * noise, levels)
-        return result
+        return torch.as_tensor(self.scheduler.precondition_inputs(latents + levels * noise, levels))
 
     def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """The output that the scheduler would make ``x`` of."""
