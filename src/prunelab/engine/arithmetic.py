@@ -21,8 +21,8 @@ def computing(hardware: Hardware, models: Iterable[Any]) -> Iterator[None]:
 
     What has no denoiser, such as a module that takes part in a training, is left as it is.
     """
-    every = [each.components["denoiser"] for each in models if hasattr(each, "components")]
-    denoisers = list({id(each): each for each in every}.values())
+    every = [getattr(each, "components", {}).get("denoiser") for each in models]
+    denoisers = list({id(each): each for each in every if each is not None}.values())
     with ExitStack() as stack:
         if hardware.tf32:
             stack.enter_context(_in_tf32())
