@@ -69,7 +69,7 @@ def test_every_observation_is_on_the_device_that_it_is_told(
     monkeypatch.setattr("prunelab.stages.evaluate._check_finite", lambda *_: None)  # it would read numbers
     for name, observation in observations(model):
         with torch.no_grad(), monkeypatch.context() as followed:
-            if name == "gradients":  # on shapes alone they are not followed; here they are to be
+            if name in ("losses", "gradients"):  # on shapes alone they are not followed; here they are to be
                 followed.setattr(torch, "inference_mode", nullcontext)
             given = observation.observe(observation.batches[0], ELSEWHERE)
         places = {key: value.device.type for key, value in given.items() if key != "features"}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from families import Small
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 SCRIPT = Path(__file__).parents[1] / "surgery" / "elsewhere.py"
@@ -51,7 +51,15 @@ def drawn_there(place: Path, families: dict[str, Any], used: dict[str, Any]) -> 
 
     used: of those that are used in more ways, the denoiser's attribute and the dense model's folder.
     """
-    (place / "asked.json").write_text(json.dumps({"families": families, "used": used}))
+    tensors: dict[str, Tensor] = {}
+
+    def named(tensor: Tensor) -> dict[str, str]:
+        name = str(len(tensors))
+        tensors[name] = tensor.clone()
+        return {"tensor": name}
+
+    (place / "asked.json").write_text(json.dumps({"families": families, "used": used}, default=named))
+    save_file(tensors, place / "given.safetensors")
     python = environment(place / "environment")
     cache = {"HF_HOME": str(place / "hub"), "HF_MODULES_CACHE": str(place / "modules")}
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

@@ -18,7 +18,7 @@ from diffusers.utils import hub_utils
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
 from peft import LoraConfig, get_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 
@@ -122,9 +122,15 @@ def used(folder: Path, attribute: str, call: dict[str, Any], place: Path) -> dic
     return {**found, "restored": torch.equal(drawn(pipeline, call), before)}
 
 
+def tensor(each: dict[str, Any], given: dict[str, Tensor]) -> Any:
+    """An object of asked.json, or the tensor whose name it says."""
+    return given[each["tensor"]] if each.keys() == {"tensor"} else each
+
+
 @torch.no_grad()
 def main(place: Path) -> None:
-    asked = json.loads((place / "asked.json").read_text())
+    given = load_file(place / "given.safetensors")
+    asked = json.loads((place / "asked.json").read_text(), object_hook=lambda each: tensor(each, given))
     made: dict[str, Tensor] = {}
     found: dict[str, Any] = {"prunelab": find_spec("prunelab") is not None}
     for name, (folder, call) in asked["families"].items():
