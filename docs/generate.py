@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 import yaml
 from diffusers import FluxTransformer2DModel
@@ -168,6 +169,28 @@ def not_offered() -> str:
     return table(["family", "granularity", "modules"], rows)
 
 
+def pipelines() -> str:
+    """Pipelines by what becomes of them: of each family a small instance, of the rest why there is none."""
+    from families import FAMILIES, NOT_BUILT, REFUSED
+
+    supported = sorted({*FAMILIES} - {*REFUSED})
+    rows = [["opened by path, pruned, sampled, saved and reopened", str(len(supported)), listed(supported)]]
+    for why in dict.fromkeys(REFUSED.values()):
+        names = sorted(name for name, each in REFUSED.items() if each == why)
+        rows.append([f"refused: {why}", str(len(names)), listed(names)])
+    left = [name for name in dir(diffusers) if name.endswith("Pipeline")]
+    for why, pattern in NOT_BUILT.items():
+        found = [name for name in left if re.search(pattern, name)]
+        left = [name for name in left if name not in found]
+        rows.append([f"not tried: {why}", str(len(found)), ""])
+    return table(["what becomes of them", "how many", "which"], rows)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Families by name."""
+    return ", ".join(name.replace("_", " ") for name in names)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "pairs": pairs,
     "components": components,
@@ -175,6 +198,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "experiments": experiments,
     "families": families,
     "not_offered": not_offered,
+    "pipelines": pipelines,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from families import FAMILIES, Small
+from families import FAMILIES, REFUSED, Small
 from torch import Tensor
 
 from prunelab.core.draws import normal
@@ -24,14 +24,8 @@ DRAWING |= {"sana_sprint", "stable_cascade_prior"}
 # What prompts become depends on the other prompts of the batch, as the pipeline pads or cuts to the longest.
 # The consistency model draws a class for each sample in turn.
 COMPANY = {"consistency", "kandinsky_3", "latte", "audioldm2", "cogview_4", "pixart_alpha", "pixart_sigma"}
-ADDED = "adds to its latents, or puts them in another order"
-NOT_SAMPLED = {
-    "text_to_video": ADDED,
-    "hunyuan_video_15": ADDED,
-    "motif_video": ADDED,
-}
-# Small tokenizers make nothing of an empty prompt there, and the pipelines do not expect that.
-NOT_OPENED = {"ace_step", "bria_fibo"}
+NOT_SAMPLED = {name: why for name, why in REFUSED.items() if why.startswith("adds")}
+NOT_OPENED = {*REFUSED} - {*NOT_SAMPLED}
 # What their schedulers do not say.
 NOT_TRAINED = {"consistency", "dance_diffusion", "any_flow", "sana_sprint", "stable_cascade_prior"}
 NOT_GUIDED = {"easy_animate"}  # the small one's empty prompt is shorter than others, and the pipeline stops

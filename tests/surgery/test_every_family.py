@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from families import FAMILIES
+from families import FAMILIES, REFUSED
 from plain_diffusers import call, drawn_here, drawn_there
 from torch import Tensor
 
@@ -33,9 +33,7 @@ pytestmark = pytest.mark.acceptance
 GRANULARITIES = sorted(
     path.stem for path in (Path(__file__).parents[2] / "conf" / "granularity").glob("*.yaml")
 )
-# What test_any_pipeline.py holds to be refused by name: there is nothing to sample, or to open.
-REFUSED = {"text_to_video", "hunyuan_video_15", "motif_video", "ace_step", "bria_fibo"}
-SUPPORTED = sorted({*FAMILIES} - REFUSED)
+SUPPORTED = sorted({*FAMILIES} - {*REFUSED})
 
 
 @dataclass

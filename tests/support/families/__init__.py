@@ -8,12 +8,20 @@ from functools import partial
 from . import recent, sounds, transformers, unets, videos
 from .small import Small, seeded
 
-__all__ = ["FAMILIES", "NOT_BUILT", "Small"]
+__all__ = ["FAMILIES", "NOT_BUILT", "REFUSED", "Small"]
 
 FAMILIES = {
     family.__name__: partial(seeded, family)
     for part in (unets, transformers, videos, sounds, recent)
     for family in part.FAMILIES
+}
+
+# What prunelab refuses by name: when it samples them, and, of the small ones, when it opens them.
+_ADDED = "adds to its latents, or puts them in another order"
+_EMPTY = "makes nothing of an empty prompt (with the small instance's tokenizer)"
+REFUSED = {
+    **dict.fromkeys(("text_to_video", "hunyuan_video_15", "motif_video"), _ADDED),
+    **dict.fromkeys(("ace_step", "bria_fibo"), _EMPTY),
 }
 
 # Why there is no small instance of a pipeline: the first reason whose pattern is found in its name.
