@@ -46,10 +46,13 @@ def drawn_here(model: Any, small: Small, folder: Path) -> Tensor:
     return torch.as_tensor(plain(generator=torch.Generator().manual_seed(0), **call(small))[0])
 
 
-def drawn_there(place: Path, families: dict[str, Any], used: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
+def drawn_there(
+    place: Path, families: dict[str, Any], used: dict[str, Any], owned: bool = False
+) -> tuple[dict[str, Tensor], Any]:
     """What elsewhere.py made and found of the pruned folders ``families`` (folder and call by name).
 
     used: of those that are used in more ways, the denoiser's attribute and the dense model's folder.
+    owned: whether weights are to lie in memory of their own, as those that prunelab opens do.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -58,7 +61,9 @@ def drawn_there(place: Path, families: dict[str, Any], used: dict[str, Any]) -> 
         tensors[name] = tensor.clone()
         return {"tensor": name}
 
-    (place / "asked.json").write_text(json.dumps({"families": families, "used": used}, default=named))
+    (place / "asked.json").write_text(
+        json.dumps({"families": families, "used": used, "owned": owned}, default=named)
+    )
     save_file(tensors, place / "given.safetensors")
     python = environment(place / "environment")
     cache = {"HF_HOME": str(place / "hub"), "HF_MODULES_CACHE": str(place / "modules")}
