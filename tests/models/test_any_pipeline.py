@@ -32,7 +32,7 @@ NOT_GUIDED = {"easy_animate"}  # the small one's empty prompt is shorter than ot
 TWO_STEPS = {"sana_sprint": 2}  # of a call that does not say otherwise
 DEAR = {"hidream"}  # at its smallest 256 x 256 pixels
 NOT_DECODED = {"allegro"}  # its autoencoder decodes by tiles alone
-NOT_ENCODED = {"audioldm2": "cannot be encoded", "stable_audio": "give media of shape"}
+NOT_ENCODED = {"audioldm2": "cannot be encoded"}
 
 
 class Opened:
