@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from prunelab.core.draws import normal
+from prunelab.core.errors import Refusal
 from prunelab.models import pipeline
 from prunelab.models.pipeline import PipelineModel
 
@@ -84,3 +85,8 @@ def test_weights_random_keeps_the_architecture(model: PipelineModel) -> None:
     assert all(torch.equal(p, repeated[name]) for name, p in drawn.items())
     assert not torch.equal(drawn["conv_in.weight"], model.components["denoiser"].conv_in.weight)
     assert random.fingerprint() != model.fingerprint()
+
+
+def test_media_of_another_shape_are_refused(model: PipelineModel) -> None:
+    with pytest.raises(Refusal, match="give media of shape"):
+        model.encode(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
