@@ -63,6 +63,14 @@ def test_two_ranks_exchange_what_they_hold(two: dict[str, torch.Tensor]) -> None
     assert two["summed"].tolist() == [1.0, 1.0 + 2**-40]  # float32 would lose the small part
 
 
+def test_sums_of_small_tensors_are_exchanged_together(two: dict[str, torch.Tensor]) -> None:
+    sizes = {"a": (2, 2), "b": (), "c": (0, 3), "d": (3, 3), "e": (2,), "f": (5,), "g": (1,)}
+    for place, (name, size) in enumerate(sizes.items()):
+        wanted = torch.full(size, 2 * 10.0**place + 1, dtype=torch.float64)
+        assert torch.equal(two[f"bucket.{name}"], wanted), name
+    assert two["exchanges"].item() == 4  # a to c, d alone, e and f, g
+
+
 def test_all_ranks_stop_at_one_step_when_one_is_told_to(two: dict[str, torch.Tensor]) -> None:
     """The first restart is from the checkpoint that was due, the second from the one made at the signal."""
     assert two["starts"].tolist() == [0, 4, 6]

@@ -115,6 +115,21 @@ def observed() -> dict[str, Tensor]:
     return found | {f"few.{name}": value for name, value in few.items()}
 
 
+def in_buckets() -> dict[str, Tensor]:
+    """Sums of tensors of all kinds of shapes, sent seven numbers at a time; exchanges are counted."""
+    sizes = {"a": (2, 2), "b": (), "c": (0, 3), "d": (3, 3), "e": (2,), "f": (5,), "g": (1,)}
+    own = {name: torch.full(size, 10.0**place) for place, (name, size) in enumerate(sizes.items())}
+    with (
+        mock.patch.object(ranks, "TOGETHER", 7),
+        mock.patch.object(distributed, "all_reduce", wraps=distributed.all_reduce) as exchanged,
+    ):
+        summed = ranks.sum_over_ranks({name: each + ranks.rank() for name, each in own.items()})
+    return {
+        **{f"bucket.{name}": each for name, each in summed.items()},
+        "exchanges": torch.tensor(exchanged.call_count),
+    }
+
+
 def main(folder: Path) -> None:
     """Train, exchange, and let rank 0 write everything down."""
     ranks.start()
@@ -132,6 +147,7 @@ def main(folder: Path) -> None:
     result["broadcast"] = torch.tensor([ranks.broadcast(7 if rank == 0 else 8)])
     small = torch.tensor([1.0, 1.0] if rank == 0 else [0.0, 2**-40])
     result["summed"] = ranks.sum_over_ranks({"a": small})["a"]
+    result |= in_buckets()
     result["starts"] = torch.tensor(starts)
     result |= observed()
     ranks.barrier()

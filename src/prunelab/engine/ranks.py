@@ -19,6 +19,7 @@ from prunelab.core import processes
 
 T = TypeVar("T")
 K = TypeVar("K")
+TOGETHER = 2**20  # numbers of small tensors that are summed in one exchange: 8 MB
 PATIENCE = timedelta(days=7)  # that ranks have for work of rank 0's; gloo's own 30 minutes are too few
 
 
@@ -142,7 +143,27 @@ def sum_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     many = world() > 1
     totals = {name: values[name].detach().to("cpu", torch.float64, copy=many) for name in sorted(values)}
-    if many:
-        for total in totals.values():
-            distributed.all_reduce(total)
+    for bucket in _buckets(list(totals.values())) if many else ():
+        _reduce(bucket)
     return totals
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors to be sent together, in their order: one exchange of many numbers is faster than many of few."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        if bucket and sum(each.numel() for each in [*bucket, tensor]) > TOGETHER:
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
+
+
+def _reduce(bucket: Sequence[Tensor]) -> None:
+    """Add the other ranks' numbers to these tensors, in place."""
+    joined = bucket[0] if len(bucket) == 1 else torch.cat([each.flatten() for each in bucket])
+    distributed.all_reduce(joined)
+    if len(bucket) > 1:
+        for each, summed in zip(bucket, joined.split([each.numel() for each in bucket]), strict=True):
+            each.copy_(summed.reshape(each.shape))
