@@ -4,8 +4,10 @@
 
 The embedded text-to-image model: Taylor scores of its heads, fine-tuning, and the sampling of an evaluation,
 through the engine that a job goes through. The processes of a number do the same work between them. Each
-part runs once unmeasured, then ``rounds`` times; printed are medians over the rounds of the slowest rank's
-seconds, and the speed relative to the first number of processes, over what would be perfect.
+part runs once unmeasured, then once measured, in one number of processes after the other, ``rounds`` times;
+printed are the slowest rank's seconds, and the speed over that of the first number of processes in the same
+round. What the machine itself gives is printed beside it: the same forward passes in every process, none of
+which waits for another.
 """
 
 import argparse
@@ -19,12 +21,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from goals import load, noted
 
 from prunelab.api import open_model, open_task
+from prunelab.core.draws import normal
 from prunelab.core.presets import made, preset
 from prunelab.core.protocols import Model
 from prunelab.core.tasks import Task
@@ -42,6 +46,7 @@ from prunelab.stages.score import follow
 from prunelab.trainers.hardware import Hardware
 
 PARTS = ("scoring", "recovery", "evaluation")
+APART = "apart"
 WANTED = ("scoring", 1, 2)  # is to be 1.9 times as fast
 
 
@@ -69,12 +74,20 @@ def evaluation(model: Model, task: Task, samples: int, hardware: Hardware) -> No
     collect(sampling(model, task, knobs, task.prompts(samples), "benchmark"), hardware, "sample")
 
 
+def apart(model: Model, samples: int) -> None:
+    """Forward passes of a batch of four, all of them in every process."""
+    with torch.no_grad():
+        noise, conditions = normal(model.latent_shape, 0, range(4), "benchmark"), model.embed(["a digit"] * 4)
+        for _ in range(samples):
+            model.predict(noise, torch.zeros(4, dtype=torch.int64), conditions)
+
+
 def _silent(losses: Mapping[str, float], step: int) -> None:
     """No log."""
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Seconds of each part, round by round, of the slowest rank."""
+def measured(arguments: argparse.Namespace) -> dict[str, float]:
+    """Seconds of each part, of the slowest rank, behind a run that is not measured."""
     ranks.start()
     hardware = Hardware(devices=ranks.world(), strategy=arguments.strategy if ranks.world() > 1 else "auto")
     model = open_model("tiny_t2i")
@@ -83,8 +96,9 @@ def measured(arguments: argparse.Namespace) -> dict[str, list[float]]:
         "scoring": lambda: scoring(model, task, arguments.samples, hardware),
         "recovery": lambda: recovery(model, task, arguments.steps, hardware),
         "evaluation": lambda: evaluation(model, task, arguments.samples, hardware),
+        APART: lambda: apart(model, arguments.samples),
     }
-    return {name: [_timed(call) for _ in range(1 + arguments.rounds)][1:] for name, call in calls.items()}
+    return {name: [_timed(call) for _ in range(2)][1] for name, call in calls.items()}
 
 
 def _timed(call: Callable[[], None]) -> float:
@@ -94,18 +108,28 @@ def _timed(call: Callable[[], None]) -> float:
     return max(ranks.gather(time.perf_counter() - start))
 
 
-def of(processes: int, arguments: argparse.Namespace, words: list[str]) -> dict[str, list[float]]:
-    """Seconds of each part in so many processes, round by round; one is this one."""
+def of(processes: int, arguments: argparse.Namespace, words: list[str]) -> dict[str, float]:
+    """Seconds of each part in so many processes; one is this one."""
     if processes == 1:
-        found = measured(arguments)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "seconds.json"
-            failure = launch(processes, [__file__, *words, "--write", str(file)])
-            if failure is not None:
-                sys.exit(f"{failure.refusal}{failure.traceback}")
-            found = json.loads(file.read_text())
+        return measured(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "seconds.json"
+        failure = launch(processes, [__file__, *words, "--write", str(file)])
+        if failure is not None:
+            sys.exit(f"{failure.refusal}{failure.traceback}")
+        found: dict[str, float] = json.loads(file.read_text())
     return found
+
+
+def told(rounds: Sequence[Mapping[int, Mapping[str, float]]], first: int, processes: int) -> None:
+    """The lines of so many processes beside the first number of them."""
+    for part in (*PARTS, APART):
+        work = processes / first if part == APART else 1  # where every process does all of it
+        speeds = [work * each[first][part] / each[processes][part] for each in rounds]
+        name = f"{part} in {processes} processes: its speed over that in {first}"
+        if part == APART:
+            name = f"the machine itself: {processes} processes that never wait, over {first}"
+        print(noted(name, speeds, least=1.9 if (part, first, processes) == WANTED else None).line())
 
 
 def main() -> None:
@@ -125,22 +149,15 @@ def main() -> None:
         if ranks.rank() == 0:
             arguments.write.write_text(json.dumps(found))
         return
-    print(f"{load()}; tiny_t2i, {arguments.strategy}; seconds, and the share of a perfect speed-up")
-    print("processes  " + "  ".join(f"{name:>16}" for name in PARTS))
-    base: dict[str, float] = {}
-    first = arguments.processes[0]
-    for processes in arguments.processes:
-        rounds = of(processes, arguments, sys.argv[1:])
-        seconds = {name: statistics.median(values) for name, values in rounds.items()}
-        base = base or seconds
-        shares = {name: first * base[name] / (processes * value) for name, value in seconds.items()}
-        print(
-            f"{processes:9d}  " + "  ".join(f"{seconds[n]:9.2f} {shares[n]:5.0%} " for n in PARTS), flush=True
-        )
-        for part in PARTS if processes != first else ():
-            speeds = [base[part] / value for value in rounds[part]]
-            name = f"{part} in {processes} processes: its speed over that in {first}"
-            print(noted(name, speeds, least=1.9 if (part, first, processes) == WANTED else None).line())
+    print(f"{load()}; tiny_t2i, {arguments.strategy}; seconds, medians of {arguments.rounds} rounds")
+    numbers = arguments.processes
+    rounds = [{n: of(n, arguments, sys.argv[1:]) for n in numbers} for _ in range(arguments.rounds)]
+    print("processes  " + "  ".join(f"{name:>10}" for name in PARTS))
+    for n in numbers:
+        seconds = [statistics.median(each[n][name] for each in rounds) for name in PARTS]
+        print(f"{n:9d}  " + "  ".join(f"{value:10.2f}" for value in seconds))
+    for n in numbers[1:]:
+        told(rounds, numbers[0], n)
 
 
 if __name__ == "__main__":
