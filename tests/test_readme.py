@@ -417,6 +417,7 @@ TOYS = {  # what makes a benchmark quick; others are run with the settings they 
     "gpu": ("--toy", "--rounds", "1"),
     "goals": ("commands.py --help",),
     "knapsack": ("--elements", "60", "--units", "3", "--shares", "0.3"),
+    "one_chunk": ("--model", "tiny_t2i"),
     "peers": ("--rounds", "1", "--batch", "1", "--steps", "1", "--samples", "2", "--stride", "500"),
     "many_ablations_per_forward": ("--samples", "1", "--rounds", "1", "--stride", "40"),
     "recovery": ("--steps", "2", "--rounds", "1", "--batch", "1"),
