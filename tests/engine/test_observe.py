@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunelab.core.draws import normal
-from prunelab.core.observation import Observation, Sums
+from prunelab.core.observation import EARLY, Observation, Sums
 from prunelab.engine.observe import collect, observe
 from prunelab.engine.placement import placed
 from prunelab.engine.trainer import trainer
@@ -86,6 +86,20 @@ def test_what_is_handed_in_is_left_alone() -> None:
     own = torch.ones(2, dtype=torch.float64)
     assert observe(observation(6, lambda rows: {"sum": own}), Hardware(), "test")["sum"].tolist() == [2, 2]
     assert own.tolist() == [1, 1]
+
+
+def test_sums_of_the_first_half_are_kept_apart() -> None:
+    """Also of what the second half lacks."""
+
+    def gives(rows: range, device: torch.device) -> dict[str, Tensor]:
+        return {"sum": noise(rows).sum(dim=0), **({} if rows.start else {"odd": torch.ones(())})}
+
+    sums = observe(Observation(Moved(), 8, 2, gives, cut=4), Hardware(), "test")  # type: ignore[arg-type]
+    batches = [noise(range(i, i + 2)).sum(dim=0).double() for i in (0, 2, 4, 6)]
+    assert torch.equal(sums[f"{EARLY}sum"], batches[0] + batches[1])
+    assert torch.equal(sums["sum"], batches[0] + batches[1] + batches[2] + batches[3])
+    sums["odd"] += 1
+    assert sums[f"{EARLY}odd"].item() == 1
 
 
 def test_rows_come_in_their_order() -> None:

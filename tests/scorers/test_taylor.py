@@ -16,6 +16,7 @@ from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.core.halves import Averaged, agreements
 from prunelab.core.units import Gate, Slice, Unit
+from prunelab.costs.live_tensors import peak_of_new_tensors
 from prunelab.models.pipeline import PipelineModel
 from prunelab.scorers.taylor import Taylor, prefix
 from prunelab.stages.score import follow
@@ -226,6 +227,47 @@ def test_rounds_double_until_halves_agree() -> None:
     assert agreed == pytest.approx(spearmanr(*halves).statistic, abs=1e-12)
     torch.testing.assert_close(never[ROWS.name], plain[ROWS.name], rtol=1e-12, atol=0)
     assert (never.samples, never.halves) == (12, (8, 4))
+
+
+class Layers(Curve):
+    """The same loss curve by 16 layers in single precision."""
+
+    curve = Curve.curve.float()
+
+    def __init__(self) -> None:
+        layers = [nn.Linear(3 * 32 * 32, 8, bias=False).requires_grad_(False) for _ in range(16)]
+        self.components = {"denoiser": nn.ModuleList(layers)}
+        self.embedded = 0
+
+    def encode(self, media: Tensor) -> Tensor:
+        return super().encode(media).float()
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: None) -> Tensor:
+        outputs = torch.stack([layer(noisy) for layer in self.components["denoiser"]])
+        return self.curve[timesteps].sqrt()[:, None] * outputs.sum(dim=0)
+
+    def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        return latents.new_zeros(len(latents), 8)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "most"),
+    [
+        (Taylor(4, None, batch_size=1), 2),  # all samples' gradients and the first half's
+        (Taylor(4, 0.05, batch_size=2), 4),  # the last pass, which may go too far, apart from those before
+        (Taylor(4, 0.05, batch_size=4), 2),  # one batch has no halves
+        (Taylor(8, None, batch_size=1, stable=0.999), 2),
+    ],
+)
+def test_no_set_of_gradients_is_held_longer_than_it_is_needed(
+    knobs: Taylor, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Besides the sums one batch's gradients, in single precision, and a few layers' at work."""
+    monkeypatch.setattr("prunelab.scorers.taylor.FIRST", 1)
+    rows = [replace(ROWS, path=str(i), elements=8, slices=(Slice(f"{i}.weight", 0),)) for i in range(16)]
+    full, model = 16 * 8 * 3 * 32 * 32 * 8, Layers()
+    peak = peak_of_new_tensors(lambda: follow(knobs.passes(model, rows, Pictures()), Hardware()))
+    assert peak < (most + 0.8) * full
 
 
 def test_prefix_on_its_own() -> None:

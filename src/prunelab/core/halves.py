@@ -108,8 +108,10 @@ def averaged(
     sums = yield observation(first, 0)
     found = Averaged(sums, first.stop, 0, reading)
     for part in more:
-        new = yield observation(part, 0)
-        both = {name: sums[name] + value for name, value in new.items()}
+        del found  # with the sums before the last ones
+        both = yield observation(part, 0)
+        for name, value in both.items():
+            value.add_(sums[name])
         found = Averaged({**both, **_first(sums)}, part.stop, part.start, reading)
         known = [each for each in agreements(found, reading.units, {}).values() if each is not None]
         if known and min(known) >= stable:

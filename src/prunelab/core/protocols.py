@@ -175,7 +175,10 @@ class MultiPassScorer(Protocol):
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
     ) -> Generator[Observation, Mapping[str, Tensor], Scores]:
-        """Yields an observation, is sent its statistics summed over all ranks, and returns the scores."""
+        """Yields an observation, is sent its statistics summed over all ranks, and returns the scores.
+
+        The statistics are the scorer's to change: nobody else holds them.
+        """
 
 
 class Optimisation(Protocol):

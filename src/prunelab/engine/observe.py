@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def observe(observation: Observation, hardware: Hardware, describe: str) -> dict[str, Tensor]:
     """The sum of every statistic over all batches and ranks, dense, float64 on the CPU.
 
-    With a ``cut`` the sums of the first half, too: twice the memory.
+    With a ``cut`` the sums of the first half, too: twice the memory, from the second half on. All are the
+    caller's own.
     """
     sums: dict[str, Tensor] = {}
 
@@ -34,12 +35,17 @@ def observe(observation: Observation, hardware: Hardware, describe: str) -> dict
         early = (batch + 1) * observation.batch_size <= observation.cut
         for name, value in result.items():
             own = value.detach().to("cpu", torch.float64)
-            for each in (name, f"{EARLY}{name}")[: 1 + early]:
-                if each not in sums:
-                    sums[each] = torch.zeros(value.shape, dtype=torch.float64)
-                sums[each] += own
+            if name not in sums:
+                sums[name] = torch.zeros(value.shape, dtype=torch.float64)
+            if early:
+                sums[f"{EARLY}{name}"] = sums[name]  # all there is so far is of the first half
+            elif sums.get(f"{EARLY}{name}") is sums[name]:
+                sums[name] = sums[name].clone()
+            sums[name] += own
 
     _run(observation, hardware, describe, add)
+    for name in [name for name in sums if sums.get(f"{EARLY}{name}") is sums[name]]:
+        sums[name] = sums[name].clone()  # which no batch of the second half had
     for shapes in ranks.gather({name: value.shape for name, value in sums.items()}):
         for name in shapes.keys() - sums.keys():  # of batches that others had
             sums[name] = torch.zeros(shapes[name], dtype=torch.float64)

@@ -101,12 +101,14 @@ class Denoising:
 
 
 def _moved_into(sums: dict[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
-    """Add the parameters' gradients to the sums in float64, and forget them."""
+    """Add the parameters' gradients to the sums, and forget them.
+
+    The first are kept as they are; as soon as there is something to add, sums are float64.
+    """
     for name, each in parameters.items():
-        if each.grad is None:
-            each.grad = torch.zeros_like(each)
-        sums[name] = sums[name] + each.grad if name in sums else each.grad.double()
+        own = torch.zeros_like(each) if each.grad is None else each.grad
         each.grad = None
+        sums[name] = sums[name].double().add_(own) if name in sums else own
 
 
 def _check_reached(names: Iterable[str], reached: Iterable[str]) -> None:

@@ -90,24 +90,27 @@ class Taylor:
         """The gradients summed over the prefix.
 
         The largest loss may lie behind the first that is small beside those before: so what is left is looked
-        at, too, without gradients. What was summed beyond the prefix is summed again without it.
+        at, too, without gradients. What was summed beyond the prefix is summed again without it. Of the
+        passes no more is held than the last one's sums beside those of all before it.
         """
         losses, before, last = torch.empty(0, dtype=torch.float64), dict[str, Tensor](), dict[str, Tensor]()
         start = 0
         while len(losses) < len(timesteps) and not crossed(losses, threshold):
-            start, before = len(losses), added(before, last)
-            seen = yield asked.gradients(timesteps[start : start + pace(losses, threshold)], *every)
-            last, losses = _gradients(seen), torch.cat([losses, seen[LOSSES]])
+            start, before, last = len(losses), added(before, last), {}
+            taken = timesteps[start : start + pace(losses, threshold)]
+            last, seen = _apart((yield asked.gradients(taken, *every)))
+            losses = torch.cat([losses, seen])
         known = len(losses)
         if known < len(timesteps):
             losses = torch.cat([losses, (yield asked.losses(timesteps[known:], every[0]))[LOSSES]])
         count = prefix(losses, threshold, self.crossing)
         if count == known:
             return added(before, last)
-        start, before = (start, before) if count >= start else (0, {})
+        start, before, last = (start, before, {}) if count >= start else (0, {}, {})
         if count == start:
             return before
-        return added(before, _gradients((yield asked.gradients(timesteps[start:count], *every))))
+        last, _ = _apart((yield asked.gradients(timesteps[start:count], *every)))
+        return added(before, last)
 
     def _read(
         self,
@@ -164,16 +167,17 @@ def needs(unit: Unit, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: gradients[name] for name in (key(unit, piece) for piece in unit.slices)}
 
 
-def _gradients(seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What was seen but for the losses, whose timesteps differ from pass to pass."""
-    return {name: each for name, each in seen.items() if name not in (LOSSES, f"{EARLY}{LOSSES}")}
+def _apart(seen: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """The gradients, and the losses, whose timesteps differ from pass to pass."""
+    others = (LOSSES, f"{EARLY}{LOSSES}")
+    return {name: each for name, each in seen.items() if name not in others}, seen[LOSSES]
 
 
-def added(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The sums of two mappings, either of which may be empty."""
-    if not one or not other:
-        return {**one, **other}
-    return {name: each + other[name] for name, each in one.items()}
+def added(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The sums of two mappings, either of which may be empty; the first one's tensors become them."""
+    for name, each in one.items() if other else ():
+        each.add_(other[name])
+    return one or other
 
 
 def crossed(losses: Tensor, threshold: float) -> bool:
