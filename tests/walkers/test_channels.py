@@ -1,12 +1,18 @@
 """Channel units: the published architecture's figures, and what every unit has to hold."""
 
+from typing import Any
+
+import pytest
 import torch
+import torch_pruning
 from diffusers import UNet2DModel
 from torch import nn
+from torch_pruning.dependency import index_mapping
 
 from prunelab.core.units import Unit
 from prunelab.models.pipeline import PipelineModel
 from prunelab.walkers.walk import walk
+from prunelab.walkers.wiring import wiring
 
 
 def units_of(model: PipelineModel, granularity: str) -> list[Unit]:
@@ -101,7 +107,8 @@ def test_tracing_leaves_the_model_alone(model: PipelineModel) -> None:
     assert all(not module._forward_hooks for module in root.modules())
 
 
-def test_time_embeddings_that_scale_and_shift_are_read_twice() -> None:
+def small() -> tuple[UNet2DModel, dict[str, torch.Tensor]]:
+    """A U-Net with concatenations, splits and attentions, and the arguments of a forward pass."""
     unet = UNet2DModel(
         sample_size=8,
         block_out_channels=(8, 16),
@@ -112,7 +119,36 @@ def test_time_embeddings_that_scale_and_shift_are_read_twice() -> None:
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )
-    inputs = {"sample": torch.zeros(1, 3, 8, 8), "timestep": torch.zeros(1, dtype=torch.long)}
+    return unet, {"sample": torch.zeros(1, 3, 8, 8), "timestep": torch.zeros(1, dtype=torch.long)}
+
+
+def test_groups_are_torch_prunings_own_and_indices_are_mapped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It maps them again for every group; of a network that is left alone they stay as they are."""
+    unet, inputs = small()
+    mapped = list[object]()
+    mapping = index_mapping.update_concat_index_mapping
+    monkeypatch.setattr(
+        index_mapping,
+        "update_concat_index_mapping",
+        lambda graph, node: mapped.append(node) or mapping(graph, node),
+    )
+
+    def groups(graph: Any) -> list[Any]:
+        return [
+            [(item.dep.target.name, item.dep.handler.__name__, item.idxs, item.root_idxs) for item in group]
+            for group in graph.get_all_groups(ignored_layers=[unet.conv_out])
+        ]
+
+    ours = groups(wiring(unet, inputs))
+    assert len(mapped) == len({*mapped}) > 0
+    own = torch_pruning.DependencyGraph().build_dependency(
+        unet, inputs, output_transform=lambda output: output[0], verbose=False
+    )
+    assert ours == groups(own)
+
+
+def test_time_embeddings_that_scale_and_shift_are_read_twice() -> None:
+    unet, inputs = small()
     units = {unit.path: unit for unit in walk("denoiser", unet, ["channel"], lambda: inputs)}
     unit = units["down_blocks.1.resnets.0.conv1"]
     rows = [p.offset for p in unit.slices if p.parameter.endswith("time_emb_proj.weight")]

@@ -7,6 +7,7 @@ so that saved and loaded models cannot differ.
 """
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,11 +60,14 @@ def tie(small: nn.Module, component: nn.Module, moved: Callable[[str], str] = st
 
 def _hollow(component: nn.Module) -> nn.Module:
     """A copy whose parameters have shapes alone: those that stay are never held a third time."""
-    empty: dict[int, Any] = {
+    made: dict[int, Any] = {
         id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
         for parameter in component.parameters()
     }
-    return copy.deepcopy(component, empty)
+    for module in component.modules():  # whose hooks, of which there are none, take longest to copy
+        unused = (each for each in vars(module).values() if type(each) is OrderedDict and not each)
+        made.update({id(each): OrderedDict() for each in unused})
+    return copy.deepcopy(component, made)
 
 
 def _single(units: Sequence[Unit], plan: Plan) -> dict[str, Tensor]:

@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, cast
 
-import torch
-import torch_pruning
 from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.downsampling import Downsample2D
@@ -35,6 +33,7 @@ from prunelab.surgery.pruned_layers import Bias, Skip
 from prunelab.surgery.pruned_structure import HEAD, HEADS, Kept
 from prunelab.walkers.calls import Calls
 from prunelab.walkers.granularity import Granularity
+from prunelab.walkers.wiring import wiring
 
 
 @dataclass(frozen=True)
@@ -200,12 +199,9 @@ def couplings(root: nn.Module, inputs: Mapping[str, Any]) -> Iterator[Coupling]:
     shadow = _traceable(meta_copy(root)).requires_grad_(True)
     examples = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), dict(inputs))
     try:
-        with torch.enable_grad():
-            graph = torch_pruning.DependencyGraph().build_dependency(
-                shadow, examples, output_transform=lambda output: output[0], verbose=False
-            )
+        graph, places = wiring(shadow, examples), _places(shadow)
         fixed = [part for each in _fixed(shadow) for part in each.modules()]
-        found = [_coupling(graph, group, shadow) for group in graph.get_all_groups(ignored_layers=fixed)]
+        found = [_coupling(graph, group, places) for group in graph.get_all_groups(ignored_layers=fixed)]
     except (TypeError, ValueError) as error:
         raise Refusal(
             f"the wiring of this {type(root).__name__} cannot be followed any more: choose another "
@@ -248,19 +244,24 @@ def _shown(sampler: Any) -> None:
         sampler.conv, sampler.use_conv, sampler.name = layer, True, "conv"
 
 
-def _coupling(graph: Any, group: Any, root: nn.Module) -> Coupling:
-    paths: dict[Any, tuple[int, str]] = {}
+def _places(root: nn.Module) -> dict[Any, tuple[int, str, nn.Module]]:
+    """Each module's number, path and itself, by what stands for it in the graph."""
+    places: dict[Any, tuple[int, str, nn.Module]] = {}
     for number, (path, module) in enumerate(root.named_modules()):
-        paths[module.bias if isinstance(module, Kept) else module] = number, path  # a parameter of no layer
-    items = [item for item in group.items if item.dep.target.module in paths]
+        held = module.bias if isinstance(module, Kept) else module  # a parameter of no layer
+        places[held] = number, path, module
+    return places
+
+
+def _coupling(graph: Any, group: Any, places: Mapping[Any, tuple[int, str, nn.Module]]) -> Coupling:
+    items = [item for item in group.items if item.dep.target.module in places]
     width = min(len(item.idxs) for item in items)
     _check_period(graph, group, width)
     members = {}
     for item in items:
-        module = item.dep.target.module
-        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _only_makes(module)
-        number, path = paths[module]
-        module = root.get_submodule(path)
+        held = item.dep.target.module
+        reads = graph.is_in_channel_pruning_fn(item.dep.handler) and not _only_makes(held)
+        number, path, module = places[held]
         offsets = _offsets(path, item.idxs, item.root_idxs, width)
         members[number, reads] = Member(path, module, "in" if reads else "out", offsets)
     return Coupling(width, tuple(members[key] for key in sorted(members)))
