@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from prunelab.models.seams import Heard
+
 Encode = Callable[..., Any]
 Stacked = Callable[[], Mapping[str, Sequence[int | None]]]
 PROMPTS = "the prompts"  # in the place of them
@@ -42,8 +44,8 @@ class Conditions:
         leaves = tree_leaves(list(self.known.values()))
         return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves)
 
-    def remembering(self, encode: Encode) -> Encode:
-        """``encode`` for pipeline calls with these prompts: each way of calling it runs once."""
+    def remembering(self, encode: Encode, readings: int = 0) -> Encode:
+        """``encode`` for calls with these prompts, each way once; they end with the last of ``readings``."""
 
         def encoded(*args: Any, **kwargs: Any) -> Any:
             key = self._key(args, kwargs)
@@ -51,6 +53,8 @@ class Conditions:
                 return encode(*args, **kwargs)
             if key not in self.known:
                 self.known[key] = encode(*args, **kwargs)
+                if len(self.known) == readings:
+                    raise Heard(None)
             return self.known[key]
 
         return encoded

@@ -16,11 +16,9 @@ class Media(Protocol):
 
     def to_pictures(self, media: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Stored media to pictures (batch, *shape) of about [-1, 1]."""
-        ...
 
     def from_pictures(self, pictures: Tensor) -> Tensor:
         """The inverse."""
-        ...
 
 
 class Plain:

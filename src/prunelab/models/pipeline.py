@@ -187,7 +187,7 @@ class PipelineModel:
         if not self.prompted:
             return None
         conditions = Conditions(tuple(prompts), stacked=lambda: self._stacked)
-        self.calls.first_inputs(conditions, len(prompts))
+        self.calls.read(conditions)
         return conditions
 
     @cached_property

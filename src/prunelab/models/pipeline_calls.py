@@ -39,6 +39,7 @@ class Calls:
         self._output_shape: torch.Size | None = None
         self.blanks: dict[int, Conditions | None] = {}  # by batch: of shapes alone, which no pruning changes
         self.heard: dict[int, dict[str, list[dict[str, Any]]]] = {}
+        self.readings = 0  # of the prompts, in a call; 0 before the first
 
     @property
     def device(self) -> torch.device:
@@ -55,7 +56,9 @@ class Calls:
         """A sampler to spend on one call."""
         if quadratic:
             return QuadraticSampler(self.pipeline.scheduler)
-        scheduler: Any = copy.deepcopy(deterministic(self.pipeline.scheduler))
+        own = deterministic(self.pipeline.scheduler)
+        shared = [own.config, *(each for each in vars(own).values() if isinstance(each, Tensor))]
+        scheduler: Any = copy.deepcopy(own, {id(each): each for each in shared})  # replaced, never changed
         if self.device.type == "meta":  # a scheduler looks at its numbers
             _prepare_on_cpu(scheduler)
         return scheduler
@@ -75,6 +78,7 @@ class Calls:
         scheduler: Any = None,
         steps: int = STEPS,
         guidance: float | None = None,
+        readings: int = 0,
         **more: Any,
     ) -> Any:
         """The pipeline's call for ``batch`` samples, listened to; ``more`` goes in where it is taken."""
@@ -85,23 +89,29 @@ class Calls:
         if self.device.type != "meta":
             more = {"generator": torch.Generator(self.device).manual_seed(0), **more}
         given |= {name: value for name, value in more.items() if name in self._takes}
-        parts = {"scheduler": self.scheduler() if scheduler is None else scheduler, **self._parts(conditions)}
+        parts = self._parts(conditions, readings)
+        parts["scheduler"] = self.scheduler() if scheduler is None else scheduler
         shapes = Answering() if self.device.type == "meta" else nullcontext()
         with shapes, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # some draw classes that they are not given
             return called(self.pipeline, self.denoiser, given, denoise, advance, **parts)
 
-    def _parts(self, conditions: Conditions | None) -> dict[str, Any]:
+    def _parts(self, conditions: Conditions | None, readings: int) -> dict[str, Any]:
         """What takes the place of the pipeline's own: nothing judges pictures, and prompts are read once."""
         parts: dict[str, Any] = {"safety_checker": None} if hasattr(self.pipeline, "safety_checker") else {}
         if conditions is not None and hasattr(self.pipeline, "encode_prompt"):
-            parts["encode_prompt"] = conditions.remembering(self.pipeline.encode_prompt)
+            parts["encode_prompt"] = conditions.remembering(self.pipeline.encode_prompt, readings)
         return parts
 
-    def first_inputs(self, conditions: Conditions | None, batch: int) -> Inputs:
+    def read(self, conditions: Conditions) -> None:
+        """Have the prompts read: the first call shows how often they are, later ones end with the last."""
+        self.first_inputs(conditions, len(conditions), self.readings)
+        self.readings = len(conditions.known)
+
+    def first_inputs(self, conditions: Conditions | None, batch: int, readings: int = 0) -> Inputs:
         """What the denoiser is asked first, without guidance; refuses what the pipeline's call cannot do."""
         try:
-            inputs: Inputs = self(conditions, batch, _hear_inputs)
+            inputs: Inputs = self(conditions, batch, _hear_inputs, readings=readings)
         except REFUSALS as error:
             if isinstance(error, Refusal):
                 raise

@@ -14,6 +14,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
+from prunelab.core.once import once
 
 
 class Process(Protocol):
@@ -21,15 +22,12 @@ class Process(Protocol):
 
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """Latents (b, ...) at timesteps (b,)."""
-        ...
 
     def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """What the pipeline's prediction is trained towards."""
-        ...
 
     def times(self, timesteps: Tensor) -> Tensor:
         """The timesteps as the scheduler counts them."""
-        ...
 
 
 def process_of(scheduler: Any) -> Process:
@@ -60,8 +58,7 @@ class Diffusion:
 
     def noised(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``."""
-        result: Tensor = DDPMScheduler.add_noise(self.scheduler, latents, noise, timesteps)
-        return result
+        return torch.as_tensor(DDPMScheduler.add_noise(self.scheduler, latents, noise, timesteps))
 
     def target(self, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """Noise (epsilon), velocity (Salimans & Ho 2022) or the sample."""
@@ -71,8 +68,7 @@ class Diffusion:
         if kind == "sample":
             return latents
         if kind == "v_prediction":
-            velocity: Tensor = DDPMScheduler.get_velocity(self.scheduler, latents, noise, timesteps)
-            return velocity
+            return torch.as_tensor(DDPMScheduler.get_velocity(self.scheduler, latents, noise, timesteps))
         raise Refusal(f"the scheduler predicts {kind!r}: prunelab knows epsilon, v_prediction and sample")
 
     def times(self, timesteps: Tensor) -> Tensor:
@@ -121,13 +117,11 @@ class Preconditioned:
         blank, noisy = torch.zeros_like(levels), latents + levels * noise
         kept = self.scheduler.precondition_outputs(torch.ones_like(levels), blank, levels)
         factor = self.scheduler.precondition_outputs(blank, torch.ones_like(levels), levels)
-        result: Tensor = (latents - kept * noisy) / factor
-        return result
+        return torch.as_tensor((latents - kept * noisy) / factor)
 
     def times(self, timesteps: Tensor) -> Tensor:
         """The levels as the denoiser is told them."""
-        result: Tensor = self.scheduler.precondition_noise(self._levels(timesteps))
-        return result
+        return torch.as_tensor(self.scheduler.precondition_noise(self._levels(timesteps)))
 
     def _levels(self, timesteps: Tensor) -> Tensor:
         low, high = self.scheduler.config.sigma_min, self.scheduler.config.sigma_max
@@ -142,6 +136,7 @@ def _like(levels: Tensor, latents: Tensor) -> Tensor:
 LEARNED: tuple[str, ...] = ("learned", "learned_range")
 
 
+@once
 def deterministic(scheduler: Any) -> Any:
     """The sampler to use for ``scheduler``: DDIM (eta 0) for DDPM's, whose steps draw noise, else itself.
 

@@ -4,7 +4,7 @@ Song, Meng and Ermon (ICLR 2021, arXiv 2010.02502), in their code, which Diff-Pr
 of T timesteps the n squares of ``linspace(0, sqrt(0.8 T), n)``, rounded down, from the largest to 0.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +12,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from prunelab.core.errors import Refusal
-
-
-class Step(NamedTuple):
-    """prev_sample: latents one step further, as diffusers' schedulers name them."""
-
-    prev_sample: Tensor
+from prunelab.models.seams import Stepped
 
 
 class QuadraticSampler:
@@ -49,15 +44,15 @@ class QuadraticSampler:
         """The model's own settings."""
         return self.inner.config
 
-    def step(self, output: Tensor, timestep: Tensor, latents: Tensor, return_dict: bool = True) -> Step:
+    def step(self, output: Tensor, timestep: Tensor, latents: Tensor, return_dict: bool = True) -> Stepped:
         """From ``timestep`` to the next in the list; from the last to clean latents."""
-        del return_dict  # a Step is read by name and by place
+        del return_dict  # a Stepped is read by name and by place
         bar, after = self._bar(timestep), self._after(timestep)
         clean, noise = self._parted(output, bar, latents)
         if self.inner.config.clip_sample:
             bound = self.inner.config.clip_sample_range
             clean = clean.clamp(-bound, bound)
-        return Step(after.sqrt() * clean + (1 - after).sqrt() * noise)
+        return Stepped(after.sqrt() * clean + (1 - after).sqrt() * noise, clean)
 
     def _bar(self, timestep: Tensor) -> Tensor:
         return self.inner.alphas_cumprod.to(timestep.device)[timestep]
