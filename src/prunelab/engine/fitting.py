@@ -1,6 +1,6 @@
 """The Lightning face of a training: its steps, its optimiser, and the average of its weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,8 @@ from prunelab.engine import ranks
 from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective, Paced
 from prunelab.engine.sharding import Sharding, alike, local, whole
 from prunelab.schedules.schedule import Schedule, kind
+
+SMALL = 4096  # numbers in a tensor: on a CPU, Python's part of a step is shorter above
 
 
 class Fitting(LightningModule):
@@ -31,6 +33,7 @@ class Fitting(LightningModule):
         self.loss_of, self.move = objective.loss, partial(moved, objective)
         self.rates = objective.rates if isinstance(objective, Paced) else {}
         self.schedule, self.report = schedule, log
+        self.moving: list[nn.Parameter] = []
         self.means: dict[str, float] = {}  # of a step that is logged
 
     def configure_model(self) -> None:
@@ -57,7 +60,7 @@ class Fitting(LightningModule):
         if not self.means:
             return
         means, self.means = self.means, {}
-        gradients = [each.grad for each in self.trained.parameters() if each.grad is not None]
+        gradients = [each.grad for each in self.moving if each.grad is not None]
         norm = whole(nn.utils.get_total_norm(gradients)).item()  # by all ranks
         rate = self.schedule.learning_rate * self.schedule.factor(self.trainer.global_step)
         if ranks.rank() == 0:
@@ -67,14 +70,16 @@ class Fitting(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW over what requires a gradient, its rates following the schedule step by step."""
         groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.trained.named_parameters():
-            if parameter.requires_grad:
-                rate = self.rates.get(name, self.schedule.learning_rate)
-                groups.setdefault(rate, []).append(parameter)
-        moving = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
-        beta1, beta2 = self.schedule.betas
-        optimiser = kind(self.schedule.optimiser)(
-            moving, self.schedule.learning_rate, (beta1, beta2), weight_decay=self.schedule.weight_decay
+        moving = {name: each for name, each in self.trained.named_parameters() if each.requires_grad}
+        for name, parameter in moving.items():
+            rate = self.rates.get(name, self.schedule.learning_rate)
+            groups.setdefault(rate, []).append(parameter)
+        self.moving = list(moving.values())
+        settings = {"betas": tuple(self.schedule.betas), "weight_decay": self.schedule.weight_decay}
+        optimiser = kind(self.schedule.optimiser, small(self.moving))(
+            [{"params": parameters, "lr": rate} for rate, parameters in groups.items()],
+            self.schedule.learning_rate,
+            **settings,
         )
         pace = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule.factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": pace, "interval": "step"}}
@@ -84,19 +89,23 @@ class Average(Callback):
     """The exponential moving average of the trained parameters, from the initial ones on."""
 
     def __init__(self, trained: nn.Module, decay: float | None) -> None:
-        self.decay = decay
-        self.means = _moving(trained) if decay is not None else {}
+        self.blend: Any = None if decay is None else get_ema_multi_avg_fn(decay)
+        self.means = {} if decay is None else {name: each.clone() for name, each in _moving(trained).items()}
+        self.pairs: tuple[list[Tensor], list[Tensor]] | None = None  # means, and weights of now
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the average a little towards the new weights."""
-        if self.decay is not None:
+        if self.blend is not None:
             trained: Any = pl_module.trained
-            now = _moving(trained, copy=False)
-            self.means = {name: alike(mean, now[name]) for name, mean in self.means.items()}
-            blend: Any = get_ema_multi_avg_fn(self.decay)
-            blend([local(mean) for mean in self.means.values()], [local(each) for each in now.values()], 0)
+            self.pairs = self.pairs or self._paired(_moving(trained))
+            self.blend(*self.pairs, 0)
+
+    def _paired(self, now: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The means and the weights, as this rank has them: they stay where they are while they change."""
+        self.means = {name: alike(mean, now[name]) for name, mean in self.means.items()}
+        return [local(mean) for mean in self.means.values()], [local(now[name]) for name in self.means]
 
     def state_dict(self) -> dict[str, Any]:
         """The average by parameter name, whole."""
@@ -104,17 +113,21 @@ class Average(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved average."""
-        self.means = state_dict["means"]
+        self.means, self.pairs = state_dict["means"], None
 
     def apply(self, trained: nn.Module) -> None:
         """Put the average in the place of the weights; without an average the weights stay."""
         trained.load_state_dict(self.state_dict()["means"], strict=False)
 
 
-def _moving(module: nn.Module, copy: bool = True) -> dict[str, Tensor]:
+def _moving(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that require a gradient, by name."""
-    moving = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-    return {name: p.clone() for name, p in moving.items()} if copy else moving
+    return {name: each.detach() for name, each in module.named_parameters() if each.requires_grad}
+
+
+def small(weights: Sequence[Tensor]) -> bool:
+    """Whether a tensor's share of the arithmetic takes less time than a call for it."""
+    return sum(each.numel() for each in weights) < SMALL * len(weights)
 
 
 def moved(objective: Objective, device: torch.device) -> None:

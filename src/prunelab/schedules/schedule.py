@@ -55,10 +55,14 @@ class Schedule:
         return 0.5 + 0.5 * math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup))
 
 
-def kind(name: str) -> Any:
-    """The class of an optimiser; refuses one that is not installed."""
+def kind(name: str, small: bool = False) -> Any:
+    """The class of an optimiser; refuses one that is not installed.
+
+    small: whether its tensors are so small that AdamW takes them by lists, which changes no bit; otherwise it
+    is as torch has it: by lists on a GPU, and on a CPU one by one, so that each is still in the cache.
+    """
     if name == "adamw":
-        return torch.optim.AdamW
+        return partial(torch.optim.AdamW, foreach=True) if small else torch.optim.AdamW
     if name == "adamw_fused":
         return partial(torch.optim.AdamW, fused=True)
     return extra("bitsandbytes", "schedule.optimiser=adamw_8bit", "eight-bit").optim.AdamW8bit
