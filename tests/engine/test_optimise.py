@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from prunelab.core import stopping
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
+from prunelab.engine import fitting
 from prunelab.engine.optimise import optimise
 from prunelab.schedules.schedule import Schedule
 from prunelab.trainers.hardware import Hardware
@@ -98,13 +99,18 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_is_a_plain_adamw_loop_with_an_average(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [fitting.SMALL, 0])
+def test_is_a_plain_adamw_loop_with_an_average(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    """To the last bit, whether AdamW takes the weights by lists, as small ones, or one by one."""
+    monkeypatch.setattr(fitting, "SMALL", small)
     weights, average, plain = plain_loop(Regression())
     with_average, without = Regression(), Regression()
     logged = train(with_average, tmp_path / "with")
     train(without, tmp_path / "without", Schedule(**{**vars(SCHEDULE), "ema": None}))
-    torch.testing.assert_close(dict(with_average.trained.state_dict()), average, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(dict(without.trained.state_dict()), weights, rtol=1e-5, atol=1e-7)
+    assert same(with_average.trained.state_dict(), average)
+    assert same(without.trained.state_dict(), weights)
     assert [step for step, _ in logged] == [10, 12]
     for (_, values), expected in zip(logged, (plain[9], plain[11]), strict=True):
         assert values == pytest.approx(expected, rel=1e-5)

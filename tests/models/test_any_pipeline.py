@@ -10,10 +10,12 @@ import torch
 from diffusers import DiffusionPipeline
 from families import FAMILIES, REFUSED, Small
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from prunelab.core.draws import normal
 from prunelab.core.errors import Refusal
 from prunelab.costs.counts import Counts
+from prunelab.models.conditions import Conditions
 from prunelab.models.pipeline import PipelineModel
 from prunelab.models.process import deterministic
 from prunelab.models.seams import takes
@@ -125,6 +127,22 @@ def test_a_sample_is_its_own_whatever_stands_beside_it(family: Opened) -> None:
     asked = None if family.conditions is None else family.conditions[torch.tensor([1])]
     alone = family.model.sample(asked, family.noise()[1:], 2, family.guidance, last=True)[-1]
     torch.testing.assert_close(alone, both[1:], rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_prompts_are_read_again_by_a_call_that_ends_there(family: Opened) -> None:
+    """With the same result; nor did the calls before it write into what their schedulers share."""
+    if family.conditions is not None:
+        calls, again = family.model.calls, Conditions(tuple(family.prompts))
+        ended = calls.first_inputs(again, 2, calls.readings)
+        assert (ended is None) == bool(again.known)
+        assert again.known.keys() == family.conditions.known.keys()
+        pairs = zip(tree_leaves(again.known), tree_leaves(dict(family.conditions.known)), strict=True)
+        assert all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+    own = deterministic(family.model.pipeline.scheduler)
+    fresh = vars(type(own).from_config(own.config))
+    for name, value in vars(own).items():
+        assert not isinstance(value, Tensor) or torch.equal(value, fresh[name])
 
 
 @torch.no_grad()
