@@ -70,7 +70,7 @@ class Fitting(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW over what requires a gradient, its rates following the schedule step by step."""
         groups: dict[float, list[nn.Parameter]] = {}
-        moving = {name: each for name, each in self.trained.named_parameters() if each.requires_grad}
+        moving = _moving(self.trained)
         for name, parameter in moving.items():
             rate = self.rates.get(name, self.schedule.learning_rate)
             groups.setdefault(rate, []).append(parameter)
@@ -90,7 +90,8 @@ class Average(Callback):
 
     def __init__(self, trained: nn.Module, decay: float | None) -> None:
         self.blend: Any = None if decay is None else get_ema_multi_avg_fn(decay)
-        self.means = {} if decay is None else {name: each.clone() for name, each in _moving(trained).items()}
+        start = {} if decay is None else _moving(trained)
+        self.means = {name: each.detach().clone() for name, each in start.items()}
         self.pairs: tuple[list[Tensor], list[Tensor]] | None = None  # means, and weights of now
 
     def on_train_batch_end(
@@ -102,8 +103,9 @@ class Average(Callback):
             self.pairs = self.pairs or self._paired(_moving(trained))
             self.blend(*self.pairs, 0)
 
-    def _paired(self, now: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """The means and the weights, as this rank has them: they stay where they are while they change."""
+    @torch.no_grad()
+    def _paired(self, now: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The means and the weights as this rank has them: the same tensors in every step."""
         self.means = {name: alike(mean, now[name]) for name, mean in self.means.items()}
         return [local(mean) for mean in self.means.values()], [local(now[name]) for name in self.means]
 
@@ -120,9 +122,9 @@ class Average(Callback):
         trained.load_state_dict(self.state_dict()["means"], strict=False)
 
 
-def _moving(module: nn.Module) -> dict[str, Tensor]:
+def _moving(module: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that require a gradient, by name."""
-    return {name: each.detach() for name, each in module.named_parameters() if each.requires_grad}
+    return {name: each for name, each in module.named_parameters() if each.requires_grad}
 
 
 def small(weights: Sequence[Tensor]) -> bool:
