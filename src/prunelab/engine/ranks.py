@@ -149,7 +149,7 @@ def sum_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Tensors to be sent together, in their order: one exchange of many numbers is faster than many of few."""
+    """Tensors to be sent together, in order: one exchange of many numbers is faster than many of few."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         if bucket and sum(each.numel() for each in [*bucket, tensor]) > TOGETHER:
