@@ -102,6 +102,14 @@ def test_sums_of_the_first_half_are_kept_apart() -> None:
     assert sums[f"{EARLY}odd"].item() == 1
 
 
+def test_without_halves_there_are_none_also_of_those_that_a_scorer_has_made() -> None:
+    def gives(rows: range, device: torch.device) -> dict[str, Tensor]:
+        return {"sum": torch.ones(()), f"{EARLY}own": torch.ones(())}
+
+    sums = observe(Observation(Moved(), 8, 2, gives, cut=4), Hardware(halves=False), "test")  # type: ignore[arg-type]
+    assert sums == {"sum": torch.tensor(4.0)}
+
+
 def test_rows_come_in_their_order() -> None:
     collected = collect(
         observation(8, lambda rows: {"rows": noise(rows), "number": torch.full((len(rows),), rows.start)}),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from prunelab.core.draws import normal
 from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration
+from prunelab.engine.observe import observe
 from prunelab.evaluation.evaluation import Evaluation
 from prunelab.models.pipeline import PipelineModel
 from prunelab.recovery.distill import Distill
@@ -22,6 +23,7 @@ from prunelab.recovery.training_draws import Draws
 from prunelab.schedules.schedule import Schedule
 from prunelab.scorers.latent_shift import LatentShift
 from prunelab.scorers.learned_gates import LearnedGates
+from prunelab.scorers.loss_gradients import LOSSES
 from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Bench
@@ -88,6 +90,24 @@ def test_scorers_of_several_passes(
     with counted(model) as passes:
         follow(scorer.passes(model, units, calibration), Hardware())
     passes.hold(scorer.price(model, units))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "scorer",
+    [Taylor(2, None, 500), Wanda(samples=2), LatentShift(2, steps=2, per_timestep=True), LatentShift(2, 1)],
+)
+def test_what_is_summed_over_samples(
+    model: PipelineModel, calibration: Calibration, scorer: Taylor | Wanda | LatentShift
+) -> None:
+    """To the byte, but for the losses; a threshold has Taylor keep two such sets."""
+    units = model.units(["weight" if isinstance(scorer, Wanda) else "head"], ["denoiser"])[:1]
+    sums = observe(next(scorer.passes(model, units, calibration)), Hardware(halves=False), "test")
+    sums.pop(LOSSES, None)
+    told = scorer.price(model, units).sums
+    assert told == sum(each.nbytes for each in sums.values()) > 0
+    if isinstance(scorer, Taylor):
+        assert replace(scorer, threshold=0.5).price(model, units).sums == 2 * told
 
 
 def test_learned_gates(model: PipelineModel, calibration: Calibration) -> None:

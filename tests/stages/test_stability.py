@@ -1,9 +1,11 @@
 """Scores of samples say how far two halves of these agree, on the screen and beside the scores."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from prunelab.models.pipeline import PipelineModel
@@ -32,6 +34,22 @@ def test_a_score_says_how_far_halves_agree_also_from_the_store(
     with_first = spearmanr(load_scores(half)[name], load_scores(ranked[0])[name]).statistic
     assert with_first > agreed > 0.5, "the whole holds the first half"
     assert load_stability(score(bench, Part("magnitude", Magnitude(), {}), units)) is None
+
+
+def test_without_halves_scores_are_the_same_and_nothing_is_said(
+    model: PipelineModel, make_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    scorer, units = (
+        Part("wanda", Wanda(samples=4, batch_size=2), {}),
+        model.units(["weight"], ["text_encoder"]),
+    )
+    benches = [make_bench(tmp_path / name) for name in ("with", "without")]
+    benches[1] = replace(benches[1], hardware=replace(benches[1].hardware, halves=False))
+    one, other = (score(bench, scorer, units[:1]) for bench in benches)
+    assert one.address == other.address
+    assert torch.equal(load_scores(one)[units[0].name], load_scores(other)[units[0].name])
+    assert load_stability(one) is not None
+    assert load_stability(other) is None
 
 
 def test_in_words_and_in_numbers() -> None:

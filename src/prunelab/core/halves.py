@@ -28,12 +28,13 @@ class Reading:
 
 
 class Averaged(dict[str, Tensor]):
-    """Scores of ``samples`` samples; ``halves``: how many each half had, empty where there are none."""
+    """Scores of ``samples`` samples; ``halves``: how many each half had, empty where no half was summed."""
 
     def __init__(self, sums: Statistics, samples: int, first: int, reading: Reading) -> None:
         self._sums, self._reading = sums, reading
         self.samples = samples
-        self.halves = (first, samples - first) if 0 < first < samples else ()
+        apart = 0 < first < samples and any(name.startswith(EARLY) for name in sums)
+        self.halves = (first, samples - first) if apart else ()
         read, needs = reading.read, reading.needs
         super().__init__({u.name: read(u, needs(u, sums), samples) for u in reading.units})
 

@@ -7,19 +7,23 @@ from typing import Any, Protocol, runtime_checkable
 from prunelab.core.protocols import Model
 from prunelab.core.units import Unit
 
+DOUBLE = 8  # bytes of a number that is summed over samples
+
 
 @dataclass(frozen=True)
 class Price:
-    """Passes of one sample, ``batch`` of them at once.
+    """Passes of one sample, ``batch`` of them at once, and what is summed over samples.
 
     forward: all forward passes. backward: those of them that are followed by a backward pass, which costs as
-    much as two, or as one where weights are frozen.
+    much as two, or as one where weights are frozen. sums: bytes of the sums over all samples that are kept at
+    once, without those over half of them.
     """
 
     forward: int = 0
     backward: int = 0
     batch: int = 1
     frozen: bool = False
+    sums: int = 0
 
     def flop(self, macs: int) -> int:
         """Floating-point operations, of a denoiser with so many multiply-accumulates for one sample."""

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 def observe(observation: Observation, hardware: Hardware, describe: str) -> dict[str, Tensor]:
     """The sum of every statistic over all batches and ranks, dense, float64 on the CPU.
 
-    With a ``cut`` the sums of the first half, too: twice the memory, from the second half on. All are the
-    caller's own.
+    With a ``cut`` the sums of the first half, too: twice the memory, from the second half on; without any of
+    them where the hardware says so. All are the caller's own.
     """
     sums: dict[str, Tensor] = {}
+    cut = observation.cut if hardware.halves else 0
 
     def add(batch: int, result: Mapping[str, Tensor]) -> None:
-        early = (batch + 1) * observation.batch_size <= observation.cut
+        early = (batch + 1) * observation.batch_size <= cut
         for name, value in result.items():
+            if name.startswith(EARLY) and not hardware.halves:
+                continue
             own = value.detach().to("cpu", torch.float64)
             if name not in sums:
                 sums[name] = torch.zeros(value.shape, dtype=torch.float64)

@@ -9,6 +9,7 @@ mean and std taken over the samples, per latent entry. What the paper leaves ope
 norms, ``per_timestep`` (the sum over the sampler's steps instead of the last latents), ``ddof``.
 """
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -22,7 +23,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.halves import Averaged, Reading, averaged
 from prunelab.core.meanings import EXACT, Meaning
 from prunelab.core.observation import EARLY, Observation
-from prunelab.core.prices import Price, under_guidance
+from prunelab.core.prices import DOUBLE, Price, under_guidance
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.settings import Agreement, Count, Later, NonNegativeCount, Number, Seed, settings
 from prunelab.core.units import Unit
@@ -66,7 +67,9 @@ class LatentShift:
         """Every ablation, and the dense model, of every sample at every step."""
         ablations = 1 + sum(unit.elements for unit in units)
         each = self.samples * self.steps * under_guidance(model, self.guidance)
-        return Price(ablations * each, batch=self.batch_size * under_guidance(model, self.guidance))
+        latents = math.prod(model.latent_shape) * (self.steps if self.per_timestep else 1)
+        batch = self.batch_size * under_guidance(model, self.guidance)
+        return Price(ablations * each, batch=batch, sums=2 * ablations * latents * DOUBLE)
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

@@ -26,7 +26,7 @@ from prunelab.core.errors import Refusal
 from prunelab.core.halves import Averaged, Reading, averaged, between_batches
 from prunelab.core.meanings import STRUCTURED, Meaning
 from prunelab.core.observation import EARLY, Observation
-from prunelab.core.prices import Price
+from prunelab.core.prices import DOUBLE, Price
 from prunelab.core.protocols import Calibration, Model
 from prunelab.core.settings import Agreement, Count, Later, Seed, Share, settings
 from prunelab.core.units import Slice, Unit
@@ -64,9 +64,14 @@ class Taylor:
             )
 
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
-        """Every sample at every timestep; a prefix that ends before has fewer backward passes."""
+        """Every sample at every timestep; a prefix that ends before has fewer backward passes.
+
+        With a threshold the last pass is summed apart from those before.
+        """
         every = self.samples * len(range(0, model.timesteps, self.stride))
-        return Price(every, every, self.batch_size)
+        weights = sum(each.numel() for each in parameters_of(model, units).values())
+        sums = weights * DOUBLE * (1 if self.threshold is None else 2)
+        return Price(every, every, self.batch_size, sums=sums)
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration

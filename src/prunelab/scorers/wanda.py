@@ -28,7 +28,7 @@ from prunelab.core.draws import integers, normal
 from prunelab.core.halves import Averaged, Reading, averaged, between_batches
 from prunelab.core.meanings import SINGLE_WEIGHTS, Meaning
 from prunelab.core.observation import Observation, Sums
-from prunelab.core.prices import Price
+from prunelab.core.prices import DOUBLE, Price
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.settings import Agreement, Count, Later, Seed, settings
 from prunelab.core.units import Unit
@@ -55,7 +55,8 @@ class Wanda:
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
         """One pass of every sample, where weights of the denoiser are asked for."""
         seen = any(unit.component == "denoiser" for unit in units)
-        return Price(self.samples if seen else 0, batch=self.batch_size)
+        sums = sum(_features(unit, model.components[unit.component]) for unit in units) * DOUBLE
+        return Price(self.samples if seen else 0, batch=self.batch_size, sums=sums)
 
     def passes(
         self, model: Model, units: Sequence[Unit], calibration: Calibration
@@ -83,6 +84,12 @@ def _score(unit: Unit, component: nn.Module, squares: Tensor) -> Tensor:
     weight = component.get_parameter(f"{unit.path}.weight").detach().cpu().double().reshape(unit.matrix)
     norms = squares.sqrt().reshape(-1, columns)
     return (weight.abs() * norms.repeat_interleave(rows // len(norms), dim=0)).flatten()
+
+
+def _features(unit: Unit, component: nn.Module) -> int:
+    """How many inputs the unit's rows have, those of every group."""
+    assert unit.matrix is not None
+    return unit.matrix[1] * int(getattr(component.get_submodule(unit.path), "groups", 1))
 
 
 @dataclass(frozen=True)

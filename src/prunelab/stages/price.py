@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from rich.filesize import decimal
 from rich.table import Table
 from torch import nn
 from torch.utils._pytree import tree_leaves
@@ -33,7 +34,11 @@ def price(bench: Bench, request: Request, units: Sequence[Unit]) -> dict[str, An
     told = asked(model, request, units)
     known = next(model.components["denoiser"].parameters()).device.type != "meta"
     rate, held = _probed(model, macs) if known else (None, {})
-    stages = {name: each and _figures(model, name, each, macs, rate, held) for name, each in told.items()}
+    sets = 1 + bench.hardware.halves
+    stages = {
+        name: each and {**_figures(model, name, each, macs, rate, held), "sums_bytes": sets * each.sums}
+        for name, each in told.items()
+    }
     return {"stages": stages, "rate": rate, "stated": {"device": STATED, "peak": PEAK, "share": SHARE}}
 
 
@@ -127,6 +132,9 @@ def price_table(content: Mapping[str, Any]) -> Table:
     """The price for people."""
     columns = ("forward passes", "backward", "TFLOP", "memory", "hours here", f"hours on one {STATED}")
     caption = f"{STATED}: stated, {SHARE:.0%} of {PEAK / 1e12:.0f} TFLOP/s; passes of the denoiser, at most"
+    kept = (content["stages"]["score"] or {}).get("sums_bytes")
+    if kept:
+        caption += f"; scores keep {decimal(kept)} of sums in main memory"
     shown = Table("stage", *columns, title="what the run would cost", caption=caption)
     for stage, figures in content["stages"].items():
         if figures is None:

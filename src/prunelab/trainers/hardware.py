@@ -17,6 +17,7 @@ class Hardware:
     precision: Lightning's name; it decides results, and so enters every address.
     workers: loader processes per rank; 0 prepares batches in the training process. offload: whether text
     encoders and autoencoders are on the device only while they run, when samples and scores are made.
+    halves: whether a score's sums over half of its samples are kept too, for how far both halves agree.
     pinned: whether a training's batches wait for a GPU in memory that is copied from faster.
     tf32: whether a GPU may round the factors of float32 matrix products to 10 bits. channels_last: whether
     the denoiser's convolutions have their channels last in memory. compiler: torch.compile's backend for the
@@ -29,6 +30,7 @@ class Hardware:
     precision: Precision = "32-true"
     workers: NonNegativeCount = 0
     offload: bool = False
+    halves: bool = True
     pinned: bool = False
     tf32: bool = False
     channels_last: bool = False
