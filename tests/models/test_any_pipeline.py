@@ -133,7 +133,7 @@ def test_a_sample_is_its_own_whatever_stands_beside_it(family: Opened) -> None:
 def test_prompts_are_read_again_by_a_call_that_ends_there(family: Opened) -> None:
     """With the same result; nor did the calls before it write into what their schedulers share."""
     if family.conditions is not None:
-        calls, again = family.model.calls, Conditions(tuple(family.prompts))
+        calls, again = family.model.calls, Conditions(family.conditions.prompts)
         ended = calls.first_inputs(again, 2, calls.readings)
         assert (ended is None) == bool(again.known)
         assert len(again.known) == calls.readings
