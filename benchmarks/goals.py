@@ -31,6 +31,7 @@ SCRIPTS = (
     "many_ablations_per_forward.py",
     "checkpointed_sampling.py",
     "real_sizes.py",
+    "one_chunk.py",
 )
 
 
