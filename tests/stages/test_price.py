@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Bench
 from prunelab.stages.evaluate import held_out_outputs, sampling
-from prunelab.stages.price import evaluation
+from prunelab.stages.price import evaluation, sets
 from prunelab.stages.score import follow
 from prunelab.trainers.hardware import Hardware
 
@@ -108,6 +109,19 @@ def test_what_is_summed_over_samples(
     assert told == sum(each.nbytes for each in sums.values()) > 0
     if isinstance(scorer, Taylor):
         assert replace(scorer, threshold=0.5).price(model, units).sums == 2 * told
+
+
+@pytest.mark.parametrize("stable", [None, 0.9])
+@pytest.mark.parametrize("halves", [True, False])
+def test_how_many_sets_of_sums_are_kept(
+    model: PipelineModel, calibration: Calibration, halves: bool, stable: float | None
+) -> None:
+    """What the scores were read from, to the byte; rounds are compared by halves whatever is asked for."""
+    scorer = Taylor(samples=2, batch_size=1, threshold=None, stride=500, stable=stable)
+    units, hardware = model.units(["head"], ["denoiser"])[:1], Hardware(halves=halves)
+    found: Any = follow(scorer.passes(model, units, calibration), hardware)
+    held = {id(each): each.nbytes for name, each in found._sums.items() if not name.endswith(LOSSES)}
+    assert sum(held.values()) == sets(hardware, scorer) * scorer.price(model, units).sums > 0
 
 
 def test_learned_gates(model: PipelineModel, calibration: Calibration) -> None:

@@ -14,7 +14,7 @@ from prunelab.engine.optimise import LOG_EVERY, NORM, RATE, Assisted, Objective,
 from prunelab.engine.sharding import Sharding, alike, local, whole
 from prunelab.schedules.schedule import Schedule, kind
 
-SMALL = 4096  # numbers in a tensor: on a CPU, Python's part of a step is shorter above
+SMALL = 4096  # numbers in a tensor, up to which AdamW by lists is faster on a CPU
 
 
 class Fitting(LightningModule):
@@ -76,7 +76,7 @@ class Fitting(LightningModule):
             groups.setdefault(rate, []).append(parameter)
         self.moving = list(moving.values())
         settings = {"betas": tuple(self.schedule.betas), "weight_decay": self.schedule.weight_decay}
-        optimiser = kind(self.schedule.optimiser, small(self.moving))(
+        optimiser = kind(self.schedule.optimiser, _small(self.moving))(
             [{"params": parameters, "lr": rate} for rate, parameters in groups.items()],
             self.schedule.learning_rate,
             **settings,
@@ -127,7 +127,7 @@ def _moving(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: each for name, each in module.named_parameters() if each.requires_grad}
 
 
-def small(weights: Sequence[Tensor]) -> bool:
+def _small(weights: Sequence[Tensor]) -> bool:
     """Whether a tensor's share of the arithmetic takes less time than a call for it."""
     return sum(each.numel() for each in weights) < SMALL * len(weights)
 

@@ -150,12 +150,13 @@ def sum_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Tensors to be sent together, in order: one exchange of many numbers is faster than many of few."""
-    bucket: list[Tensor] = []
+    bucket, held = list[Tensor](), 0
     for tensor in tensors:
-        if bucket and sum(each.numel() for each in [*bucket, tensor]) > TOGETHER:
+        if bucket and held + tensor.numel() > TOGETHER:
             yield bucket
-            bucket = []
+            bucket, held = [], 0
         bucket.append(tensor)
+        held += tensor.numel()
     if bucket:
         yield bucket
 

@@ -17,6 +17,7 @@ from prunelab.costs.live_tensors import peak_of_new_tensors
 from prunelab.evaluation.evaluation import Evaluation
 from prunelab.stages.bench import Bench
 from prunelab.stages.request import Request
+from prunelab.trainers.hardware import Hardware
 
 # A device that is rented: its peak in bf16, and the share of it that diffusers' U-Nets are taken to reach.
 STATED, PEAK, SHARE = "A100", 312e12, 0.3
@@ -34,12 +35,17 @@ def price(bench: Bench, request: Request, units: Sequence[Unit]) -> dict[str, An
     told = asked(model, request, units)
     known = next(model.components["denoiser"].parameters()).device.type != "meta"
     rate, held = _probed(model, macs) if known else (None, {})
-    sets = 1 + bench.hardware.halves
+    kept = sets(bench.hardware, request.scorer.value)
     stages = {
-        name: each and {**_figures(model, name, each, macs, rate, held), "sums_bytes": sets * each.sums}
+        name: each and {**_figures(model, name, each, macs, rate, held), "sums_bytes": kept * each.sums}
         for name, each in told.items()
     }
     return {"stages": stages, "rate": rate, "stated": {"device": STATED, "peak": PEAK, "share": SHARE}}
+
+
+def sets(hardware: Hardware, scorer: object) -> int:
+    """How many sets of sums are kept: over all samples, and over half of them where the two are compared."""
+    return 1 + (hardware.halves or getattr(scorer, "stable", None) is not None)
 
 
 def asked(model: Model, request: Request, units: Sequence[Unit]) -> dict[str, Price | None]:
