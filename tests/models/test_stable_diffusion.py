@@ -1,5 +1,6 @@
 """The model's own loops against diffusers' pipeline and against formulas written out."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -90,3 +91,13 @@ def test_weights_random_keeps_the_architecture(model: PipelineModel) -> None:
 def test_media_of_another_shape_are_refused(model: PipelineModel) -> None:
     with pytest.raises(Refusal, match="give media of shape"):
         model.encode(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+
+
+def test_a_copy_without_numbers_leaves_the_inputs_of_the_model_where_they_are(model: PipelineModel) -> None:
+    """What shapes alone are given is kept, and shared by copies: it must not reach one with numbers."""
+    parts = {name: copy.deepcopy(part).to("meta") for name, part in model.components.items()}
+    shapes = model.with_components(parts)
+    for own, hollow in ((shapes, True), (model, False), (shapes.with_components(model.components), False)):
+        for component in ("denoiser", "text_encoder"):
+            given = [v for v in own.example_inputs(component, 1).values() if isinstance(v, Tensor)]
+            assert any(each.device.type == "meta" for each in given) == hollow, component

@@ -171,14 +171,15 @@ class PipelineModel:
 
         Of shapes alone they are heard once: no pruning of a part changes them.
         """
-        if batch in self.calls.heard:
+        shapes = self.device().type == "meta"
+        if shapes and batch in self.calls.heard:  # which a copy that has numbers may share
             return self.calls.heard[batch]
         self.calls.blanks.pop(batch, None)  # with what was made of it, so that the encoders are asked
         with ExitStack() as stack:
             others = [name for name in self.components if name != "denoiser"]
             found = {name: stack.enter_context(listening(self.components[name])) for name in others}
             found["denoiser"] = [self.calls.first_inputs(self.calls.blank(batch), batch).arguments]
-        if self.device().type == "meta":
+        if shapes:
             self.calls.heard[batch] = found
         return found
 
