@@ -11,6 +11,7 @@ from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from prunelab.core.checkpointing import Passes
 from prunelab.core.draws import generator, normal
 from prunelab.core.units import Unit
 from prunelab.costs.live_tensors import peak_of_new_tensors
@@ -57,7 +58,9 @@ def read(conditions: Conditions | None) -> list[Tensor]:
     return [each for each in tree_leaves(list(conditions.known.values())) if isinstance(each, Tensor)]
 
 
-def gradients(model: PipelineModel, guidance: float, checkpointed: bool) -> tuple[list[Tensor], list[int]]:
+def gradients(
+    model: PipelineModel, guidance: float, checkpointed: bool, room: int = 0
+) -> tuple[list[Tensor], list[int]]:
     """Those of logits, latents, conditions and a weight for a loss of the last latents; the steps entered."""
     denoiser = model.components["denoiser"]
     denoiser.zero_grad()
@@ -69,7 +72,7 @@ def gradients(model: PipelineModel, guidance: float, checkpointed: bool) -> tupl
     states.requires_grad_(True)
     within = Noisy(model, units, logits)
     last = model.sample(
-        conditions, latents, 3, guidance, last=True, checkpointed=checkpointed, within=within
+        conditions, latents, 3, guidance, last=True, checkpointed=checkpointed, room=room, within=within
     )[-1]
     (last - normal(model.latent_shape, 1, range(2), "test").double()).pow(2).mean().backward()
     leaves = [*logits, latents, states, denoiser.conv_in.weight]
@@ -91,6 +94,57 @@ def test_the_gradient_is_that_of_plain_backpropagation(model: PipelineModel, sch
         scale = float(expected.abs().max())
         assert scale > 0
         assert float((found - expected).abs().max()) < 1e-12 * scale
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_steps_that_keep_their_activations_give_the_same_gradient(
+    model: PipelineModel, guidance: float
+) -> None:
+    """To the last bit, however many there are; the last ones are kept, and the first never is."""
+    exact, held = double(model), saved(double(model), 1, checkpointed=False, guidance=guidance)
+    known, _ = gradients(exact, guidance, checkpointed=True)
+    again = {0: [2, 1, 0], int(1.2 * held): [1, 0], int(2.2 * held): [0], 100 * held: [0]}
+    for room, repeated in again.items():
+        found, entered = gradients(exact, guidance, checkpointed=True, room=room)
+        assert entered == [0, 1, 2, *repeated], room
+        assert all(torch.equal(one, other) for one, other in zip(known, found, strict=True))
+
+
+def test_what_is_kept_stays_within_the_room_and_is_let_go_of(model: PipelineModel) -> None:
+    few, held = peak(model, 6, checkpointed=True), saved(model, 1, checkpointed=False)
+    for steps in (1, 3):
+        room = int((steps + 0.5) * held)
+        found = peak(model, 6, checkpointed=True, room=room)
+        assert few + (steps - 1) * held < found < few + room
+    assert peak(model, 6, checkpointed=True, room=held // 2) == few
+
+
+def test_a_step_of_two_passes_takes_room_for_both() -> None:
+    """As of pipelines that ask with and without the prompt in turn."""
+    ran, weight = list[int](), torch.ones(1000, requires_grad=True)
+
+    def run(x: Tensor, step: int) -> Tensor:
+        ran.append(step)
+        return (x * weight).sin()
+
+    for room, again in ((7_999, [2, 2, 1, 1, 0, 0]), (15_999, [1, 1, 0, 0]), (16_000, [0, 0])):
+        passes, x = Passes(room), torch.ones(1000, requires_grad=True)
+        ran.clear()
+        for step in range(3):
+            one, other = (passes(run, {"x": x, "step": step}, step, 3 - step) for _ in range(2))
+            x = one + other
+        x.sum().backward()
+        assert passes.size == 4000, "the product; argument and weight are there without the pass"
+        assert ran == [0, 0, 1, 1, 2, 2, *again], room
+
+
+def test_going_back_twice_runs_what_was_let_go_of(model: PipelineModel) -> None:
+    noise = normal(model.latent_shape, 0, range(1), "test").requires_grad_(True)
+    options: Any = {"last": True, "checkpointed": True, "room": 2**30}
+    last = model.sample(model.embed(PROMPTS[:1]), noise, 2, 1.0, **options)
+    (once,) = torch.autograd.grad(last.sum(), noise, retain_graph=True)
+    (twice,) = torch.autograd.grad(last.sum(), noise)
+    assert torch.equal(once, twice)
 
 
 def test_noise_that_is_not_replayed_gives_another_gradient(model: PipelineModel) -> None:
@@ -136,7 +190,7 @@ def test_guidance_is_checkpointed_too(model: PipelineModel) -> None:
     assert torch.allclose(found[0], found[1], rtol=1e-5, atol=1e-8)
 
 
-def saved(model: PipelineModel, steps: int, checkpointed: bool) -> int:
+def saved(model: PipelineModel, steps: int, checkpointed: bool, guidance: float = 1.0) -> int:
     """Bytes of what autograd keeps between the forward and the backward pass, each storage once."""
     kept: dict[int, Tensor] = {}
 
@@ -147,7 +201,7 @@ def saved(model: PipelineModel, steps: int, checkpointed: bool) -> int:
     latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
     conditions = model.embed(PROMPTS)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
+        model.sample(conditions, latents, steps, guidance, last=True, checkpointed=checkpointed)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
@@ -162,13 +216,14 @@ def test_one_latent_per_step_is_kept_and_no_more(model: PipelineModel) -> None:
     assert saved(model, 2, checkpointed=False) - saved(model, 1, checkpointed=False) > 100 * latent
 
 
-def peak(model: PipelineModel, steps: int, checkpointed: bool) -> int:
+def peak(model: PipelineModel, steps: int, checkpointed: bool, room: int = 0) -> int:
     """Bytes of live tensors at their highest, forward and backward."""
     latents = normal(model.latent_shape, 0, range(2), "test").requires_grad_(True)
     conditions = model.embed(PROMPTS)
 
     def there_and_back() -> None:
-        passed = model.sample(conditions, latents, steps, 1.0, last=True, checkpointed=checkpointed)
+        options: Any = {"last": True, "checkpointed": checkpointed, "room": room}
+        passed = model.sample(conditions, latents, steps, 1.0, **options)
         passed[-1].pow(2).mean().backward()
 
     return peak_of_new_tensors(there_and_back)

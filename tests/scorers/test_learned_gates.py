@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from prunelab.core.draws import generator, normal
 from prunelab.core.errors import Refusal
 from prunelab.core.protocols import Model, ObservingScorer, OptimisingScorer, Scorer
 from prunelab.core.scores import check_scores
+from prunelab.core.settings import deciding
 from prunelab.engine.fitting import Fitting
 from prunelab.engine.optimise import optimise
 from prunelab.models.pipeline import PipelineModel
@@ -214,6 +216,23 @@ def test_a_killed_training_ends_bitwise_where_it_would_have(model: PipelineModel
     values = torch.cat(list(straight.values()))
     assert values.dtype == torch.float64
     assert len(values.unique()) > len(values) / 2  # elements have come apart
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_activations_that_are_kept_change_nothing(
+    model: PipelineModel, tmp_path: Path, precision: Any
+) -> None:
+    """Neither a bit of a score nor its address."""
+    found = []
+    for room in (0.0, 1.0):
+        scorer = replace(SMALL, activations=room, steps=3)
+        training, folder = objective(model, scorer, "head", "neuron"), tmp_path / str(room)
+        optimise(training, SCHEDULE, Hardware(precision=precision), folder, "test", lambda *_: None)
+        found.append((scorer.read(training.trained, training.units), deciding(scorer)))
+    (none, known), (every, same) = found
+    assert known == same
+    assert all(torch.equal(none[name], every[name]) for name in none)
+    assert any(not (value == SMALL.initial).all() for value in none.values())
 
 
 def test_the_model_is_left_as_it_was(model: PipelineModel, tmp_path: Path) -> None:

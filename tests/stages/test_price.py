@@ -29,7 +29,7 @@ from prunelab.scorers.taylor import Taylor
 from prunelab.scorers.wanda import Wanda
 from prunelab.stages.bench import Bench
 from prunelab.stages.evaluate import held_out_outputs, sampling
-from prunelab.stages.price import evaluation, sets
+from prunelab.stages.price import _figures, evaluation, sets
 from prunelab.stages.score import follow
 from prunelab.trainers.hardware import Hardware
 
@@ -124,14 +124,36 @@ def test_how_many_sets_of_sums_are_kept(
     assert sum(held.values()) == sets(hardware, scorer) * scorer.price(model, units).sums > 0
 
 
-def test_learned_gates(model: PipelineModel, calibration: Calibration) -> None:
+@pytest.mark.parametrize(("activations", "kept"), [(0.0, 0), (1.0, 2)])
+def test_learned_gates(model: PipelineModel, calibration: Calibration, activations: float, kept: int) -> None:
+    """Steps that keep their activations do not run again."""
     schedule = Schedule(steps=1, batch_size=2, learning_rate=0.1)
-    scorer = LearnedGates(schedule, prompts=2, steps=2, guidance=1.0)
+    scorer = LearnedGates(schedule, prompts=2, steps=3, guidance=1.0, activations=activations)
     units = model.units(["head"], ["denoiser"])
+    price = scorer.price(model, units)
     with counted(model) as passes:
         training = scorer.objective(model, units, calibration)
         training.loss(training.batch(range(2)))["loss"].backward()
-    passes.hold(scorer.price(model, units))
+    told = price.keeping(kept)
+    assert (told.forward, told.backward) == (passes.forward, passes.backward)
+    assert price.kept(size=2**20) == kept
+    assert price.forward - price.keeping(kept).forward == 2 * kept
+
+
+def test_a_plan_prices_activations_that_are_kept(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    """Fewer operations for more memory, as many steps as fit."""
+    bench = make_bench(tmp_path)
+    schedule = Schedule(steps=3, batch_size=2, learning_rate=0.1)
+    found = {}
+    for room in (0.0, 0.02, 1.0):
+        scorer = LearnedGates(schedule, prompts=2, steps=10, guidance=1.0, activations=room)
+        told = scorer.price(bench.model, bench.model.units(["head"], ["denoiser"]))
+        found[room] = _figures(bench.model, "score", told, 5, None, {"forward": 1, "backward": 2 * 2**20})
+    none, some, every = found.values()
+    assert [each["forward_passes"] for each in found.values()] == [140, 140 - 6 * 5, 140 - 6 * 9]
+    more = [each["peak_memory_bytes"] - none["peak_memory_bytes"] for each in (some, every)]
+    assert more == [4 * 4 * 2**20, 8 * 4 * 2**20]
+    assert none["flop"] > some["flop"] > every["flop"]
 
 
 @pytest.mark.parametrize("method", [Distill(), Finetune(), Lora(Finetune())])

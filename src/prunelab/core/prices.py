@@ -1,7 +1,7 @@
 """What work costs before it is done, as passes of one sample through the denoiser."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from prunelab.core.protocols import Model
@@ -16,7 +16,9 @@ class Price:
 
     forward: all forward passes. backward: those of them that are followed by a backward pass, which costs as
     much as two, or as one where weights are frozen. sums: bytes of the sums over all samples that are kept at
-    once, without those over half of them.
+    once, without those over half of them. again: those of the forward passes that repeat others, on the way
+    back through ``steps`` of a sampler; the last steps keep what they computed instead, as far as ``room``
+    bytes go.
     """
 
     forward: int = 0
@@ -24,6 +26,17 @@ class Price:
     batch: int = 1
     frozen: bool = False
     sums: int = 0
+    again: int = 0
+    steps: int = 1
+    room: int = 0
+
+    def kept(self, size: int) -> int:
+        """How many steps keep their activations, of ``size`` bytes each; the first one never does."""
+        return min(self.steps - 1, self.room // size) if size else 0
+
+    def keeping(self, steps: int) -> "Price":
+        """The price where so many steps do."""
+        return replace(self, forward=self.forward - self.again * steps // self.steps)
 
     def flop(self, macs: int) -> int:
         """Floating-point operations, of a denoiser with so many multiply-accumulates for one sample."""

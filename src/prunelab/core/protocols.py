@@ -21,6 +21,7 @@ class SamplingOptions(TypedDict, total=False):
     last: return the latents after the last step alone (usually False).
     checkpointed: keep one latent per step instead of the activations, and run each step again on the way
         back (usually False). The gradient is that of plain backpropagation.
+    room: bytes of activations that checkpointed steps keep all the same, the last ones first (usually 0).
     within: step number -> the context its denoiser runs in (usually none), entered again for every
         repetition of the step. Whatever it draws must depend on the step alone.
     quadratic: space the timesteps quadratically instead of as the model's scheduler does (usually False).
@@ -28,6 +29,7 @@ class SamplingOptions(TypedDict, total=False):
 
     last: bool
     checkpointed: bool
+    room: int
     within: Callable[[int], AbstractContextManager[None]]
     quadratic: bool
 

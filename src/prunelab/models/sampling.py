@@ -2,7 +2,8 @@
 
 Backpropagation can be checkpointed at every step (Zhang et al. 2024, arXiv 2412.02852, after Chen et al.
 2016): the denoiser's forward passes are repeated on the way back, the scheduler's own arithmetic is not, so
-that any scheduler will do and memory grows by a step's latents, for one forward pass more.
+that any scheduler will do and memory grows by a step's latents, for one forward pass more. Where there is
+room, the last steps keep their activations and are not repeated.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from prunelab.models.checkpointing import Passes
+from prunelab.core.checkpointing import Passes
 from prunelab.models.seams import Forward, Heard, Inputs, alike, repeated
 
 Within = Callable[[int], AbstractContextManager[None]]
@@ -34,10 +35,11 @@ class Sampler:
         *,
         last: bool = False,
         checkpointed: bool = False,
+        room: int = 0,
         within: Within = lambda _: nullcontext(),
     ) -> None:
         self.scheduler, self.last, self.within = scheduler, last, within
-        self.passes = Passes() if checkpointed else None
+        self.passes = Passes(room) if checkpointed else None
         self.latents = latents
         self.steps = 0
         self.passed: list[Tensor] = []
@@ -56,7 +58,9 @@ class Sampler:
                 return forward(**values)
 
         # The global generator is left alone: a step draws what it draws by its number.
-        return self.passes(inside, arguments) if self.passes else inside(**_apart(arguments))
+        if self.passes is None:
+            return inside(**_apart(arguments))
+        return self.passes(inside, arguments, step, len(self.scheduler.timesteps) - step)
 
     def _arguments(self, inputs: Inputs) -> dict[str, Any]:
         if self.steps:

@@ -29,7 +29,7 @@ from prunelab.core.meanings import EXACT, Meaning
 from prunelab.core.prices import Price, under_guidance
 from prunelab.core.protocols import Calibration, Conditions, Model
 from prunelab.core.scores import Scores
-from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Seed, settings
+from prunelab.core.settings import Count, Made, NonNegative, Number, Positive, Runtime, Seed, settings
 from prunelab.core.units import Unit
 from prunelab.surgery.gating import gated
 
@@ -61,7 +61,8 @@ class LearnedGates:
     all prompts, as published; a model without prompts always has one for each draw, or it would be trained
     on a single sample. initial: of the logits. damping: d above; it shrinks the noise, and 0 is the
     distribution of Louizos et al. regulariser: l1, sigmoid_l1 or l0. rates: granularity -> its logits'
-    learning rate, where it is not the schedule's.
+    learning rate, where it is not the schedule's. activations: GiB of them that steps of the sampler keep,
+    instead of running again on the way back: results are the same.
     """
 
     means: ClassVar[Meaning] = EXACT
@@ -78,14 +79,21 @@ class LearnedGates:
     regulariser: Literal["l1", "sigmoid_l1", "l0"] = "l1"
     weight: NonNegative = 0.5
     rates: Mapping[str, Positive] | None = None
+    activations: Runtime[NonNegative] = 1.0
     seed: Seed = 0
 
     def price(self, model: Model, units: Sequence[Unit]) -> Price:
-        """Every prompt by the dense model once; then every step of every draw, twice forwards, once back."""
+        """Every prompt by the dense model once; then every step of every draw, there, again and back."""
         doubled = under_guidance(model, self.guidance)
         drawn = self.schedule.steps * self.schedule.batch_size * self.steps * doubled
         dense = self.prompts * self.steps * doubled
-        return Price(dense + 2 * drawn, drawn, self.schedule.batch_size * doubled, frozen=True)
+        batch, kept = self.schedule.batch_size * doubled, {"steps": self.steps, "room": self.room}
+        return Price(dense + 2 * drawn, drawn, batch, frozen=True, again=drawn, **kept)
+
+    @property
+    def room(self) -> int:
+        """For activations, in bytes."""
+        return int(self.activations * 2**30)
 
     def objective(self, model: Model, units: Sequence[Unit], calibration: Calibration) -> "GateTraining":
         """What is minimised; refuses units that the sampler's steps do not run through, and odd rates."""
@@ -137,7 +145,7 @@ class GateTraining:
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Means over the batch: ``loss`` and its parts ``difference`` and ``penalty``."""
         items, within = batch["items"], partial(self._gated, batch["draws"].tolist())
-        latents = self._sample(items, checkpointed=True, within=within)
+        latents = self._sample(items, checkpointed=True, room=self.knobs.room, within=within)
         difference = (latents - self.dense[items]).pow(2).mean()
         penalty = self._penalty()
         loss = difference + self.knobs.weight * penalty

@@ -80,23 +80,26 @@ def _figures(
     model: Model, stage: str, told: Price, macs: int, rate: float | None, held: Mapping[str, int]
 ) -> dict[str, Any]:
     """What ``plan.json`` says of a stage."""
+    size = told.batch * held["backward" if told.backward else "forward"] if held and told.forward else 0
+    kept = told.kept(size)
+    told = told.keeping(kept)
     flop = told.flop(macs)
     return {
         "forward_passes": told.forward,
         "backward_passes": told.backward,
         "flop": flop,
-        "peak_memory_bytes": _memory(model, stage, told, held) if held else None,
+        "peak_memory_bytes": _memory(model, stage) + max(1, kept) * size if held else None,
         "hours": None if rate is None else flop / rate / 3600,
         "hours_stated": flop / (PEAK * SHARE) / 3600,
     }
 
 
-def _memory(model: Model, stage: str, told: Price, held: Mapping[str, int]) -> int:
-    """Weights, and what a batch holds beside them; a training has gradients and moments, too."""
+def _memory(model: Model, stage: str) -> int:
+    """Of the weights; a training has gradients and moments, too."""
     whole = sum(_bytes(each) for each in model.components.values())
     if stage == "recover":
         whole += (ADAM - 1) * _bytes(model.components["denoiser"])
-    return whole + told.batch * held["backward" if told.backward else "forward"] * bool(told.forward)
+    return whole
 
 
 def _bytes(module: nn.Module) -> int:
