@@ -85,6 +85,17 @@ def test_job_type_and_group_are_recorded(tmp_path: Path) -> None:
     assert (run["job_type"], run["run_group"]) == ("prune", "group-a")
 
 
+def test_a_job_lists_what_is_installed_and_its_stages_do_not(tmp_path: Path) -> None:
+    """W&B looks through all of it for every run, of which a job has many."""
+    for label in ("", "a job"):
+        with WandbTracker("prunelab", None, tmp_path / label).stage("prune", {}, {}, OUTPUT, label=label):
+            pass
+        lists = [
+            each.read_text() for each in (tmp_path / label).glob("wandb/offline-run-*/files/requirements.txt")
+        ]
+        assert ["torch==" in each for each in lists] == ([True] if label else [])
+
+
 def test_a_stage_that_fails_is_a_failed_run(tmp_path: Path) -> None:
     tracker = WandbTracker("prunelab", None, tmp_path)
     with pytest.raises(ZeroDivisionError), tracker.stage("score", {}, {}, OUTPUT):

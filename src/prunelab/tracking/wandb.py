@@ -88,7 +88,7 @@ class WandbTracker:
                 "config": record,
                 "tags": [tag[:LONGEST_TAG] for tag in dict.fromkeys((*self.tags, *tags)) if tag],
             }
-            opened = self._opened(told) if processes.first() else None
+            opened = self._opened(told, bool(label)) if processes.first() else None
             if opened is None:
                 yield SilentRun()
                 return
@@ -105,14 +105,17 @@ class WandbTracker:
             run.attempt(lambda each: wandb_lineage.make(each, *made), ANSWER_SECONDS)
             run.attempt(lambda each: each.finish(exit_code=0), UPLOAD_SECONDS)
 
-    def _opened(self, told: Mapping[str, Any]) -> wandb.Run | None:
-        """An online run if that is wanted and W&B answers, else an offline one from now on, else none."""
+    def _opened(self, told: Mapping[str, Any], packages: bool) -> wandb.Run | None:
+        """An online run if that is wanted and W&B answers, else an offline one from now on, else none.
+
+        packages: whether it lists all that is installed, which takes a fifth of a second each time.
+        """
         if self.mode == "online":
             with Lenient(self._unanswered):
-                return self._init(told)
+                return self._init(told, packages)
         if self.mode == "offline":
             with Lenient(self._lost):
-                return self._init(told)
+                return self._init(told, packages)
         return None
 
     def _identity(self, output: str) -> str:
@@ -139,7 +142,7 @@ class WandbTracker:
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    def _init(self, told: Mapping[str, Any]) -> wandb.Run:
+    def _init(self, told: Mapping[str, Any], packages: bool) -> wandb.Run:
         import wandb
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -157,6 +160,7 @@ class WandbTracker:
                     init_timeout=ANSWER_SECONDS,
                     finish_timeout=UPLOAD_SECONDS,
                     finish_timeout_raises=True,
+                    x_save_requirements=packages,
                 ),
                 **told,
             )
