@@ -30,6 +30,30 @@ def summary(full: list[Logged]) -> Logged:
     return found
 
 
+def listing(folder: Path) -> list[str]:
+    """The kinds of the runs that list what is installed."""
+    listed = {each.parents[1].name for each in folder.glob("wandb/offline-run-*/files/requirements.txt")}
+    return [
+        each.run.job_type for each in runs(folder) if any(name.endswith(each.run.run_id) for name in listed)
+    ]
+
+
+def test_a_job_lists_what_is_installed_and_its_stages_do_not(first: Any) -> None:
+    assert listing(first.folder) == ["summary"]
+
+
+def test_a_pretraining_lists_what_is_installed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(recipe: Any, folder: Path, *_: Any) -> Path:
+        (folder / "pipeline").mkdir(parents=True)
+        return folder
+
+    monkeypatch.setattr("prunelab.cli.jobs.pretraining", made)
+    words = ("pretrain", "model=tiny_uig", "task=uig", "logger=wandb")
+    assert listing(command(*words, store=tmp_path / "store").folder) == ["pretrain"]
+
+
 def of(runs: list[Logged], stage: str) -> Logged:
     """The first run of a stage."""
     return next(each for each in runs if each.run.job_type == stage)

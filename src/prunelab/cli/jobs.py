@@ -111,7 +111,7 @@ def pretrain(config: DictConfig, folder: Path) -> None:
         refusing_disk_errors(scratch),
         shared(scratch.parent.parent),
         tracker(config).stage(
-            "pretrain", assembly.plain(config.model.pretrain), {}, str(scratch.name)
+            "pretrain", assembly.plain(config.model.pretrain), {}, scratch.name, label=scratch.name
         ) as log,
     ):
         made = pretraining(recipe, scratch, where, log.log)

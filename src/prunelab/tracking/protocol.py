@@ -64,6 +64,6 @@ class Tracker(Protocol):
 
         config: the resolved settings, JSON values. inputs: role -> address of each parent artifact.
         output: the address of what the stage makes; the run of one that was interrupted is continued.
-        label: the run's name where the address is not to be it. tags: short texts that runs are found by.
+        label: of a whole job, the run's name. tags: short texts that runs are found by.
         """
         ...
