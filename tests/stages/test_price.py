@@ -58,6 +58,8 @@ class Passes:
 @contextmanager
 def counted(model: PipelineModel) -> Iterator[Passes]:
     """The last layer tells: calls that are only listened to do not come so far."""
+    with torch.no_grad():
+        model.decode(torch.zeros(1, *model.latent_shape))  # a model's first one asks its denoiser once
     passes = Passes()
     handle = model.components["denoiser"].conv_out.register_forward_hook(passes.see)
     try:

@@ -9,8 +9,8 @@ As many of the last passes as fit into a given room keep what they computed inst
 back begins with them, and has let go of them before it runs the others again. The arithmetic is the same.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -30,7 +30,7 @@ class Passes:
         self.leaves: list[Tensor] | None = None
         self.size = self.first = 0  # bytes that a pass would keep, and passes of the first step
 
-    def __call__(self, run: Run, arguments: dict[str, Any], step: int = 0, left: int = 1) -> Any:
+    def __call__(self, run: Run, arguments: dict[str, Any], step: int, left: int) -> Any:
         """``run(**arguments)``, differentiable once; ``left``: steps yet to go through, with this one."""
         if not torch.is_grad_enabled():
             return run(**arguments)
@@ -57,7 +57,7 @@ class Pass:
         self.graph: tuple[list[Tensor], list[Tensor]] | None = None  # what went in, what came out
         self.outlined: TreeSpec | None = None
         self.values = [None if i in self.places else value for i, value in enumerate(self.values)]
-        self.device = self.tensors[0].device.type
+        self.device, self.dtype = self.tensors[0].device.type, torch.get_default_dtype()
         self.autocast = torch.is_autocast_enabled(self.device), torch.get_autocast_dtype(self.device)
 
     def outputs(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -110,10 +110,19 @@ class Pass:
         # What is there without the pass, such as weights, costs nothing more.
         return answer, leaves, size - sum(each.nbytes() for each in saved)
 
-    def _as_before(self) -> AbstractContextManager[Any]:
-        """The precision of the way there; no cache, in which weights without gradients would be found."""
-        enabled, dtype = self.autocast
-        return torch.autocast(self.device, dtype=dtype, enabled=enabled, cache_enabled=False)
+    @contextmanager
+    def _as_before(self) -> Iterator[None]:
+        """The precision of the way there, in which noise is drawn, too.
+
+        No cache, in which weights without gradients would be found.
+        """
+        (enabled, dtype), now = self.autocast, torch.get_default_dtype()
+        torch.set_default_dtype(self.dtype)
+        try:
+            with torch.autocast(self.device, dtype=dtype, enabled=enabled, cache_enabled=False):
+                yield
+        finally:
+            torch.set_default_dtype(now)
 
 
 class _Node(torch.autograd.Function):
